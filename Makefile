@@ -1,0 +1,111 @@
+# Sets up what it needs, then does it. `make help` lists the targets.
+#
+#   PYTHON   the Python that makes the environment, 3.11 or later      [python3]
+#   JAX      the lock of the environment: cpu, cuda12 or cuda13        [cpu]
+#   CORES    cores for the workflow                                    [all]
+#   TEST_WORKERS   processes for the tests                             [2]
+#   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, if there is one
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+JAX ?= cpu
+TEST_WORKERS ?= 2
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(JAX)
+RULES := Snakefile rules
+
+# Compiled programs outlive the jobs that compiled them.
+export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --show-failed-logs --quiet host reason
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# ---------------------------------------------------------------- the evaluation
+
+.PHONY: smoke laptop paper-dry-run
+smoke: $(READY) ## the evaluation at a tiny budget, to runs/smoke/evaluation.pdf
+	@$(call evaluate,smoke)
+
+laptop: $(READY) ## n = 2, 4, 8, all methods, under two hours on 2 cores
+	@$(call evaluate,laptop)
+
+paper-dry-run: $(READY) ## what the paper's settings would run
+	@$(BIN)/snakemake --dry-run --quiet rules
+
+# Everything of the preset $(1), or everything but the PDF where TeX is neither there nor installable.
+define evaluate
+	code=0; scripts/install_tex.sh || code=$$?; \
+	case $$code in \
+	    0) target=all ;; \
+	    3) target=everything_but_pdf ;; \
+	    *) exit $$code ;; \
+	esac; \
+	$(SNAKEMAKE) --configfile presets/$(1).yaml -- $$target; \
+	if [ $$target = all ]; then \
+	    echo "The evaluation: runs/$(1)/evaluation.pdf  (tables: runs/$(1)/tables, figures: runs/$(1)/figures)"; \
+	else \
+	    echo "Tables are in runs/$(1)/tables, figures in runs/$(1)/figures."; \
+	    echo "There is NO evaluation.pdf, since TeX is missing (see above). With it, run \`make $(1)\` again."; \
+	fi
+endef
+
+# ---------------------------------------------------------------- checks
+
+.PHONY: test lint format
+test: $(READY) lint ## every check: linters, types, unit and workflow tests
+	@scripts/install_tex.sh || [ $$? = 3 ]
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
+lint: $(READY) ## linters, formatters and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check $(RULES)
+	$(BIN)/pyright
+	$(BIN)/snakemake --lint
+
+format: $(READY) ## format Python and rules in place
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt $(RULES)
+
+# ---------------------------------------------------------------- the environment
+
+.PHONY: env lock clean
+env: $(READY) ## the environment, .venv
+
+# pip, and not uv, so that nothing but Python is needed; every file is checked against its hash.
+$(READY): envs/$(JAX).txt envs/tools.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "w2dual needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -V 2>&1). Set PYTHON=..." >&2; exit 1; }
+	@echo "Setting up $(VENV) (JAX for $(JAX)), once; a few minutes ..."
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r envs/$(JAX).txt -r envs/tools.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+LOCK := $(BIN)/uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
+    --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+
+lock: $(READY) ## pin anew what envs/*.in ask for
+	@# cpu.txt first: the others follow its versions.
+	@for name in cpu cuda12 cuda13 tools; do \
+	    echo "envs/$$name.in -> envs/$$name.txt"; \
+	    (cd envs && ../$(LOCK) $$name.in --output-file $$name.txt); \
+	done
+	@$(BIN)/python envs/export_conda.py
+
+clean: ## remove what presets made, and caches; keep the environment and the paper's results
+	rm -rf runs .cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,54 @@
+# Pairs of measures with their ground truth, and what maps without training reach on them.
+
+
+rule prepare:
+    """One pair: verified weights or a pair trained anew, with its frozen constants."""
+    input:
+        code=code("prepare"),
+    output:
+        "results/measures/{pair}.safetensors",
+    log:
+        "logs/prepare/{pair}.log",
+    benchmark:
+        "benchmarks/prepare/{pair}.tsv"
+    conda:
+        "../envs/w2dual.yaml"
+    threads: config["resources"]["cpus"]
+    resources:
+        gpu=GENERATION_GPUS,
+        mem_mb=lambda wc, attempt: attempt * config["resources"]["memory_mb"],
+        runtime=lambda wc, attempt: attempt * runtime_min(DIMENSIONS[wc.pair]),
+    params:
+        # What decides the content; a change makes the file anew.
+        content=lambda wc: as_json(BENCHMARK_CONTENT),
+        # The same and where the files are; a mirror that moved changes nothing.
+        settings=lambda wc, input: as_json(config["measures"]["benchmark"]),
+    message:
+        "Preparing the pair of measures {wildcards.pair}"
+    shell:
+        "python -m w2dual prepare --pair {wildcards.pair} --settings {params.settings:q}"
+        " --out {output} > {log} 2>&1"
+
+
+rule trivial:
+    """The identity, the constant and the best linear map, on every pair."""
+    input:
+        pairs=expand("results/measures/{pair}.safetensors", pair=PAIRS),
+        code=code("trivial"),
+    output:
+        "tables/trivial_maps.csv",
+    log:
+        "logs/trivial/trivial_maps.log",
+    conda:
+        "../envs/w2dual.yaml"
+    resources:
+        mem_mb=lambda wc, attempt: attempt * 4000,
+        runtime=lambda wc, attempt: attempt * 30,
+    params:
+        samples=lambda wc: config["hd"]["evaluation"]["samples"],
+        seed=lambda wc: config["hd"]["seeds"][0],
+    message:
+        "Evaluating maps that need no training"
+    shell:
+        "python -m w2dual trivial --pairs {input.pairs} --samples {params.samples}"
+        " --seed {params.seed} --out {output} > {log} 2>&1"

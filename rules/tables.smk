@@ -1,0 +1,70 @@
+# Metrics of cells -> one tidy file per potential -> the paper's tables.
+
+
+rule aggregate:
+    """One row per cell and seed; a cell that is missing or unreadable is an error."""
+    input:
+        metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of(wc.potential)),
+        code=code("aggregate"),
+    output:
+        "results/metrics/hd_{potential}.csv",
+    log:
+        "logs/aggregate/hd_{potential}.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        cells=lambda wc: as_json(
+            [{"name": name, "hash": CELLS[name].hash} for name in cells_of(wc.potential)]
+        ),
+    message:
+        "Gathering the metrics of the {wildcards.potential} cells"
+    shell:
+        "python -m w2dual aggregate --metrics {input.metrics} --cells {params.cells:q}"
+        " --out {output} > {log} 2>&1"
+
+
+rule table:
+    """One table of the paper, with the published rows beside the reproduced ones."""
+    input:
+        metrics=rules.aggregate.output,
+        published=published(),
+        code=code("table"),
+    output:
+        tex="tables/hd_{potential}.tex",
+        csv="tables/hd_{potential}.csv",
+    log:
+        "logs/table/hd_{potential}.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        settings=lambda wc: as_json(table_settings()),
+        published=lambda wc: PUBLISHED,
+    message:
+        "Rendering {output.tex}"
+    shell:
+        "python -m w2dual table --metrics {input.metrics} --potential {wildcards.potential}"
+        " --settings {params.settings:q} --published {params.published:q}"
+        " --tex {output.tex} --csv {output.csv} > {log} 2>&1"
+
+
+rule trivial_table:
+    """The maps that need no training, as a table."""
+    input:
+        trivial=rules.trivial.output,
+        code=code("table"),
+    output:
+        "tables/trivial_maps.tex",
+    log:
+        "logs/trivial_table/trivial_maps.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        settings=lambda wc: as_json(table_settings()),
+    message:
+        "Rendering {output}"
+    shell:
+        "python -m w2dual trivial-table --trivial {input.trivial} --settings {params.settings:q}"
+        " --tex {output} > {log} 2>&1"

@@ -1,0 +1,33 @@
+# One cell, one job: all its seeds are trained at once.
+
+
+rule train:
+    """All seeds of one cell: metrics, history and parameters."""
+    input:
+        measures=lambda wc: f"results/measures/{CELLS[wc.cell].pair}.safetensors",
+        code=code("train"),
+    output:
+        metrics="results/train/{cell}/metrics.json",
+        history="results/train/{cell}/history.csv",
+        params="results/train/{cell}/params.safetensors",
+    log:
+        "logs/train/{cell}.log",
+    benchmark:
+        "benchmarks/train/{cell}.tsv"
+    conda:
+        "../envs/w2dual.yaml"
+    threads: config["resources"]["cpus"]
+    resources:
+        gpu=config["resources"]["gpus"],
+        mem_mb=lambda wc, attempt: attempt * config["resources"]["memory_mb"],
+        runtime=lambda wc, attempt: attempt * runtime_min(CELLS[wc.cell].dimension),
+    params:
+        cell=lambda wc: as_json(CELLS[wc.cell].to_json()),
+        # `input` in the signature: other words for the preset are no reason to train again.
+        preset=lambda wc, input: as_json(config["preset"]),
+    message:
+        "Training {wildcards.cell}"
+    shell:
+        "python -m w2dual train --cell {params.cell:q} --preset {params.preset:q}"
+        " --measures {input.measures} --metrics {output.metrics} --history {output.history}"
+        " --params {output.params} > {log} 2>&1"

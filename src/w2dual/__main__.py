@@ -1,0 +1,67 @@
+"""One subcommand per job: `python -m w2dual JOB --help`.
+
+Each is a thin parser over one module; modules are imported when their job runs, so that the light
+ones start without JAX.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from w2dual import __version__
+from w2dual.records import InputError
+
+JOBS = {
+    "cells": ("w2dual.cells_job", "list the cells of a config, or print the record of one"),
+    "prepare": ("w2dual.measures.prepare", "make one pair of measures, with its ground truth"),
+    "trivial": ("w2dual.measures.trivial", "evaluate maps that need no training"),
+    "train": ("w2dual.train_job", "train all seeds of one cell"),
+    "push": ("w2dual.push", "map points of your own by the ground truth or a trained cell"),
+    "aggregate": ("w2dual.aggregate", "gather the metrics of cells into one tidy file"),
+    "table": ("w2dual.tables", "render one table of the HD evaluation"),
+    "trivial-table": ("w2dual.tables", "render the table of the maps that need no training"),
+    "curves": ("w2dual.plots.curves", "draw the training curves of one cell"),
+    "report": ("w2dual.report", "set evaluation.pdf"),
+}
+
+
+def parser(job: str | None) -> argparse.ArgumentParser:
+    """Build the parser; only the module of the job asked for is imported."""
+    top = argparse.ArgumentParser(
+        prog="w2dual", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    top.add_argument("--version", action="version", version=f"w2dual {__version__}")
+    jobs = top.add_subparsers(dest="job", required=True, metavar="JOB")
+    for name, (module, summary) in JOBS.items():
+        sub = jobs.add_parser(name, help=summary, description=summary)
+        if name == job:
+            importlib.import_module(module).add_arguments(sub)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one job; give the exit code: 0, or 2 where the input cannot be used."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    job = next((word for word in argv if word in JOBS), None)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s  %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    logging.getLogger("jax").setLevel(logging.WARNING)
+    try:
+        args = parser(job).parse_args(argv)
+        importlib.import_module(JOBS[args.job][0]).main(args)
+    except InputError as error:
+        sys.stderr.write(f"w2dual {job}: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The grid: one cell for each (measures, potential, amortization, conjugate solver).
+
+A cell is one entry of a table and one training job. Light: neither JAX nor pandas is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from w2dual.config import Config
+from w2dual.records import InputError, short_hash
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table: names for people, and every setting that its training job needs."""
+
+    name: str
+    pair: str
+    dimension: int
+    potential: str
+    amortization: str
+    solver: str
+    settings: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits over everything that defines the cell."""
+        return short_hash([self.name, self.settings])
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the record of the cell as it stands in a command line and in a metrics file."""
+        return {
+            "name": self.name,
+            "pair": self.pair,
+            "dimension": self.dimension,
+            "potential": self.potential,
+            "amortization": self.amortization,
+            "solver": self.solver,
+            "hash": self.hash,
+            "settings": self.settings,
+        }
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> Cell:
+        """Read what `to_json` gave.
+
+        Raises:
+            InputError: a field is missing, or the hash is not that of the settings.
+        """
+        try:
+            fields = {key: record[key] for key in Cell.__dataclass_fields__}
+            cell = Cell(**fields)
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"cell record lacks {error}; `w2dual cells` prints valid ones"
+            ) from error
+        if record.get("hash", cell.hash) != cell.hash:
+            raise InputError(
+                f"cell {cell.name}: its hash {record['hash']} is not that of its settings "
+                f"({cell.hash}); leave the hash out of a record changed by hand"
+            )
+        return cell
+
+
+def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
+    """Give the hidden widths of both networks; `paper` is [max(2n,64), max(2n,64), max(n,32)]."""
+    if isinstance(hidden, str):  # the schema admits `paper` alone
+        wide = max(2 * dimension, 64)
+        return [wide, wide, max(dimension, 32)]
+    return list(hidden)
+
+
+def grid(config: Config) -> list[Cell]:
+    """Give all cells of a valid config, by potential, then method in the paper's order, then n."""
+    return [
+        _hd_cell(config, dimension, potential, method["amortization"], method["solver"])
+        for potential in config["hd"]["potentials"]
+        for method in config["hd"]["methods"]
+        for dimension in config["hd"]["dimensions"]
+    ]
+
+
+def _hd_cell(
+    config: Config, dimension: int, potential: str, amortization: str, solver: str
+) -> Cell:
+    hd = config["hd"]
+    loss = dict(config["amortizations"][amortization])
+    if loss.get("weight") == "dimension":
+        loss["weight"] = float(dimension)
+    hidden = hidden_widths(hd["training"]["hidden"], dimension)
+    training = {key: value for key, value in hd["training"].items() if key != "hidden"}
+    settings = {
+        "potential": config["potentials"][potential] | {"hidden": hidden},
+        "amortization_model": config["amortization_model"] | {"hidden": hidden},
+        "amortization": loss,
+        "solver": config["solvers"][solver],
+        "seeds": hd["seeds"],
+        "training": training,
+        "pretraining": hd["pretraining"],
+        "evaluation": hd["evaluation"],
+        "logging": hd["logging"],
+    }
+    pair = f"hd{dimension}"
+    name = f"{pair}-{potential}-{amortization}-{solver}"
+    return Cell(name, pair, dimension, potential, amortization, solver, settings)

@@ -1,0 +1,250 @@
+"""The configuration: reading, merging and checking it. Imports neither JAX nor pandas."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from w2dual.records import InputError
+
+Config = dict[str, Any]
+
+SCHEMA = Path(__file__).parents[2] / "rules" / "schemas" / "config.schema.yaml"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Snakemake reads it, but a key given twice is an error and not the last one."""
+
+
+def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    mapping: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        where = f"{key_node.start_mark.name}, line {key_node.start_mark.line + 1}"
+        if not isinstance(key, Hashable):
+            raise InputError(f"{where}: {key} cannot be a key; expected a name")
+        if key in mapping:
+            raise InputError(f"{where}: key `{key}` stands twice")
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
+    """Merge as Snakemake does: mappings merge key by key, anything else replaces."""
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def load(paths: Iterable[str | Path]) -> Config:
+    """Read config files in order, each merged over the ones before, and check the result.
+
+    Raises:
+        InputError: a file cannot be read, or the merged config is not valid.
+    """
+    config: Config = {}
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as stream:
+                read = yaml.load(stream, _Loader)  # noqa: S506
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"config file {path}: {error}") from error
+        if not isinstance(read, Mapping | None):
+            raise InputError(f"config file {path}: expected keys with values, not {read!r:.40}")
+        config = merge(config, read or {})
+    validate(config)
+    return config
+
+
+def validate(config: Config) -> None:
+    """Check the config against the schema, and what a schema cannot say.
+
+    Raises:
+        InputError: naming the key, the value and what would be right.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    _check_schema(config, schema, ())
+    for section, kinds in schema["$defs"]["kinds"].items():
+        for name, settings in config[section].items():
+            kind = settings["kind"]
+            if kind in kinds:
+                checked = {"$defs": schema["$defs"], **kinds[kind]}
+                _check_schema(settings, checked, (section, name))
+            else:
+                _check_foreign_kind(section, name, kind)
+    _check_methods(config)
+    _check_measures(config)
+    _check_numbers(config)
+
+
+def _check_schema(value: Any, schema: dict[str, Any], prefix: tuple[str, ...]) -> None:
+    import jsonschema
+
+    # JSON schema takes 1000.0 for an integer, on which counts fail later, and has no infinity.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": lambda _, item: _is_integer(item), "number": lambda _, item: _is_number(item)}
+    )
+    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+    # Keys such as dimensions are integers in YAML; JSON schema knows text keys alone.
+    errors = validator(schema).iter_errors(_text_keys(value))
+    messages = {_explain(error, prefix) for error in errors}
+    if messages:
+        raise InputError("\n".join(sorted(messages)))
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _check_foreign_kind(section: str, name: str, kind: str) -> None:
+    package = {"potentials": "potentials", "solvers": "conjugate"}.get(section)
+    where = f"config key `{section}.{name}.kind`"
+    if package is None:
+        from w2dual.amortization import LOSSES
+
+        if kind not in LOSSES:
+            raise InputError(
+                f"{where}: there is no loss `{kind}` in w2dual.amortization; "
+                f"there are none, {', '.join(LOSSES)}"
+            )
+    # The file is looked for, not the module: finding that would import the package, and so JAX.
+    elif kind == "base" or not (Path(__file__).parent / package / f"{kind}.py").is_file():
+        raise InputError(
+            f"{where}: there is no module w2dual.{package}.{kind} of that kind; "
+            "add it, or name one that is there"
+        )
+
+
+def _text_keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _text_keys(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_text_keys(item) for item in value]
+    return value
+
+
+def _explain(error: Any, prefix: tuple[str, ...]) -> str:
+    where = ".".join(map(str, (*prefix, *error.absolute_path))) or "(top level)"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = [key for key in error.instance if key not in known]
+        hints = []
+        for key in unknown:
+            close = difflib.get_close_matches(key, known, n=1)
+            meant = f" (did you mean `{close[0]}`?)" if close else ""
+            full = key if where == "(top level)" else f"{where}.{key}"
+            hints.append(f"config key `{full}` is not known{meant}; known here: {', '.join(known)}")
+        return "\n".join(hints)
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"config key `{where}` lacks {', '.join(f'`{key}`' for key in missing)}"
+    expected = error.schema.get("description", "")
+    message = f"config key `{where}`: {error.message}" + (
+        f"; expected {expected}" if expected else ""
+    )
+    if isinstance(error.instance, str) and re.fullmatch(r"[0-9.]+[eE][+-]?[0-9]+", error.instance):
+        message += f" (YAML reads {error.instance} as text; write it like 1.0e-3 or 1.0e+5)"
+    return message
+
+
+def _known(config: Config, key: str, name: str, section: str) -> None:
+    if name not in config[section]:
+        raise InputError(
+            f"config key `{key}`: there is no `{name}` under `{section}`; "
+            f"there are {', '.join(config[section])}"
+        )
+
+
+def _check_methods(config: Config) -> None:
+    for potential in config["hd"]["potentials"]:
+        _known(config, "hd.potentials", potential, "potentials")
+    seen = set()
+    for index, method in enumerate(config["hd"]["methods"]):
+        where = f"config key `hd.methods.{index}`"
+        _known(config, f"hd.methods.{index}.amortization", method["amortization"], "amortizations")
+        _known(config, f"hd.methods.{index}.solver", method["solver"], "solvers")
+        amortization = config["amortizations"][method["amortization"]]["kind"]
+        solver = config["solvers"][method["solver"]]["kind"]
+        if amortization == "regression" and solver == "none":
+            raise InputError(
+                f"{where}: a regression loss needs a conjugate solver to regress on; "
+                "give `solver`, or take objective or cycle"
+            )
+        if amortization == "none" and solver == "none":
+            raise InputError(
+                f"{where}: with neither an amortization loss nor a solver nothing computes the "
+                "conjugate; give one of them"
+            )
+        pair = (method["amortization"], method["solver"])
+        if pair in seen:
+            raise InputError(f"{where}: {pair[0]} + {pair[1]} stands twice")
+        seen.add(pair)
+
+
+def _check_measures(config: Config) -> None:
+    benchmark = config["measures"]["benchmark"]
+    published = benchmark["published_dimensions"]
+    for dimension in config["hd"]["dimensions"]:
+        if dimension not in published and "generated" not in benchmark["sources"]:
+            raise InputError(
+                f"config key `hd.dimensions`: the benchmark has no weights for n = {dimension} "
+                f"(it has {', '.join(map(str, published))}); take one of these, or add `generated` "
+                "to `measures.benchmark.sources` to train a pair anew"
+            )
+    if not config["preset"]["reduced"]:
+        admitted = [n for n in config["hd"]["dimensions"] if n in published]
+        if admitted and "generated" in benchmark["sources"]:
+            raise InputError(
+                "config key `measures.benchmark.sources`: a preset at full budget "
+                "(`preset.reduced: false`) admits no `generated` pair for the published "
+                f"dimensions {admitted}; take `generated` out, or mark the preset as reduced"
+            )
+
+
+def _check_numbers(config: Config) -> None:
+    hd = config["hd"]
+    if hd["pretraining"]["min_iterations"] > hd["pretraining"]["iterations"]:
+        raise InputError(
+            "config key `hd.pretraining.min_iterations`: is above `hd.pretraining.iterations`, "
+            "so the tolerance could never be met"
+        )
+    if hd["evaluation"]["history_every"] % hd["logging"]["every"]:
+        raise InputError(
+            f"config key `hd.evaluation.history_every`: {hd['evaluation']['history_every']} is no "
+            f"multiple of `hd.logging.every` = {hd['logging']['every']} steps"
+        )
+    for name, settings in config["amortizations"].items():
+        weight = settings.get("weight", 1.0)
+        if weight != "dimension" and not (_is_number(weight) and weight > 0):
+            raise InputError(
+                f"config key `amortizations.{name}.weight`: {weight!r}; expected a number above 0 "
+                "or `dimension`"
+            )
+
+
+def output_folder(config: Config) -> str:
+    """Give the preset's working folder, relative to the project's root: `.` for the paper."""
+    name = config["preset"]["name"]
+    return "." if name == "paper" else f"runs/{name}"
+
+
+def pairs(config: Config) -> list[str]:
+    """Give the names of all pairs of measures that the config's cells use."""
+    return [f"hd{dimension}" for dimension in config["hd"]["dimensions"]]

@@ -1,0 +1,257 @@
+"""The dual objective, its envelope gradient, and the init/update pair of dual training.
+
+V(theta) = -E_alpha[f(x)] - E_beta[f*(y)] (Amos 2023, eq. 4). By Danskin's theorem its gradient is
+-E_alpha[grad_theta f(x)] + E_beta[grad_theta f(x_hat(y))] with x_hat held fixed (eq. 5). V is
+maximised, so the loss is -V plus the amortization loss; one gradient step updates both networks
+(alg. 1). All seeds of a cell are trained at once: every array has a leading axis of seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax.lax import stop_gradient
+from jaxtyping import Array, Bool, Float, Int
+
+from w2dual import amortization, conjugate, potentials
+from w2dual.records import InputError
+
+Batch = Float[Array, "seeds batch n"]
+Params = Any
+
+
+class Networks(NamedTuple):
+    """Something for the potential and for the amortization model (None where there is none)."""
+
+    potential: Any
+    model: Any
+
+
+class DualState(NamedTuple):
+    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on."""
+
+    params: Networks
+    optimizer: Networks
+    step: Int[Array, ""]
+    diverged_at: Int[Array, " seeds"]
+
+
+class StepMetrics(NamedTuple):
+    """Of one update, for each seed; means over the batch."""
+
+    loss: Float[Array, " seeds"]
+    dual_objective: Float[Array, " seeds"]
+    amortization_loss: Float[Array, " seeds"]
+    conjugate_iterations: Float[Array, " seeds"]
+
+
+@dataclass(frozen=True)
+class DualProblem:
+    """What is trained: networks, loss, conjugate solver and optimiser of one cell."""
+
+    potential: nn.Module
+    model: nn.Module | None
+    loss: Any  # AmortizationBatch -> scalar, or None
+    solver: Any  # conjugate.ConjugateSolver, or None
+    optimizer: optax.GradientTransformation
+    divergence_loss: float
+    dimension: int
+
+    # -- maps ---------------------------------------------------------------------------------
+
+    def push(self, params: Networks, x: Batch) -> Batch:
+        """T(x) = grad f(x) of each seed."""
+        return jax.vmap(partial(potentials.gradient, self.potential))(params.potential, x)
+
+    def amortized(self, params: Networks, y: Batch) -> Batch:
+        """x_tilde(y) of each seed; y itself without an amortization model."""
+        if self.model is None:
+            return y
+        return jax.vmap(partial(_apply, self.model))(params.model, y)
+
+    def conjugate(self, params: Networks, y: Batch) -> conjugate.ConjugateResult:
+        """x_hat(y) of each seed: the solver's result from x_tilde(y), or x_tilde(y) itself.
+
+        Without a solver nothing is checked: the status stays `RUNNING` and the iterations are 0;
+        the gradient norm tells how far off the amortization is.
+        """
+        oracle = self.oracle(params)
+        start = self.amortized(params, y)
+        if self.solver is not None:
+            # One width: this serves evaluation, where compiling costs more than idle lanes do.
+            return conjugate.solve(self.solver, oracle, y, start, lane_widths=y.shape[1:2])
+        value, gradient = oracle(start)
+        zeros = jnp.zeros(value.shape, jnp.int32)
+        return conjugate.ConjugateResult(
+            x=start,
+            value=value - jnp.sum(start * y, axis=-1),
+            gradient_norm=jnp.max(jnp.abs(gradient - y), axis=-1),
+            status=zeros + conjugate.Status.RUNNING,
+            iterations=zeros,
+            evaluations=zeros,
+        )
+
+    def oracle(self, params: Networks) -> conjugate.Oracle:
+        """Value f and grad f of each seed."""
+        single = partial(potentials.value_and_gradient, self.potential)
+        return lambda x: jax.vmap(single)(params.potential, x)
+
+    # -- training -----------------------------------------------------------------------------
+
+    def init(self, params: Networks) -> DualState:
+        """Start training from parameters with a leading axis of seeds."""
+        seeds = jax.tree.leaves(params)[0].shape[0]
+        return DualState(
+            params=params,
+            optimizer=Networks(*(jax.vmap(self.optimizer.init)(p) for p in params)),
+            step=jnp.zeros((), jnp.int32),
+            diverged_at=jnp.full(seeds, -1, jnp.int32),
+        )
+
+    def update(self, state: DualState, x: Batch, y: Batch) -> tuple[DualState, StepMetrics]:
+        """Take one gradient step on each seed; a seed that diverges keeps its last parameters.
+
+        A seed diverges when its loss is not finite or beyond `divergence_loss` in size, or when
+        a new parameter is not finite.
+
+        # DIFFERS: the published code looks at the loss every 1000 steps only, and then ends the
+        run; here it is at every step, so that how often is logged changes nothing.
+        """
+        if self.solver is None:
+            x_hat = y  # not read: the loss takes x_tilde(y) itself
+            iterations = jnp.zeros(y.shape[:1])
+        else:
+            result = conjugate.solve(
+                self.solver, self.oracle(state.params), y, self.amortized(state.params, y)
+            )
+            x_hat = stop_gradient(result.x)
+            iterations = jnp.mean(result.iterations.astype(jnp.float32), axis=1)
+        new_params, new_optimizer, metrics = jax.vmap(self._update_one)(
+            state.params, state.optimizer, x, y, x_hat
+        )
+        metrics = metrics._replace(conjugate_iterations=iterations)
+        alive = state.diverged_at < 0
+        fine = alive & (jnp.abs(metrics.loss) <= self.divergence_loss) & _finite(new_params)
+        diverges = alive & ~fine
+
+        def keep(new: Any, old: Any) -> Any:
+            return jax.tree.map(partial(_choose, fine), new, old)
+
+        return (
+            DualState(
+                params=keep(new_params, state.params),
+                optimizer=keep(new_optimizer, state.optimizer),
+                step=state.step + 1,
+                diverged_at=jnp.where(diverges, state.step + 1, state.diverged_at),
+            ),
+            metrics,
+        )
+
+    def _update_one(
+        self, params: Networks, opt_state: Networks, x: Array, y: Array, x_hat: Array
+    ) -> tuple[Networks, Networks, StepMetrics]:
+        loss_and_metrics = jax.grad(self._loss, has_aux=True)
+        gradients, metrics = loss_and_metrics(params, x, y, x_hat)
+        updated = [
+            self.optimizer.update(gradient, state, old)
+            for gradient, state, old in zip(gradients, opt_state, params, strict=True)
+        ]
+        new = Networks(
+            *(optax.apply_updates(old, u) for old, (u, _) in zip(params, updated, strict=True))
+        )
+        return new, Networks(*(state for _, state in updated)), metrics
+
+    def _loss(
+        self, params: Networks, x: Array, y: Array, x_hat: Array
+    ) -> tuple[Array, StepMetrics]:
+        """-V plus the amortization loss for one seed; x, y, x_hat: (batch, n)."""
+        fixed = stop_gradient(params.potential)
+        x_tilde = y if self.model is None else _apply(self.model, params.model, y)
+        if self.solver is None:
+            x_hat = stop_gradient(x_tilde)
+        value = partial(potentials.value, self.potential)
+        inner = jnp.sum(x_hat * y, axis=-1)
+        dual = -jnp.mean(value(params.potential, x)) - jnp.mean(
+            inner - value(params.potential, x_hat)
+        )
+        extra = jnp.zeros(())
+        if self.loss is not None and self.model is not None:
+            gradient = partial(potentials.gradient, self.potential)
+            extra = self.loss(
+                amortization.AmortizationBatch(
+                    potential_fixed=partial(value, fixed),
+                    gradient=partial(gradient, params.potential),
+                    gradient_fixed=partial(gradient, fixed),
+                    model=partial(_apply, self.model, params.model),
+                    x=x,
+                    y=y,
+                    x_tilde=x_tilde,
+                    x_hat=x_hat,
+                    fine_tuned=self.solver is not None,
+                )
+            )
+        loss = extra - dual
+        return loss, StepMetrics(loss, dual, extra, jnp.zeros(()))
+
+
+def _apply(model: nn.Module, params: Params, y: Float[Array, "batch n"]) -> Array:
+    output = model.apply({"params": params}, y)
+    assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
+    return output
+
+
+def _finite(params: Networks) -> Bool[Array, " seeds"]:
+    checks = [
+        jnp.all(jnp.isfinite(leaf.reshape(leaf.shape[0], -1)), axis=1)
+        for leaf in jax.tree.leaves(params)
+    ]
+    return jnp.all(jnp.stack(checks), axis=0)
+
+
+def _choose(pick_new: Bool[Array, " seeds"], new: Array, old: Array) -> Array:
+    return jnp.where(pick_new.reshape(pick_new.shape + (1,) * (new.ndim - 1)), new, old)
+
+
+def make_problem(settings: Mapping[str, Any], dimension: int) -> DualProblem:
+    """Build the problem of a cell from its settings (`cells.Cell.settings`).
+
+    Raises:
+        InputError: a kind is unknown or its settings do not fit.
+    """
+    training = settings["training"]
+    schedule = optax.cosine_decay_schedule(
+        training["learning_rate"],
+        training["iterations"],
+        training["final_learning_rate_factor"],
+    )
+    loss_settings = dict(settings["amortization"])
+    kind = loss_settings.pop("kind")
+    solver = conjugate.make(settings["solver"])
+    if kind not in ("none", *amortization.LOSSES):
+        known = ", ".join(["none", *amortization.LOSSES])
+        raise InputError(f"amortization kind {kind!r}: expected one of {known}")
+    if kind == "regression" and solver is None:
+        raise InputError("a regression loss needs a conjugate solver to regress on")
+    if kind == "none" and solver is None:
+        raise InputError("without an amortization loss a conjugate solver is needed")
+    return DualProblem(
+        potential=potentials.make(settings["potential"], dimension),
+        model=None if kind == "none" else amortization.make_model(settings["amortization_model"]),
+        loss=None if kind == "none" else partial(amortization.LOSSES[kind], **loss_settings),
+        solver=solver,
+        optimizer=optax.adamw(
+            schedule,
+            b1=training["b1"],
+            b2=training["b2"],
+            weight_decay=training["weight_decay"],
+        ),
+        divergence_loss=training["divergence_loss"],
+        dimension=dimension,
+    )

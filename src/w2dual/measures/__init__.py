@@ -1,0 +1,33 @@
+"""Pairs of measures with a known optimal map: the benchmark's, and closed-form Gaussians.
+
+A prepared file holds one pair; its metadata names the kind, and each kind is one module with
+`KIND` and `from_arrays(arrays, metadata, name)`. A new kind is one module more in `_KINDS`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from w2dual.measures import gaussian, hd
+from w2dual.measures.base import FORMAT, Moments, Pair
+from w2dual.records import InputError, load_arrays
+
+__all__ = ["FORMAT", "Moments", "Pair", "load"]
+
+_KINDS = {module.KIND: module.from_arrays for module in (hd, gaussian)}
+
+
+def load(path: str | os.PathLike[str]) -> Pair:
+    """Read a prepared pair.
+
+    Raises:
+        InputError: the file is missing, damaged, of another format, or lacks a part.
+    """
+    arrays, metadata = load_arrays(path)
+    if metadata.get("format") != FORMAT or metadata.get("kind") not in _KINDS:
+        raise InputError(
+            f"{path}: is no prepared pair of format {FORMAT} (format {metadata.get('format')!r}, "
+            f"kind {metadata.get('kind')!r}, known kinds {sorted(_KINDS)}); remove it, and "
+            "`prepare` makes it again"
+        )
+    return _KINDS[metadata["kind"]](arrays, metadata, str(path))

@@ -1,0 +1,128 @@
+"""What every pair of measures offers: samplers, the ground-truth map, and its constants."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from w2dual.measures.icnn_dense import check_arrays
+from w2dual.records import InputError
+
+FORMAT = 1
+"""Of a prepared file."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Moments:
+    """First and second moments of a pair, which normalise the metrics; float64 on the host.
+
+    Attributes:
+        mean_source: mean of the source measure, [n].
+        cov_source: its covariance, [n, n].
+        mean_target: mean of the target measure, [n].
+        cov_target: its covariance, [n, n].
+        var_source: trace of the source's covariance.
+        var_target: trace of the target's covariance.
+        cost: E||x - T*(x)||^2 / 2.
+    """
+
+    mean_source: Float[Any, " n"]
+    cov_source: Float[Any, "n n"]
+    mean_target: Float[Any, " n"]
+    cov_target: Float[Any, "n n"]
+    var_source: Float[Any, ""]
+    var_target: Float[Any, ""]
+    cost: Float[Any, ""]
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Name the moments for a prepared file."""
+        return {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, np.ndarray], dimension: int, name: str) -> Moments:
+        """Take the moments from a prepared file's arrays.
+
+        Raises:
+            InputError: one is missing, of a wrong type or shape, or not finite.
+        """
+        axes = {"mean": (dimension,), "cov": (dimension, dimension), "var": (), "cost": ()}
+        wanted = {item.name: axes[item.name.split("_")[0]] for item in fields(Moments)}
+        found = with_scalars(arrays, wanted)
+        check_arrays(found, wanted, name, np.float64)
+        return Moments(**{key: found[key] for key in wanted})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair(abc.ABC):
+    """A source and a target measure with the optimal map T* between them.
+
+    Subclasses are frozen dataclasses registered as pytrees, so that a pair passes through
+    `jax.jit` as an argument.
+
+    Attributes:
+        dimension: n; static under `jit`.
+        moments: what normalises the metrics.
+    """
+
+    dimension: int = field(metadata={"static": True})
+    moments: Moments
+
+    @abc.abstractmethod
+    def sample_source(self, key: Key[Array, ""], size: int) -> Float[Array, "{size} n"]:
+        """Draw points of the source measure."""
+
+    @abc.abstractmethod
+    def ground_truth(self, x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+        """Map points of the source by T*."""
+
+    @abc.abstractmethod
+    def ground_truth_unstandardised(self, x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+        """Map points as T* does before the target is brought to mean 0 and total variance n."""
+
+    def sample_target(self, key: Key[Array, ""], size: int) -> Float[Array, "{size} n"]:
+        """Draw points of the target measure: fresh points of the source, mapped by T*."""
+        return self.ground_truth(self.sample_source(key, size))
+
+    @property
+    def var_source(self) -> Float[Any, ""]:
+        """Total variance of the source, the trace of its covariance."""
+        return self.moments.var_source
+
+    @property
+    def var_target(self) -> Float[Any, ""]:
+        """Total variance of the target, the trace of its covariance."""
+        return self.moments.var_target
+
+    @property
+    def cost(self) -> Float[Any, ""]:
+        """E||x - T*(x)||^2 / 2."""
+        return self.moments.cost
+
+
+def with_scalars(
+    arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """Give back their shape [] to wanted scalars that a file holds as [1]."""
+    return {
+        key: array.reshape(()) if wanted.get(key) == () and array.size == 1 else array
+        for key, array in arrays.items()
+    }
+
+
+def dimension_of(metadata: Mapping[str, Any], name: str) -> int:
+    """Take the dimension from a prepared file's metadata.
+
+    Raises:
+        InputError: it is missing or no positive integer.
+    """
+    dimension = metadata.get("dimension")
+    if not isinstance(dimension, int) or isinstance(dimension, bool) or dimension < 1:
+        raise InputError(f"{name}: metadata `dimension` is {dimension!r}, not a positive integer")
+    return dimension

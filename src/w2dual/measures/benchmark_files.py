@@ -1,0 +1,159 @@
+"""The published weights of the Wasserstein-2 benchmark: finding, fetching and verifying them.
+
+Whatever a file comes from, its content is compared with the git blob hash that the published
+repository has for it (`git-blobs.csv`), before anything in it is read.
+Source: Korotin et al., NeurIPS 2021, repository Wasserstein2Benchmark, commit 647a1ac.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import http.client
+import logging
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from w2dual.records import InputError
+
+log = logging.getLogger(__name__)
+
+MIRROR_VARIABLE = "W2BENCHMARK_MIRROR"
+VERSIONS = ("v1", "v2")
+DOWNLOAD_TIMEOUT_S = 20.0
+DOWNLOAD_MAX_BYTES = 64 * 2**20
+
+
+class Unavailable(Exception):
+    """A source does not have the files; the next one may."""
+
+
+@dataclass(frozen=True)
+class BenchmarkFile:
+    """One verified file of the published repository."""
+
+    name: str
+    content: bytes
+    git_blob_sha1: str
+
+
+def git_blob_sha1(content: bytes) -> str:
+    """Give git's hash of a file: the SHA-1 of `blob <size>`, a zero byte, and the content."""
+    header = f"blob {len(content)}\0".encode()
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+@cache
+def published_blobs() -> dict[str, str]:
+    """Give the git blob SHA-1 of every file of the published repository, by its path there."""
+    text = resources.files("w2dual.measures").joinpath("git-blobs.csv").read_text(encoding="utf-8")
+    return {row["path"]: row["git_blob_sha1"] for row in csv.DictReader(text.splitlines())}
+
+
+def weight_paths(dimension: int) -> list[str]:
+    """Give the paths, in the published repository, of the two potentials of dimension n."""
+    return [f"benchmarks/Mix3toMix10/{dimension}_{version}.pt" for version in VERSIONS]
+
+
+def verify(content: bytes, path: str, where: str) -> BenchmarkFile:
+    """Compare a file's content with the hash it is published with.
+
+    Raises:
+        InputError: they differ, or no such file is published.
+    """
+    expected = published_blobs().get(path)
+    if expected is None:
+        raise InputError(f"{where}: the published repository has no file {path}")
+    found = git_blob_sha1(content)
+    if found != expected:
+        raise InputError(
+            f"{where}: is not the published file: its git blob hash is {found} where "
+            f"{path} has {expected}; it is truncated or altered ({len(content)} bytes). "
+            "Fetch it again from the published repository"
+        )
+    return BenchmarkFile(Path(path).name, content, found)
+
+
+def mirror_folder(configured: str | None) -> tuple[Path, str]:
+    """Give the mirror's folder and where it was named: the config, else the environment.
+
+    Raises:
+        Unavailable: neither names one.
+    """
+    if configured:
+        return Path(configured).expanduser(), "measures.benchmark.mirror"
+    if named := os.environ.get(MIRROR_VARIABLE):
+        return Path(named).expanduser(), MIRROR_VARIABLE
+    raise Unavailable(
+        f"none is configured; set measures.benchmark.mirror or the environment variable "
+        f"{MIRROR_VARIABLE} to a folder that holds Mix3toMix10/*.pt"
+    )
+
+
+def from_mirror(dimension: int, configured: str | None) -> list[BenchmarkFile]:
+    """Read the two weights files of dimension n from a local folder.
+
+    The folder holds `Mix3toMix10/*.pt`, or is a clone of the published repository, which
+    holds them below `benchmarks/`.
+
+    Raises:
+        Unavailable: there is no mirror, or it lacks a file.
+        InputError: a file is there and is not the published one.
+    """
+    folder, named_by = mirror_folder(configured)
+    if not folder.is_dir():
+        raise Unavailable(f"{folder} (named by {named_by}) is not a folder")
+    files = []
+    for path in weight_paths(dimension):
+        candidates = [folder / path.removeprefix("benchmarks/"), folder / path]
+        found = next((item for item in candidates if item.is_file()), None)
+        if found is None:
+            raise Unavailable(f"{candidates[0]} is missing (mirror named by {named_by})")
+        try:
+            content = found.read_bytes()
+        except OSError as error:
+            raise InputError(f"{found}: cannot be read: {error}") from error
+        files.append(verify(content, path, str(found)))
+    return files
+
+
+def from_download(
+    dimension: int, url: str, timeout_s: float = DOWNLOAD_TIMEOUT_S
+) -> list[BenchmarkFile]:
+    """Download the two weights files of dimension n into memory.
+
+    Raises:
+        Unavailable: the network or the server does not give them.
+        InputError: what came is not the published file, or the address is no web address.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise InputError(f"measures.benchmark.url: {url!r} does not start with https://")
+    files = []
+    for path in weight_paths(dimension):
+        address = f"{url.rstrip('/')}/{path}"
+        files.append(verify(_download(address, timeout_s), path, address))
+    return files
+
+
+def _download(address: str, timeout_s: float) -> bytes:
+    log.info("downloading %s", address)
+    try:
+        # S310: the scheme has been checked by the caller.
+        with urllib.request.urlopen(address, timeout=timeout_s) as response:  # noqa: S310
+            content = response.read(DOWNLOAD_MAX_BYTES + 1)
+            announced = response.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:
+        raise Unavailable(f"{address}: the server answers {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise Unavailable(f"{address}: no connection ({reason})") from error
+    if len(content) > DOWNLOAD_MAX_BYTES:
+        raise InputError(f"{address}: larger than {DOWNLOAD_MAX_BYTES} bytes, so no weights file")
+    if announced is not None and announced.isdecimal() and int(announced) != len(content):
+        raise Unavailable(f"{address}: broke off after {len(content)} of {announced} bytes")
+    return content

@@ -1,0 +1,199 @@
+"""DenseICNN, the convex potential that the Wasserstein-2 benchmark is built from.
+
+With quadratic-skip layers q_i(x) = (x Q_i)^2 + L_i x + b_i (the square elementwise),
+
+    h_1 = q_1(x),   h_{i+1} = celu(C_i h_i + q_{i+1}(x)),   f(x) = w h_last + 1/2 mu ||x||^2.
+
+The first layer has no activation. C_i >= 0 and w >= 0 make f convex; mu is its strong convexity.
+Source: Korotin et al., NeurIPS 2021, appendix B.1 (rank 1); the activation is CELU with alpha 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from w2dual.records import InputError
+
+LAYERS = 3
+
+
+class DenseICNN(NamedTuple):
+    """Weights of one potential, or of several stacked along a leading axis (see `stack`)."""
+
+    quad: tuple[Float[Array, "n hidden_i"], ...]
+    linear: tuple[Float[Array, "hidden_i n"], ...]
+    bias: tuple[Float[Array, " hidden_i"], ...]
+    convex: tuple[Float[Array, "hidden_next hidden_i"], ...]
+    final: Float[Array, "1 hidden_last"]
+
+
+def hidden_sizes(dimension: int) -> tuple[int, int, int]:
+    """Give the benchmark's layer widths in dimension n."""
+    return max(2 * dimension, 64), max(2 * dimension, 64), max(dimension, 32)
+
+
+def shapes(dimension: int) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each weight in dimension n, by its name in a prepared file."""
+    hidden = hidden_sizes(dimension)
+    named: dict[str, tuple[int, ...]] = {}
+    for i, width in enumerate(hidden):
+        named[f"quad.{i}"] = (dimension, width)
+        named[f"linear.{i}"] = (width, dimension)
+        named[f"bias.{i}"] = (width,)
+    for i, (before, after) in enumerate(zip(hidden[:-1], hidden[1:], strict=True)):
+        named[f"convex.{i}"] = (after, before)
+    named["final"] = (1, hidden[-1])
+    return named
+
+
+def assemble(named: Mapping[str, Any]) -> DenseICNN:
+    """Put weights named as in `shapes` into their places."""
+    return DenseICNN(
+        quad=tuple(named[f"quad.{i}"] for i in range(LAYERS)),
+        linear=tuple(named[f"linear.{i}"] for i in range(LAYERS)),
+        bias=tuple(named[f"bias.{i}"] for i in range(LAYERS)),
+        convex=tuple(named[f"convex.{i}"] for i in range(LAYERS - 1)),
+        final=named["final"],
+    )
+
+
+def init(key: Key[Array, ""], dimension: int, std: float = 0.1) -> DenseICNN:
+    """Draw all weights from N(0, std^2), as the benchmark's authors start their training."""
+    wanted = shapes(dimension)
+    sizes = [math.prod(shape) for shape in wanted.values()]
+    drawn = std * jax.random.normal(key, (sum(sizes),), jnp.float32)
+    pieces = jnp.split(drawn, np.cumsum(sizes)[:-1])
+    return assemble(
+        {
+            name: piece.reshape(shape)
+            for (name, shape), piece in zip(wanted.items(), pieces, strict=True)
+        }
+    )
+
+
+def convexify(weights: DenseICNN) -> DenseICNN:
+    """Clamp to zero what must not be negative for the potential to be convex."""
+    return weights._replace(
+        convex=tuple(jnp.maximum(item, 0) for item in weights.convex),
+        final=jnp.maximum(weights.final, 0),
+    )
+
+
+def values(
+    weights: DenseICNN, strong_convexity: float | Array, x: Float[Array, "batch n"]
+) -> Float[Array, " batch"]:
+    """Evaluate the potential at a batch of points."""
+    # All quadratic and linear products share x: one wide product instead of six narrow ones.
+    skip_weights = jnp.concatenate([*weights.quad, *(item.T for item in weights.linear)], axis=1)
+    quadratic, linear = jnp.split(x @ skip_weights, 2, axis=1)
+    skips = jnp.square(quadratic) + linear + jnp.concatenate(weights.bias)[None, :]
+    widths = [item.shape[0] for item in weights.bias]
+    hidden, *later = jnp.split(skips, np.cumsum(widths)[:-1], axis=1)
+    for convex, skip in zip(weights.convex, later, strict=True):
+        hidden = jax.nn.celu(hidden @ convex.T + skip)
+    return (hidden @ weights.final.T)[:, 0] + 0.5 * strong_convexity * jnp.sum(x * x, axis=1)
+
+
+def push(
+    weights: DenseICNN, strong_convexity: float | Array, x: Float[Array, "batch n"]
+) -> Float[Array, "batch n"]:
+    """Map a batch of points by the potential's gradient."""
+    return jax.grad(lambda points: jnp.sum(values(weights, strong_convexity, points)))(x)
+
+
+def stack(potentials: list[DenseICNN]) -> DenseICNN:
+    """Stack the weights of potentials of one size along a new leading axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *potentials)
+
+
+def push_sum(
+    stacked: DenseICNN, strong_convexity: float | Array, x: Float[Array, "batch n"]
+) -> Float[Array, "batch n"]:
+    """Map points by the gradient of the sum of stacked potentials, each with the same mu."""
+    each = jax.vmap(push, in_axes=(0, None, None))(stacked, strong_convexity, x)
+    return jnp.sum(each, axis=0)
+
+
+_PUBLISHED_NAMES = {
+    "quad": "quadratic_layers.{}.quadratic_decomposed",
+    "linear": "quadratic_layers.{}.weight",
+    "bias": "quadratic_layers.{}.bias",
+    "convex": "convex_layers.{}.weight",
+    "final": "final_layer.weight",
+}
+
+
+def from_tensors(tensors: Mapping[str, np.ndarray], dimension: int, name: str) -> DenseICNN:
+    """Take the weights from a published file's tensors.
+
+    Raises:
+        InputError: a tensor is missing, unexpected, of a wrong type or shape, or not finite.
+    """
+    published = {}
+    for ours in shapes(dimension):
+        field, _, layer = ours.partition(".")
+        published[ours] = _PUBLISHED_NAMES[field].format(layer)
+    wanted = {}
+    for ours, shape in shapes(dimension).items():
+        # The file keeps the rank-1 axis of the quadratic layers: [n, 1, hidden].
+        full = (shape[0], 1, shape[1]) if ours.startswith("quad.") else shape
+        wanted[published[ours]] = full
+    check_arrays(tensors, wanted, name)
+    if unexpected := sorted(set(tensors) - set(wanted)):
+        raise InputError(f"{name}: tensors that a DenseICNN does not have: {unexpected}")
+    return assemble(
+        {ours: tensors[published[ours]].reshape(shape) for ours, shape in shapes(dimension).items()}
+    )
+
+
+def to_arrays(weights: DenseICNN, prefix: str) -> dict[str, np.ndarray]:
+    """Name the weights for a prepared file: `prefix.quad.0`, ..., `prefix.final`."""
+    arrays = {f"{prefix}.final": np.asarray(weights.final)}
+    for field in ("quad", "linear", "bias", "convex"):
+        for i, item in enumerate(getattr(weights, field)):
+            arrays[f"{prefix}.{field}.{i}"] = np.asarray(item)
+    return arrays
+
+
+def from_arrays(
+    arrays: Mapping[str, np.ndarray], prefix: str, dimension: int, name: str
+) -> DenseICNN:
+    """Take the weights from a prepared file's arrays; the inverse of `to_arrays`.
+
+    Raises:
+        InputError: an array is missing, of a wrong type or shape, or not finite.
+    """
+    wanted = shapes(dimension)
+    check_arrays(arrays, {f"{prefix}.{key}": shape for key, shape in wanted.items()}, name)
+    return assemble({key: jnp.asarray(arrays[f"{prefix}.{key}"]) for key in wanted})
+
+
+def check_arrays(
+    arrays: Mapping[str, np.ndarray],
+    wanted: Mapping[str, tuple[int, ...]],
+    name: str,
+    dtype: type[np.floating] = np.float32,
+) -> None:
+    """Check that arrays are there, are finite, and have the wanted shapes and type.
+
+    Raises:
+        InputError: one is not; the message names it.
+    """
+    if missing := [key for key in wanted if key not in arrays]:
+        raise InputError(f"{name}: lacks {missing}")
+    for key, shape in wanted.items():
+        found = arrays[key]
+        if found.shape != tuple(shape) or found.dtype != dtype:
+            raise InputError(
+                f"{name}: {key} is {found.dtype} {list(found.shape)}, "
+                f"where {np.dtype(dtype).name} {list(shape)} is right"
+            )
+        if not np.isfinite(found).all():
+            raise InputError(f"{name}: {key} holds numbers that are not finite")

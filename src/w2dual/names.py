@@ -1,0 +1,29 @@
+"""Names of the config in words for readers, the same in tables, figures and the report.
+
+A name that is not listed, such as a new method's, is shown with spaces for underscores.
+"""
+
+from __future__ import annotations
+
+WORDS = {
+    "none": "None",
+    "objective": "Objective",
+    "cycle": "Cycle",
+    "regression": "Regression",
+    "lbfgs": "L-BFGS",
+    "lbfgs_high_precision": "L-BFGS (high precision)",
+    "adam": "Adam",
+    "icnn": "ICNN",
+    "mlp": "MLP",
+}
+
+
+def words(name: str) -> str:
+    """Give a config name as readers know it; a new method's name with spaces for underscores."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def method_words(amortization: str, solver: str) -> str:
+    """Name a method for running text, as in "Cycle + L-BFGS" or "Cycle, no solver"."""
+    loss = "No amortization" if amortization == "none" else words(amortization)
+    return f"{loss}, no solver" if solver == "none" else f"{loss} + {words(solver)}"

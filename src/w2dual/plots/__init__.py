@@ -1,0 +1,1 @@
+"""Figures: one style, and one module for each kind of figure."""

@@ -1,0 +1,226 @@
+"""Training curves of one cell: L2-UVP both ways and the dual objective against the step."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from w2dual import aggregate
+from w2dual.names import method_words, words
+from w2dual.plots import style
+from w2dual.published import published_cells
+from w2dual.records import InputError, read_json
+
+log = logging.getLogger(__name__)
+
+HISTORY_COLUMNS = (
+    "seed",
+    "step",
+    "l2_uvp_forward_percent",
+    "l2_uvp_inverse_percent",
+    "dual_objective",
+)
+PUBLISHED_LIMIT = 100.0  # percent; the paper prints no value above it
+# Beyond this ratio of largest to typical |objective|, a linear axis shows the blow-up only.
+BLOW_UP = 30.0
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """Read the history of a cell's training.
+
+    Raises:
+        InputError: the file is missing, unreadable, lacks a column or has no row.
+    """
+    try:
+        frame = pd.read_csv(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"{path}: is not a readable CSV file: {error}") from error
+    lacking = [column for column in HISTORY_COLUMNS if column not in frame.columns]
+    if lacking:
+        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
+    if frame.empty:
+        raise InputError(f"{path}: has no rows; the history needs at least step 0")
+    return frame
+
+
+def by_seed(history: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Give one quantity as a table, step by seed; a field that is absent or infinite is NaN."""
+    table = history.pivot_table(index="step", columns="seed", values=column, dropna=False)
+    return table.astype(float).replace([np.inf, -np.inf], np.nan).sort_index()
+
+
+def common_mean(values: pd.DataFrame) -> pd.Series:
+    """Average over seeds, at the steps only where every seed has a value.
+
+    Where a seed has diverged, the mean of the others would look like a result.
+    """
+    return values.mean(axis="columns").where(values.notna().all(axis="columns")).dropna()
+
+
+def draw(
+    record: Mapping[str, Any], history: pd.DataFrame, published: Mapping[str, Any] | None
+) -> Figure:
+    """Draw the training curves of a cell.
+
+    Args:
+        record: the cell's metrics record.
+        history: columns of `HISTORY_COLUMNS`, a row for each seed and evaluation.
+        published: the paper's `mean` and `diverged` of this cell, or None where it has none.
+    """
+    figure = Figure(figsize=(style.COLUMN_WIDTH_IN, 2.0))
+    # Fixed margins, so that the panels of a page of figures line up.
+    margins = {"left": 0.125, "right": 0.985, "bottom": 0.26, "top": 0.83, "wspace": 0.44}
+    left, right = figure.subplots(1, 2, gridspec_kw=margins)
+    diverged = {s["seed"] for s in record["seeds"] if s["status"] == "diverged"}
+    for column, colour, label in (
+        ("l2_uvp_inverse_percent", style.VERMILLION, "inverse"),
+        ("l2_uvp_forward_percent", style.BLUE, "forward"),
+    ):
+        values = by_seed(history, column)
+        _lines(left, values.where(values > 0), colour, label, diverged)
+    _published_line(left, published)
+    _log_axis(left)
+    left.set_ylabel("L²-UVP (%)")
+    _lines(right, by_seed(history, "dual_objective"), style.GREEN, "", diverged)
+    _objective_axis(right, by_seed(history, "dual_objective"))
+    right.set_ylabel(r"dual objective")
+    for axes in (left, right):
+        style.step_axis(axes)
+        last = max(float(s["steps"]) for s in record["seeds"])
+        axes.set_xlim(-0.02 * last, 1.04 * max(last, float(history["step"].max()), 1.0))
+    handles, labels = left.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] != "forward")
+    figure.legend(
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.94),
+        ncols=len(order),
+        columnspacing=1.5,
+    )
+    figure.suptitle(title(record["cell"]), y=0.985)
+    figure.supxlabel(footnote(record), y=0.01, fontsize=5.0, color=style.GREY)
+    return figure
+
+
+def title(cell: Mapping[str, Any]) -> str:
+    """Name a cell in words, as in "Cycle + L-BFGS; MLP potential, n = 2"."""
+    method = method_words(cell["amortization"], cell["solver"])
+    return f"{method}; {words(cell['potential'])} potential, n = {cell['dimension']}"
+
+
+def footnote(record: Mapping[str, Any]) -> str:
+    """Say what lines are, which seeds diverged, and what keeps the numbers from being the paper's.
+
+    One line each, so that no figure of the usual width cuts them off.
+    """
+    seeds = record["seeds"]
+    diverged = [s for s in seeds if s["status"] == "diverged"]
+    many = len(seeds) > 1
+    lines = [f"thin: each of {len(seeds)} seeds; thick: mean while all run" if many else "one seed"]
+    if diverged:
+        lines[0] += f"; ×: diverged ({len(diverged)} of {len(seeds)})"
+    marks = []
+    if record["preset"]["reduced"]:
+        marks.append(f"reduced budget: preset {record['preset']['name']}")
+    if record["measures"]["source"] == "generated":
+        marks.append("measures generated anew, not the published ones")
+    if marks:
+        lines.append("; ".join(marks).replace("$", r"\$"))
+    return "\n".join(lines)
+
+
+def _lines(axes: Axes, values: pd.DataFrame, colour: str, label: str, diverged: set[int]) -> None:
+    for seed in values.columns:
+        line = values[seed].dropna()
+        axes.plot(line.index, line.to_numpy(), color=colour, linewidth=0.5, alpha=0.45)
+        if seed in diverged and not line.empty:
+            last = line.index[-1], float(line.iloc[-1])
+            axes.plot(*last, "x", color=style.BLACK, markersize=4, markeredgewidth=0.9, zorder=5)
+    mean = common_mean(values)
+    marker = "." if len(mean) < 3 else ""
+    axes.plot(mean.index, mean.to_numpy(), color=colour, marker=marker, label=label)
+
+
+def _published_line(axes: Axes, published: Mapping[str, Any] | None) -> None:
+    if published is None:
+        return
+    beyond = bool(published["diverged"])
+    value = PUBLISHED_LIMIT if beyond else float(published["mean"])
+    label = f"forward in the paper: {'>' if beyond else ''}{value:g}"
+    axes.axhline(value, color=style.BLACK, linestyle="--", linewidth=0.7, label=label)
+
+
+def _log_axis(axes: Axes) -> None:
+    """Plain numbers at powers of ten, and at 2 and 5 between where few powers are in view."""
+    axes.set_yscale("log")
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    axes.yaxis.set_major_formatter(plain)
+    low, high = axes.get_ylim()
+    if math.log10(high / low) < 2:
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+        axes.yaxis.set_minor_formatter(plain)
+    else:
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _objective_axis(axes: Axes, values: pd.DataFrame) -> None:
+    sizes = np.abs(values.to_numpy(dtype=float))
+    sizes = sizes[np.isfinite(sizes)]
+    typical = float(np.median(sizes)) if sizes.size else 1.0
+    if sizes.size and typical > 0 and sizes.max() > BLOW_UP * typical:
+        axes.set_yscale("symlog", linthresh=10.0 ** math.ceil(math.log10(typical)))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def published_value(folder: Path, cell: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give the paper's mean of a cell and whether it printed >100; None where it has no such cell.
+
+    Raises:
+        InputError: the folder of published values is missing or a file in it is unreadable.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of published values")
+    frame = published_cells(folder, cell["potential"])
+    found = frame[
+        (frame["amortization"] == cell["amortization"])
+        & (frame["solver"] == cell["solver"])
+        & (frame["dimension"] == cell["dimension"])
+    ]
+    if found.empty:
+        return None
+    return {"mean": float(found["mean"].iloc[0]), "diverged": bool(found["diverged"].iloc[0])}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m w2dual curves`."""
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.json of the cell")
+    parser.add_argument("--history", type=Path, required=True, help="history.csv of the cell")
+    parser.add_argument("--published", type=Path, required=True, help="folder of published values")
+    parser.add_argument("--pdf", type=Path, required=True, help="figure to write")
+    parser.add_argument("--png", type=Path, required=True, help="the same as PNG")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    record = read_json(args.metrics)
+    aggregate.rows_of_cell(record, args.metrics)
+    history = read_history(args.history)
+    published = published_value(args.published, record["cell"])
+    with style.style():
+        style.save(draw(record, history, published), args.pdf, args.png)
+    log.info("%s, %s: written", args.pdf, args.png)

@@ -1,0 +1,91 @@
+"""The one look of all figures: colours, sizes, and files that do not change from run to run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from w2dual.records import atomic_path
+
+COLUMN_WIDTH_IN = 3.4
+PNG_DPI = 200
+
+# Okabe and Ito's colours, told apart with every common colour-vision deficiency.
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+GREEN = "#009E73"
+BLACK = "#000000"
+GREY = "#666666"
+
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so all machines draw the same
+    "font.size": 6.5,
+    "axes.titlesize": 7.0,
+    "axes.labelsize": 6.5,
+    "xtick.labelsize": 6.0,
+    "ytick.labelsize": 6.0,
+    "legend.fontsize": 5.5,
+    "figure.titlesize": 7.5,
+    "axes.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.linewidth": 0.3,
+    "grid.color": "#dddddd",
+    "lines.linewidth": 1.2,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+    "xtick.major.size": 2.0,
+    "ytick.major.size": 2.0,
+    "ytick.minor.size": 1.2,
+    "ytick.minor.width": 0.4,
+    "legend.frameon": True,
+    "legend.framealpha": 0.8,
+    "legend.edgecolor": "none",
+    "legend.handlelength": 1.8,
+    "legend.borderpad": 0.2,
+    "legend.labelspacing": 0.25,
+    "pdf.fonttype": 42,
+    "text.usetex": False,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in this style and from matplotlib's own defaults, whatever the user's settings say."""
+    for chatty in ("fontTools", "matplotlib.mathtext"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        for name, value in _RC.items():
+            matplotlib.rcParams[name] = value
+        yield
+
+
+def save(figure: Figure, pdf: Path, png: Path) -> None:
+    """Write a figure as vector PDF and as PNG; the same figure gives the same bytes."""
+    with atomic_path(pdf) as vector, atomic_path(png) as raster:
+        figure.savefig(
+            vector, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
+        )
+        figure.savefig(raster, format="png", dpi=PNG_DPI, metadata={"Software": None})
+
+
+def step_axis(axes: Axes) -> None:
+    """Label an axis of training steps: few round numbers, thousands as k."""
+    axes.set_xlabel("training step")
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: thousands(step)))
+
+
+def thousands(step: float) -> str:
+    """Give a step count in few characters: 500, 1.5k, 250k."""
+    return f"{step:g}" if abs(step) < 1000 else f"{step / 1000:g}k"

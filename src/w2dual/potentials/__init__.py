@@ -1,0 +1,106 @@
+"""Dual potentials f: R^n -> R, and the amortization model x_tilde: R^n -> R^n.
+
+A kind of potential is one module of this package with a function
+`make(settings: dict, dimension: int) -> flax.linen.Module`, whose module maps points of shape
+(batch, n) to values of shape (batch,). The name in the config is the module's name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from w2dual.records import InputError
+
+Params = Mapping[str, Any]
+
+
+def make(settings: Mapping[str, Any], dimension: int) -> nn.Module:
+    """Build the potential that the settings describe, for points in R^dimension.
+
+    Raises:
+        InputError: there is no such kind, or its settings do not fit.
+    """
+    kind = settings["kind"]
+    try:
+        module = importlib.import_module(f"{__name__}.{kind}")
+    except ModuleNotFoundError as error:
+        name = f"{__name__}.{kind}"
+        raise InputError(f"potential kind {kind!r}: there is no module {name}") from error
+    if not callable(getattr(module, "make", None)):
+        raise InputError(
+            f"{module.__name__} lacks `make(settings, dimension)`, which returns a flax module"
+        )
+    potential = module.make({k: v for k, v in settings.items() if k != "kind"}, dimension)
+    _check_shape(potential, dimension, (3,), f"potential {kind!r}")
+    return potential
+
+
+def _check_shape(module: nn.Module, dimension: int, expected: tuple[int, ...], what: str) -> None:
+    points = jax.ShapeDtypeStruct((3, dimension), jnp.float32)
+    output, _ = jax.eval_shape(module.init_with_output, jax.random.key(0), points)
+    if output.shape != expected:
+        raise InputError(
+            f"{what} maps points of shape (3, {dimension}) to shape {output.shape}; "
+            f"expected {expected}"
+        )
+
+
+def activation(name: str) -> Callable[[Array], Array]:
+    """Give an activation by name: elu, celu, relu, softplus, or leaky_relu_SLOPE."""
+    if name.startswith("leaky_relu_"):
+        slope = float(name.removeprefix("leaky_relu_"))
+        return partial(jax.nn.leaky_relu, negative_slope=slope)
+    known = {
+        "elu": jax.nn.elu,
+        "celu": jax.nn.celu,
+        "relu": jax.nn.relu,
+        "softplus": jax.nn.softplus,
+    }
+    if name not in known:
+        raise InputError(f"activation {name!r}: expected {', '.join(known)} or leaky_relu_SLOPE")
+    return known[name]
+
+
+class QuadraticTerm(nn.Module):
+    """1/2 exp(log_alpha) ||x||^2 with log_alpha learned, at the start 0 (Amos 2023, app. B)."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch n"]) -> Float[Array, " batch"]:
+        """Evaluate the term at each point."""
+        log_alpha = self.param("log_alpha", nn.initializers.zeros_init(), ())
+        return 0.5 * jnp.exp(log_alpha) * jnp.sum(x * x, axis=-1)
+
+
+def value(module: nn.Module, params: Params, x: Float[Array, "batch n"]) -> Float[Array, " batch"]:
+    """Value f(x) for each point."""
+    output = module.apply({"params": params}, x)
+    assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
+    return output
+
+
+def value_and_gradient(
+    module: nn.Module, params: Params, x: Float[Array, "batch n"]
+) -> tuple[Float[Array, " batch"], Float[Array, "batch n"]]:
+    """Value f(x) and grad f(x) for each point, in one forward and one backward pass."""
+
+    def total(points: Array) -> tuple[Array, Array]:
+        values = value(module, params, points)
+        return jnp.sum(values), values
+
+    gradients, values = jax.grad(total, has_aux=True)(x)
+    return values, gradients
+
+
+def gradient(
+    module: nn.Module, params: Params, x: Float[Array, "batch n"]
+) -> Float[Array, "batch n"]:
+    """Grad f(x) for each point: the transport map when f is optimal (Brenier)."""
+    return value_and_gradient(module, params, x)[1]

@@ -1,0 +1,145 @@
+"""Files: atomic writes, JSON records, arrays with metadata, and errors meant for people."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+_METADATA = "w2dual"  # the safetensors metadata key under which ours stands as JSON
+
+
+class InputError(Exception):
+    """What the user gave cannot be used; the message says what, where, and what would be right."""
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary sibling of `path`; rename it to `path` on success, remove it on failure.
+
+    The temporary name keeps the suffix, since some writers choose a format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield partial
+        if partial.is_file():
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def finite(value: Any) -> Any:
+    """Replace, at any depth, floats that are not finite by None: JSON has no word for them."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, np.generic):
+        return finite(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """Give the one compact text of a JSON value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def short_hash(value: Any) -> str:
+    """Give 12 hex digits of the SHA-256 of a JSON value's canonical text."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:12]
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Give the SHA-256 of a file's content in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text atomically."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a JSON record atomically; numbers that are not finite become null."""
+    write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON record.
+
+    Raises:
+        InputError: the file is missing or is not JSON; the message names it.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: is not a JSON record (line {error.lineno}: {error.msg}); "
+            "remove it, and its job makes it again"
+        ) from error
+
+
+def json_argument(text: str) -> Any:
+    """Read a command-line argument that is either JSON itself or the path of a JSON file."""
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"argument {text[:60]!r}... is not JSON: {error.msg}") from error
+    return read_json(text)
+
+
+def save_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> None:
+    """Write named arrays and JSON-able metadata to one safetensors file, atomically."""
+    from safetensors.numpy import save
+
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    # One key alone: the library orders several at random, and equal content is to be equal bytes.
+    text = {_METADATA: json.dumps(finite(metadata), sort_keys=True)}
+    with atomic_path(path) as partial:
+        partial.write_bytes(save(contiguous, metadata=text))
+
+
+def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `save_arrays` wrote: the arrays by name, and the metadata.
+
+    Raises:
+        InputError: the file is missing, truncated or no safetensors file; the message names it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            metadata = json.loads((stored.metadata() or {}).get(_METADATA, "{}"))
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise InputError(
+            f"{path}: is truncated or no safetensors file ({error}); "
+            "remove it, and its job makes it again"
+        ) from error
+    return arrays, metadata

@@ -1,0 +1,132 @@
+"""The job `train`: one cell from its record and a prepared pair to metrics, history, parameters."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2dual import measures, provenance, training
+from w2dual.backend import configure
+from w2dual.cells import Cell
+from w2dual.dual import Networks
+from w2dual.records import (
+    InputError,
+    file_sha256,
+    json_argument,
+    load_arrays,
+    save_arrays,
+    write_json,
+    write_text,
+)
+
+FORMAT = 1
+"""Of metrics.json and params.safetensors."""
+
+
+def flatten(params: Networks) -> dict[str, np.ndarray]:
+    """Name every parameter array, for example `potential/x_0/kernel`; leading axis: seeds."""
+    named: dict[str, np.ndarray] = {}
+
+    def walk(prefix: str, tree: Any) -> None:
+        if isinstance(tree, Mapping):
+            for key, value in tree.items():
+                walk(f"{prefix}/{key}", value)
+        elif tree is not None:
+            named[prefix] = np.asarray(tree)
+
+    walk("potential", params.potential)
+    walk("model", params.model)
+    return named
+
+
+def unflatten(named: Mapping[str, np.ndarray]) -> Networks:
+    """Invert `flatten`."""
+    trees: dict[str, Any] = {"potential": {}, "model": {}}
+    for name, array in named.items():
+        *path, last = name.split("/")
+        node = trees
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = array
+    return Networks(trees["potential"], trees["model"] or None)
+
+
+def load_params(path: str | Path) -> tuple[Networks, Cell, list[int]]:
+    """Read trained parameters, with the cell and the seeds they belong to.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    arrays, metadata = load_arrays(path)
+    if metadata.get("format") != FORMAT or not {"cell", "seeds"} <= metadata.keys():
+        raise InputError(f"{path}: holds no parameters of a trained cell of format {FORMAT}")
+    return unflatten(arrays), Cell.from_json(metadata["cell"]), metadata["seeds"]
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, training.HISTORY_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        # An empty field stands for a number that is not finite.
+        kept = {k: "" if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
+        writer.writerow(kept)
+    return text.getvalue()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--cell", required=True, help="record of the cell: JSON or a file")
+    parser.add_argument("--preset", required=True, help="name, label, reduced: JSON or a file")
+    parser.add_argument("--measures", required=True, type=Path, help="prepared pair of measures")
+    parser.add_argument("--metrics", required=True, type=Path, help="metrics.json to write")
+    parser.add_argument("--history", required=True, type=Path, help="history .csv to write")
+    parser.add_argument("--params", required=True, type=Path, help="parameters to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, then write all files; nothing is written where training fails."""
+    configure()
+    cell = Cell.from_json(json_argument(args.cell))
+    preset = json_argument(args.preset)
+    pair = measures.load(args.measures)
+    _, pair_metadata = load_arrays(args.measures)
+    if pair.dimension != cell.dimension:
+        raise InputError(
+            f"{args.measures}: holds measures on R^{pair.dimension}, "
+            f"the cell {cell.name} needs R^{cell.dimension}"
+        )
+    started = _now()
+    result = training.train(cell, pair)
+    save_arrays(
+        args.params,
+        flatten(result.state.params),
+        {"format": FORMAT, "cell": cell.to_json(), "seeds": cell.settings["seeds"]},
+    )
+    write_text(args.history, _csv(result.history))
+    record = {
+        "format": FORMAT,
+        "cell": cell.to_json(),
+        "preset": preset,
+        "measures": {
+            "source": pair_metadata.get("source"),
+            "var_source": float(pair.var_source),
+            "var_target": float(pair.var_target),
+            "sha256": file_sha256(args.measures),
+        },
+        "seeds": result.seeds,
+        "timing": result.timing,
+        "provenance": provenance.gather(started, _now()),
+    }
+    write_json(args.metrics, record)

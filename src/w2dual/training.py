@@ -1,0 +1,364 @@
+"""Training of one cell: all its seeds at once, in compiled loops of many steps on the device.
+
+Sampling, the ground-truth push, conjugation and both updates run inside one compiled loop; the
+host is touched once a chunk, for progress, the history and the check whether any seed is alive.
+What a seed draws depends on (seed, stream, step) alone, so neither its neighbours nor the chunk
+length move it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jaxtyping import Array, Float, Int, Key
+
+from w2dual import potentials, rng
+from w2dual.backend import jit
+from w2dual.cells import Cell
+from w2dual.conjugate import Status
+from w2dual.dual import DualProblem, DualState, Networks, StepMetrics, make_problem
+from w2dual.metrics import Evaluation, evaluator
+
+log = logging.getLogger(__name__)
+
+HISTORY_COLUMNS: tuple[str, ...] = (
+    "seed",
+    "step",
+    "l2_uvp_forward_percent",
+    "l2_uvp_inverse_percent",
+    "cosine_forward",
+    "cosine_inverse",
+    "dual_objective",
+    "conjugate_iterations_mean",
+    "seconds_per_step",
+)
+
+
+@dataclass
+class TrainingResult:
+    """What training a cell gave: final parameters, metrics per seed, history and times."""
+
+    state: DualState
+    seeds: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+    timing: dict[str, float] = field(default_factory=dict)
+
+
+class Pretraining(NamedTuple):
+    """State of pre-training one network to the identity, for all seeds."""
+
+    params: Any
+    optimizer: Any
+    step: Int[Array, ""]
+    running: Array
+    loss: Float[Array, " seeds"]
+
+
+def pretrain_to_identity(
+    push: Callable[[Any, Float[Array, "batch n"]], Float[Array, "batch n"]],
+    params: Any,
+    keys: Key[Array, " seeds"],
+    *,
+    dimension: int,
+    batch_size: int,
+    iterations: int,
+    learning_rate: float,
+    bound: float,
+    tolerance: float,
+    min_iterations: int,
+) -> Pretraining:
+    """Minimise mean ||push(x) - x||^2 over x uniform on [-bound, bound]^n, for all seeds.
+
+    A seed stops at a loss below `tolerance`, but not in the first `min_iterations` steps
+    (the published code's rule). The whole loop runs on the device.
+
+    Args:
+        push: (params of one seed, (batch, n)) -> (batch, n).
+        params: parameters with a leading axis of seeds.
+        keys: one key for each seed; the batch of a step is drawn from the key at that step.
+        dimension: n.
+        batch_size: points per step.
+        iterations: steps at most.
+        learning_rate: of Adam.
+        bound: half the side of the cube.
+        tolerance: loss to stop at.
+        min_iterations: steps at least.
+    """
+    optimizer = optax.adam(learning_rate)
+
+    def loss(params: Any, x: Array) -> Array:
+        return jnp.mean(jnp.sum((push(params, x) - x) ** 2, axis=-1))
+
+    def one_seed(params: Any, opt_state: Any, key: Array, step: Array) -> tuple[Array, Any, Any]:
+        x = jax.random.uniform(
+            rng.at(key, step), (batch_size, dimension), minval=-bound, maxval=bound
+        )
+        value, gradient = jax.value_and_grad(loss)(params, x)
+        updates, opt_state = optimizer.update(gradient, opt_state, params)
+        return value, optax.apply_updates(params, updates), opt_state
+
+    def step(carry: Pretraining) -> Pretraining:
+        value, new, opt_state = jax.vmap(one_seed, (0, 0, 0, None))(
+            carry.params, carry.optimizer, keys, carry.step
+        )
+
+        def keep(new: Array, old: Array) -> Array:
+            return jnp.where(carry.running.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
+
+        done = (value < tolerance) & (carry.step >= min_iterations)
+        return Pretraining(
+            params=jax.tree.map(keep, new, carry.params),
+            optimizer=jax.tree.map(keep, opt_state, carry.optimizer),
+            step=carry.step + 1,
+            running=carry.running & ~done,
+            loss=jnp.where(carry.running, value, carry.loss),
+        )
+
+    def run(params: Any) -> Pretraining:
+        seeds = keys.shape[0]
+        start = Pretraining(
+            params=params,
+            optimizer=jax.vmap(optimizer.init)(params),
+            step=jnp.zeros((), jnp.int32),
+            running=jnp.ones(seeds, bool),
+            loss=jnp.full(seeds, jnp.inf),
+        )
+        return jax.lax.while_loop(
+            lambda carry: jnp.any(carry.running) & (carry.step < iterations), step, start
+        )
+
+    return jit(run)(params)
+
+
+def _streams(seeds: list[int], name: str) -> Key[Array, " seeds"]:
+    return jnp.stack([rng.stream(seed, name) for seed in seeds])
+
+
+def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str, float]]:
+    """Initialise both networks of every seed and pre-train them to the identity.
+
+    Returns:
+        The parameters, and what pre-training cost and reached.
+    """
+    settings = cell.settings
+    seeds, pre = settings["seeds"], settings["pretraining"]
+    batch_size = settings["training"]["batch_size"]
+    arguments = pre | {"dimension": cell.dimension, "batch_size": batch_size}
+    started = time.perf_counter()
+
+    def init(module: nn.Module, keys: Array, x: Array) -> Any:
+        single = lambda key, points: module.init(key, points)["params"]  # noqa: E731
+        return jit(jax.vmap(single))(keys, x)
+
+    def uniform(key: Array) -> Array:
+        shape = (batch_size, cell.dimension)
+        return jax.random.uniform(key, shape, minval=-pre["bound"], maxval=pre["bound"])
+
+    first = jax.vmap(uniform)(_streams(seeds, "initial batch"))
+    params = init(problem.potential, _streams(seeds, "potential"), first)
+    potential = pretrain_to_identity(
+        partial(potentials.gradient, problem.potential),
+        params,
+        _streams(seeds, "pretraining potential"),
+        **arguments,
+    )
+    report = {"pretraining_loss_potential": float(jnp.max(potential.loss))}
+    model = None
+    if problem.model is not None:
+        network = problem.model
+        params = init(network, _streams(seeds, "amortization model"), first)
+        trained = pretrain_to_identity(
+            lambda p, y: jnp.asarray(network.apply({"params": p}, y)),
+            params,
+            _streams(seeds, "pretraining amortization model"),
+            **arguments,
+        )
+        report["pretraining_loss_model"] = float(jnp.max(trained.loss))
+        model = trained.params
+    report["pretraining_steps"] = int(potential.step)
+    jax.block_until_ready(potential.params)
+    report["pretraining_s"] = time.perf_counter() - started
+    return Networks(potential.params, model), report
+
+
+def _chunk(problem: DualProblem, seeds: list[int], batch_size: int) -> Callable[..., Any]:
+    """Give the jittable loop (state, pair, steps) -> (state, means over the chunk)."""
+    source, target = _streams(seeds, "source"), _streams(seeds, "target")
+
+    def step(pair: Any, carry: tuple[DualState, StepMetrics]) -> tuple[DualState, StepMetrics]:
+        state, sums = carry
+        at = jax.vmap(rng.at, (0, None))
+        x = jax.vmap(lambda k: pair.sample_source(k, batch_size))(at(source, state.step))
+        y = jax.vmap(lambda k: pair.sample_target(k, batch_size))(at(target, state.step))
+        state, metrics = problem.update(state, x, y)
+        return state, jax.tree.map(jnp.add, sums, metrics)
+
+    def run(state: DualState, pair: Any, steps: Array) -> tuple[DualState, StepMetrics]:
+        zeros = StepMetrics(*(jnp.zeros(len(seeds)) for _ in StepMetrics._fields))
+        state, sums = jax.lax.fori_loop(
+            0, steps, lambda _, carry: step(pair, carry), (state, zeros)
+        )
+        return state, jax.tree.map(lambda total: total / steps, sums)
+
+    return run
+
+
+def train(cell: Cell, pair: Any) -> TrainingResult:
+    """Train all seeds of a cell on a pair of measures, and evaluate them.
+
+    Args:
+        cell: the cell, with all its settings.
+        pair: a `measures.Pair` of the cell's dimension.
+
+    Returns:
+        Final parameters, metrics for each seed, the history and the times.
+    """
+    settings = cell.settings
+    seeds: list[int] = settings["seeds"]
+    iterations = settings["training"]["iterations"]
+    every = min(settings["logging"]["every"], iterations)
+    problem = make_problem(settings, cell.dimension)
+
+    log.info("%s: %d seed(s), pre-training to the identity", cell.name, len(seeds))
+    params, report = initial_params(problem, cell)
+    log.info(
+        "pre-trained %d steps in %.1f s, loss %.2e",
+        report["pretraining_steps"],
+        report["pretraining_s"],
+        report["pretraining_loss_potential"],
+    )
+    state = problem.init(params)
+    started = time.perf_counter()
+    run = jit(_chunk(problem, seeds, settings["training"]["batch_size"]), donate_argnums=0)
+    compiled = run.lower(state, pair, jnp.asarray(every, jnp.int32)).compile()
+    compile_s = time.perf_counter() - started
+    log.info("compiled in %.1f s", compile_s)
+
+    watch = _Watch(cell, problem, pair)
+    watch.evaluate(state)
+    progress = _Progress(iterations)
+    while (step := int(state.step)) < iterations:
+        # Chunks end at multiples of `every`, where the evaluations of the history fall.
+        steps = min(every - step % every, iterations - step)
+        began = time.perf_counter()
+        state, means = compiled(state, pair, jnp.asarray(steps, jnp.int32))
+        jax.block_until_ready(state)
+        progress.add(steps, time.perf_counter() - began)
+        diverged = np.asarray(state.diverged_at) >= 0
+        if watch.due(int(state.step)) or bool(diverged.all()):
+            watch.evaluate(state, progress.seconds_per_step())
+        log.info("%s  %s", progress.line(int(state.step), means, diverged), watch.line())
+        if diverged.all():
+            log.info("all seeds have diverged: nothing is left to train")
+            break
+    timing = report | {
+        "compile_s": compile_s,
+        "training_s": progress.total_s,
+        "seconds_per_step": progress.seconds_per_step(),
+        "steps_per_second": 1.0 / progress.seconds_per_step(),
+    }
+    return TrainingResult(state, watch.final(state), watch.rows, timing)
+
+
+class _Progress:
+    """Rate and time left, from the times of the chunks."""
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+        self.total_s = 0.0
+        self.rates: list[float] = []
+
+    def add(self, steps: int, seconds: float) -> None:
+        self.total_s += seconds
+        self.rates.append(seconds / steps)
+
+    def seconds_per_step(self) -> float:
+        return float(np.median(self.rates))
+
+    def line(self, step: int, means: StepMetrics, diverged: np.ndarray) -> str:
+        rate = self.seconds_per_step()
+        left = (self.iterations - step) * rate
+        text = (
+            f"step {step}/{self.iterations}  {1 / rate:.0f} steps/s  {left:.0f} s left  "
+            f"dual {np.mean(means.dual_objective):.4f}  "
+            f"conjugate iterations {np.mean(means.conjugate_iterations):.1f}"
+        )
+        return text + (f"  diverged seeds {int(diverged.sum())}" if diverged.any() else "")
+
+
+class _Watch:
+    """Evaluates the state on streams of its own and keeps the history."""
+
+    def __init__(self, cell: Cell, problem: DualProblem, pair: Any) -> None:
+        self.settings = cell.settings["evaluation"]
+        self.iterations = cell.settings["training"]["iterations"]
+        self.seeds: list[int] = cell.settings["seeds"]
+        self.pair = pair
+        self.problem = problem
+        most = max(self.settings["history_samples"], self.settings["samples"])
+        self.evaluator = evaluator(problem, most)
+        self.keys = _streams(self.seeds, "history evaluation")
+        self.rows: list[dict[str, Any]] = []
+        self.has_solver = problem.solver is not None
+
+    def due(self, step: int) -> bool:
+        return step % self.settings["history_every"] == 0 or step == self.iterations
+
+    def evaluate(self, state: DualState, seconds_per_step: float = float("nan")) -> None:
+        """Add a row for each seed that has not diverged."""
+        values = self.evaluator(
+            state.params, self.keys, self.pair, self.settings["history_samples"]
+        )
+        for i, seed in enumerate(self.seeds):
+            if int(state.diverged_at[i]) >= 0:
+                continue
+            row = {name: float(getattr(values, name)[i]) for name in HISTORY_COLUMNS[2:8]}
+            row |= {"seed": seed, "step": int(state.step), "seconds_per_step": seconds_per_step}
+            self.rows.append({name: row[name] for name in HISTORY_COLUMNS})
+
+    def line(self) -> str:
+        if not self.rows:
+            return ""
+        last = self.rows[-1]["step"]
+        now = [row["l2_uvp_forward_percent"] for row in self.rows if row["step"] == last]
+        return f"L2-UVP {np.mean(now):.3f} % at step {last}"
+
+    def final(self, state: DualState) -> list[dict[str, Any]]:
+        """Evaluate on the final, larger sample; a diverged seed has a status and no figures."""
+        keys = _streams(self.seeds, "final evaluation")
+        values = self.evaluator(state.params, keys, self.pair, self.settings["samples"])
+        return [self._seed_record(state, values, i, seed) for i, seed in enumerate(self.seeds)]
+
+    def _seed_record(
+        self, state: DualState, values: Evaluation, i: int, seed: int
+    ) -> dict[str, Any]:
+        diverged_at = int(state.diverged_at[i])
+        diverged = diverged_at >= 0
+        figures = {
+            name: None if diverged else float(getattr(values, name)[i])
+            for name in Evaluation._fields
+            if name != "conjugate_status_counts"
+        }
+        counts = values.conjugate_status_counts[i]
+        return {
+            "seed": seed,
+            "status": "diverged" if diverged else "finished",
+            "diverged_at_step": diverged_at if diverged else None,
+            "steps": diverged_at if diverged else int(state.step),
+            **figures,
+            "conjugate_status": {
+                status.name.lower(): int(counts[status]) if self.has_solver else 0
+                for status in Status
+                if status != Status.RUNNING
+            },
+        }

@@ -1,0 +1,60 @@
+"""Strict numerics on the CPU, and which tests a machine cannot run."""
+
+import os
+import shutil
+from typing import Any
+
+import pytest
+
+# Before any test module imports JAX.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ.setdefault("MPLBACKEND", "agg")
+# Tests compile much and run little.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+_REASONS = {
+    "benchmark_weights": "W2BENCHMARK_MIRROR is not set, so the published weights are not at hand",
+    "tex": "latexmk is not installed (scripts/install_tex.sh)",
+}
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+def _unavailable() -> list[str]:
+    present = {
+        "benchmark_weights": bool(os.environ.get("W2BENCHMARK_MIRROR")),
+        "tex": shutil.which("latexmk") is not None,
+    }
+    return [marker for marker, there in present.items() if not there]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, and count, tests for which this machine lacks something. Nothing is skipped."""
+    config.stash[_LEFT_OUT] = {}
+    for marker in _unavailable():
+        left_out = [item for item in items if item.get_closest_marker(marker)]
+        if left_out:
+            config.stash[_LEFT_OUT][marker] = len(left_out)
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist: hand the counts to the process that writes the summary."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = session.config.stash.get(_LEFT_OUT, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the counts of a worker; each worker collects every test, so all have the same."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what was left out and why."""
+    for marker, count in config.stash.get(_LEFT_OUT, {}).items():
+        terminalreporter.write_line(f"left out: {count} tests of `{marker}`: {_REASONS[marker]}")

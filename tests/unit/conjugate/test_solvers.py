@@ -1,0 +1,345 @@
+"""Both solvers against closed forms, a plain-loop reference, SciPy, jaxopt and optax."""
+
+import dataclasses
+import functools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.optimize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from w2dual import conjugate, potentials
+from w2dual.conjugate import Status, adam, lbfgs
+from w2dual.records import InputError
+
+from .reference import lbfgs as reference_lbfgs
+
+LBFGS = lbfgs.LBFGS(
+    history=10,
+    gradient_tolerance=0.1,
+    max_iterations=100,
+    decrease_tolerance=2.220446049250313e-9,
+    armijo=1e-4,
+    shrink=1.5,
+    trials=10,
+)
+PRECISE = dataclasses.replace(LBFGS, gradient_tolerance=1e-5, decrease_tolerance=0.0, trials=30)
+ADAM = adam.Adam(
+    gradient_tolerance=0.1,
+    max_iterations=100,
+    learning_rate=0.1,
+    final_learning_rate_factor=1e-4,
+    b1=0.9,
+    b2=0.999,
+)
+
+
+@pytest.fixture(autouse=True)
+def _x64():
+    with jax.enable_x64(True):
+        yield
+
+
+def quadratic(dimension, seed, seeds=1):
+    """f(x) = 1/2 x'Ax + b'x for each seed, with its conjugate's argmin A^-1 (y - b)."""
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(seeds, dimension, dimension))
+    matrix = root @ root.swapaxes(1, 2) / dimension + 0.5 * np.eye(dimension)
+    vector = rng.normal(size=(seeds, dimension))
+
+    def oracle(x):
+        product = jnp.einsum("sij,slj->sli", matrix, x)
+        value = 0.5 * jnp.sum(x * product, -1) + jnp.einsum("si,sli->sl", vector, x)
+        return value, product + vector[:, None]
+
+    def solution(y):
+        return np.linalg.solve(matrix[:, None], (y - vector[:, None])[..., None])[..., 0]
+
+    return oracle, solution
+
+
+def network(kind, dimension, seed, seeds=1):
+    settings_ = {"kind": kind, "activation": "elu", "hidden": [16, 16, 8]}
+    if kind == "icnn":
+        settings_["actnorm"] = True
+    module = potentials.make(settings_, dimension)
+    points = jax.random.normal(jax.random.key(seed), (64, dimension), jnp.float64) * 3
+    keys = jax.random.split(jax.random.key(seed + 1), seeds)
+    params = jax.vmap(lambda key: module.init(key, points)["params"])(keys)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
+    single = partial(potentials.value_and_gradient, module)
+    return lambda x: jax.vmap(single)(params, x)
+
+
+def points(seeds, lanes, dimension, seed=0, scale=2.0):
+    return scale * np.random.default_rng(seed).normal(size=(seeds, lanes, dimension))
+
+
+@pytest.mark.parametrize("dimension", [2, 7, 32])
+def test_lbfgs_finds_the_closed_form(dimension):
+    oracle, solution = quadratic(dimension, seed=3, seeds=2)
+    y = points(2, 50, dimension)
+    result = conjugate.solve(PRECISE, oracle, jnp.asarray(y), jnp.asarray(y))
+    assert (result.status == Status.CONVERGED).all()
+    # |x - x*| <= |g|_2 / 0.5, the smallest eigenvalue being at least 0.5
+    np.testing.assert_allclose(result.x, solution(y), atol=2e-5 * np.sqrt(dimension))
+    value, gradient = oracle(result.x)
+    np.testing.assert_allclose(result.value, value - (result.x * y).sum(-1))
+    np.testing.assert_allclose(result.gradient_norm, np.abs(gradient - y).max(-1))
+
+
+def test_adam_finds_the_closed_form_to_its_tolerance():
+    oracle, solution = quadratic(4, seed=5)
+    y = points(1, 50, 4)
+    result = conjugate.solve(ADAM, oracle, jnp.asarray(y), jnp.asarray(solution(y) + 0.3))
+    assert (result.status == Status.CONVERGED).mean() > 0.9
+    converged = np.asarray(result.status == Status.CONVERGED)
+    gap = np.abs(np.asarray(result.x) - solution(y)).max(-1)
+    assert gap[converged].max() <= 0.1 * 2 * np.sqrt(4)  # gradient tolerance over the modulus
+
+
+@pytest.mark.parametrize("kind", ["icnn", "mlp"])
+@pytest.mark.parametrize("solver", [LBFGS, PRECISE], ids=["paper", "precise"])
+def test_lbfgs_equals_the_plain_loop_point_by_point(kind, solver):
+    dimension, lanes = 5, 20
+    oracle = network(kind, dimension, seed=2)
+    y = points(1, lanes, dimension, seed=1, scale=4.0)
+    result = conjugate.solve(solver, oracle, jnp.asarray(y), jnp.asarray(y))
+    evaluate = jax.jit(oracle)
+    for lane in range(lanes):
+
+        def objective(x, target=y[0, lane]):
+            value, gradient = evaluate(jnp.asarray(x)[None, None])
+            return float(value[0, 0] - x @ target), np.array(gradient[0, 0]) - target
+
+        expected = reference_lbfgs(objective, y[0, lane], **dataclasses.asdict(solver))
+        assert Status(int(result.status[0, lane])).name == expected.status
+        assert int(result.iterations[0, lane]) == expected.iterations
+        # the same sums in another order, over some tens of iterations in float64
+        np.testing.assert_allclose(result.x[0, lane], expected.x, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["icnn", "mlp"])
+@pytest.mark.parametrize("solver", [LBFGS, ADAM], ids=["lbfgs", "adam"])
+def test_narrowing_changes_no_result(kind, solver):
+    oracle = network(kind, 3, seed=4, seeds=2)
+    y = jnp.asarray(points(2, 96, 3, seed=7, scale=4.0))
+    wide = conjugate.solve(solver, oracle, y, y, lane_widths=(96,))
+    narrow = conjugate.solve(solver, oracle, y, y, lane_widths=(96, 24, 6))
+    np.testing.assert_array_equal(wide.status, narrow.status)
+    np.testing.assert_array_equal(wide.iterations, narrow.iterations)
+    np.testing.assert_allclose(wide.x, narrow.x, rtol=1e-9, atol=1e-9)
+
+
+def test_lbfgs_reaches_the_optimum_of_scipy():
+    oracle = network("icnn", 6, seed=8)
+    y = points(1, 20, 6, seed=9)
+    result = conjugate.solve(PRECISE, oracle, jnp.asarray(y), jnp.asarray(y))
+    evaluate = jax.jit(oracle)
+    for lane in range(20):
+
+        def objective(x, target=y[0, lane]):
+            value, gradient = evaluate(jnp.asarray(x)[None, None])
+            return float(value[0, 0] - x @ target), np.array(gradient[0, 0]) - target
+
+        expected = scipy.optimize.minimize(
+            objective, y[0, lane], jac=True, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 0}
+        )
+        # J is strongly convex with modulus 1 (the quadratic term), so J - J* <= |g|^2 / 2
+        np.testing.assert_allclose(result.value[0, lane], expected.fun, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(result.x[0, lane], expected.x, atol=1e-4)
+
+
+def test_lbfgs_reaches_the_optimum_of_jaxopt():
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # jaxopt says that it is unmaintained
+        import jaxopt
+
+    oracle = network("icnn", 4, seed=10)
+    y = jnp.asarray(points(1, 16, 4, seed=11))
+
+    def objective(x, target):
+        value, _ = oracle(x[None, None])
+        return value[0, 0] - x @ target
+
+    solver = jaxopt.LBFGS(objective, tol=1e-6, maxiter=200)
+    expected = jax.vmap(lambda target: solver.run(target, target).params)(y[0])
+    result = conjugate.solve(PRECISE, oracle, y, y)
+    np.testing.assert_allclose(result.x[0], expected, atol=2e-5)
+
+
+def test_adam_takes_the_steps_of_optax():
+    oracle = network("mlp", 3, seed=12)
+    y = jnp.asarray(points(1, 8, 3, seed=13, scale=4.0))
+    solver = dataclasses.replace(ADAM, gradient_tolerance=1e-12, max_iterations=30)
+    result = conjugate.solve(solver, oracle, y, y)
+    schedule = optax.cosine_decay_schedule(0.1, 30, alpha=1e-4)
+    optimizer = optax.adam(schedule, b1=0.9, b2=0.999)
+    x, state = y, optimizer.init(y)
+    for _ in range(30):
+        updates, state = optimizer.update(oracle(x)[1] - y, state)
+        x = optax.apply_updates(x, updates)
+    assert isinstance(x, jax.Array)
+    assert (result.status == Status.ITERATION_LIMIT).all()
+    np.testing.assert_allclose(result.x, x, rtol=1e-7)
+
+
+@functools.cache
+def compiled(kind):
+    """A network in R^3 and the solver on it, compiled once for all examples."""
+    oracle = network(kind, 3, seed=6)
+    return jax.jit(oracle), jax.jit(lambda y, x: conjugate.solve(PRECISE, oracle, y, x))
+
+
+@settings(max_examples=40, deadline=None)
+@given(kind=st.sampled_from(["icnn", "mlp"]), seed=st.integers(0, 10**6))
+def test_fenchel_young(kind, seed):
+    """f(x) + f*(y) >= <x, y> for all x; with f convex the result is the least J anywhere."""
+    with jax.enable_x64(True):
+        oracle, solve = compiled(kind)
+        y = jnp.asarray(points(1, 12, 3, seed=seed))
+        result = solve(y, y)
+        x = jnp.asarray(points(1, 12, 3, seed=seed + 1))
+        value, gradient = oracle(x)
+        if kind == "icnn":
+            slack = value - result.value - jnp.sum(x * y, -1)
+            assert float(slack.min()) >= -1e-8
+        # equality at y = grad f(x), started there: x itself is stationary
+        tight = solve(gradient, x)
+        np.testing.assert_allclose(value - tight.value, jnp.sum(x * gradient, -1), atol=1e-8)
+
+
+def test_status_of_an_iteration_limit():
+    oracle, _ = quadratic(6, seed=1)
+    y = jnp.asarray(points(1, 8, 6, scale=5.0))
+    tight = dataclasses.replace(PRECISE, max_iterations=2, gradient_tolerance=1e-12)
+    result = conjugate.solve(tight, oracle, y, y)
+    assert (result.status == Status.ITERATION_LIMIT).all()
+    assert (result.iterations == 2).all()
+
+
+def test_status_of_a_failed_line_search_keeps_the_start():
+    def uphill(x):  # a gradient of the wrong sign: no step along -g decreases f
+        return jnp.sum(x**2, -1), -2 * x
+
+    y = jnp.zeros((1, 4, 2))
+    start = jnp.ones((1, 4, 2))
+    result = conjugate.solve(LBFGS, uphill, y, start)
+    assert (result.status == Status.LINE_SEARCH_FAILED).all()
+    np.testing.assert_array_equal(result.x, start)
+    assert (result.evaluations == 1 + LBFGS.trials).all()
+
+
+def test_status_of_a_stall():
+    def flat(x):  # decreases by 2e-10 a step, with a gradient that promises more
+        return -1e-10 * jnp.sum(x, -1), jnp.full_like(x, -1.0)
+
+    y = jnp.zeros((1, 3, 2))
+    result = conjugate.solve(dataclasses.replace(LBFGS, armijo=1e-12), flat, y, y)
+    assert (result.status == Status.STALLED).all()
+
+
+@pytest.mark.parametrize("solver", [LBFGS, ADAM], ids=["lbfgs", "adam"])
+def test_status_of_a_start_that_is_not_finite(solver):
+    oracle, _ = quadratic(2, seed=1)
+    y = jnp.zeros((1, 3, 2))
+    start = jnp.asarray([[[0.0, 0.0], [jnp.nan, 0.0], [1.0, 1.0]]])
+    result = conjugate.solve(solver, oracle, y, start)
+    assert result.status[0, 1] == Status.NON_FINITE
+    assert (np.delete(np.asarray(result.status[0]), 1) != Status.NON_FINITE).all()
+
+
+def test_steps_back_from_where_f_is_not_finite():
+    def wall(x):  # f is infinite beyond |x| = 1.2
+        value = jnp.sum(x**2, -1) * 5
+        inside = jnp.max(jnp.abs(x), -1) < 1.2
+        return jnp.where(inside, value, jnp.inf), jnp.where(inside[..., None], 10 * x, jnp.nan)
+
+    y = jnp.zeros((1, 1, 2))
+    result = conjugate.solve(LBFGS, wall, y, jnp.full((1, 1, 2), 1.0))
+    assert result.status[0, 0] == Status.CONVERGED
+    assert jnp.isfinite(result.x).all()
+
+
+def test_the_parallel_line_searchs_choice_is_the_largest_step_that_fits():
+    """At a quadratic of curvature 4, J(x + a p) decreases enough for a < 0.5: first 1.5^-2."""
+    oracle = lambda x: (2 * jnp.sum(x**2, -1), 4 * x)  # noqa: E731
+    y = jnp.zeros((1, 1, 2))
+    one = dataclasses.replace(LBFGS, max_iterations=1)
+    result = conjugate.solve(one, oracle, y, jnp.ones((1, 1, 2)))
+    np.testing.assert_allclose(result.x, 1 - 4 * 1.5**-2, rtol=1e-12)
+    assert int(result.evaluations[0, 0]) == 1 + 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("history", 1),
+        ("gradient_tolerance", 1e-2),
+        ("max_iterations", 1),
+        ("decrease_tolerance", 1.0),
+        ("armijo", 0.9),
+        ("shrink", 3.0),
+        ("trials", 1),
+    ],
+)
+def test_each_lbfgs_setting_reaches_the_solver(name, value):
+    curvature = jnp.linspace(0.5, 8.0, 6)  # above 2 the first trial step fails
+    oracle = lambda x: (  # noqa: E731
+        jnp.sum(0.5 * curvature[None, None] * x**2, -1),
+        curvature[None, None] * x,
+    )
+    y = jnp.asarray(points(1, 8, 6, seed=3, scale=6.0))
+    base = dataclasses.asdict(dataclasses.replace(LBFGS, gradient_tolerance=1e-3)) | {
+        "kind": "lbfgs"
+    }
+    other = base | {name: value}
+
+    def run(settings_):
+        solver = conjugate.make(settings_)
+        assert solver is not None
+        return conjugate.solve(solver, oracle, y, y)
+
+    before, after = run(base), run(other)
+    assert not np.array_equal(before.x, after.x)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gradient_tolerance", 1e-2),
+        ("max_iterations", 20),
+        ("learning_rate", 0.05),
+        ("final_learning_rate_factor", 0.9),
+        ("b1", 0.1),
+        ("b2", 0.5),
+    ],
+)
+def test_each_adam_setting_reaches_the_solver(name, value):
+    oracle, _ = quadratic(3, seed=3)
+    y = jnp.asarray(points(1, 8, 3, seed=3, scale=6.0))
+    base = dataclasses.asdict(ADAM) | {"kind": "adam"}
+
+    def run(settings_):
+        solver = conjugate.make(settings_)
+        assert solver is not None
+        return conjugate.solve(solver, oracle, y, y)
+
+    assert not np.array_equal(run(base).x, run(base | {name: value}).x)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(InputError, match="no module w2dual.conjugate.newton"):
+        conjugate.make({"kind": "newton"})
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(InputError, match="momentum"):
+        conjugate.make(dataclasses.asdict(ADAM) | {"kind": "adam", "momentum": 0.9})

@@ -1,0 +1,164 @@
+"""Aggregation on hand-built metrics files: complete, missing, duplicate, unreadable, diverged."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from w2dual.aggregate import aggregate, read
+from w2dual.records import InputError
+
+
+def seed(number: int, value: float | None = 0.5, status: str = "finished") -> dict[str, Any]:
+    return {
+        "seed": number,
+        "status": status,
+        "diverged_at_step": None if status == "finished" else 17,
+        "steps": 100 if status == "finished" else 17,
+        "l2_uvp_forward_percent": value,
+        "l2_uvp_inverse_percent": value,
+        "cosine_forward": 0.9,
+        "cosine_inverse": 0.9,
+        "dual_objective": -0.3,
+        "conjugate_iterations_mean": 3.0,
+        "conjugate_gradient_norm_median": 0.01,
+        "conjugate_gradient_norm_max": 0.09,
+        "conjugate_status": {"converged": 90, "iteration_limit": 10, "stalled": 0}
+        | {"line_search_failed": 0, "non_finite": 0},
+    }
+
+
+def record(solver: str = "lbfgs", seeds: tuple[int, ...] = (0, 1)) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "cell": {"name": f"hd2-mlp-objective-{solver}", "pair": "hd2", "dimension": 2}
+        | {"potential": "mlp", "amortization": "objective", "solver": solver}
+        | {"hash": "a" * 12, "settings": {"seeds": list(seeds)}},
+        "preset": {"name": "smoke", "label": "smoke test", "reduced": True},
+        "measures": {"source": "mirror", "var_source": 2.0, "var_target": 2.0, "sha256": "f" * 64},
+        "seeds": [seed(number) for number in seeds],
+        "timing": {"seconds_per_step": 0.01, "steps_per_second": 100.0, "training_s": 1.0}
+        | {"compile_s": 2.0, "pretraining_s": 0.5},
+        "provenance": {"git_commit": "c" * 40, "device": "cpu", "ended": "2026-01-01T00:00:00Z"},
+    }
+
+
+def write(folder: Path, *records: dict[str, Any]) -> list[Path]:
+    paths = []
+    for number, one in enumerate(records):
+        paths.append(folder / f"metrics-{number}.json")
+        paths[-1].write_text(json.dumps(one), encoding="utf-8")
+    return paths
+
+
+def expected(*records: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": one["cell"]["name"], "hash": one["cell"]["hash"]} for one in records]
+
+
+def test_one_row_for_each_cell_and_seed_in_one_order(tmp_path: Path) -> None:
+    records = [record("none"), record("adam")]
+    paths = write(tmp_path, *records)
+    aggregate(paths, expected(*records), tmp_path / "a.csv")
+    aggregate(paths[::-1], expected(*records)[::-1], tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    frame = read(tmp_path / "a.csv")
+    assert list(zip(frame["solver"], frame["seed"], strict=True)) == [
+        ("adam", 0),
+        ("adam", 1),
+        ("none", 0),
+        ("none", 1),
+    ]
+    assert frame["conjugate_converged"].tolist() == [90] * 4
+    assert frame["reduced"].tolist() == [True] * 4
+
+
+def test_diverged_seed_is_a_row_with_empty_numbers(tmp_path: Path) -> None:
+    one = record()
+    one["seeds"][1] = seed(1, None, "diverged")
+    aggregate(write(tmp_path, one), expected(one), tmp_path / "out.csv")
+    frame = read(tmp_path / "out.csv")
+    assert frame["status"].tolist() == ["finished", "diverged"]
+    assert frame["l2_uvp_forward_percent"].isna().tolist() == [False, True]
+    assert frame["diverged_at_step"].iloc[1] == 17
+
+
+def test_missing_cell_is_named(tmp_path: Path) -> None:
+    have, lack = record("adam"), record("none")
+    with pytest.raises(InputError, match="hd2-mlp-objective-none"):
+        aggregate(write(tmp_path, have), expected(have, lack), tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone.json"):
+        aggregate([tmp_path / "gone.json"], expected(record()), tmp_path / "out.csv")
+
+
+def test_unreadable_file_is_named(tmp_path: Path) -> None:
+    one = record()
+    (path,) = write(tmp_path, one)
+    path.write_text(path.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+    with pytest.raises(InputError, match="metrics-0.json"):
+        aggregate([path], expected(one), tmp_path / "out.csv")
+
+
+def test_cell_given_twice(tmp_path: Path) -> None:
+    one = record()
+    with pytest.raises(InputError, match=r"metrics-1.json.*already given by .*metrics-0.json"):
+        aggregate(write(tmp_path, one, one), expected(one), tmp_path / "out.csv")
+
+
+def test_unexpected_cell_and_other_settings(tmp_path: Path) -> None:
+    one, other = record("adam"), record("none")
+    with pytest.raises(InputError, match="not one of the 1 expected"):
+        aggregate(write(tmp_path, one, other), expected(one), tmp_path / "out.csv")
+    changed = [{"name": one["cell"]["name"], "hash": "b" * 12}]
+    with pytest.raises(InputError, match="other settings"):
+        aggregate(write(tmp_path, one), changed, tmp_path / "out.csv")
+
+
+def test_cells_of_different_presets_or_measures_do_not_mix(tmp_path: Path) -> None:
+    one, other = record("adam"), record("none")
+    other["preset"]["name"] = "laptop"
+    with pytest.raises(InputError, match=r"different presets.*smoke.*laptop"):
+        aggregate(write(tmp_path, one, other), expected(one, other), tmp_path / "out.csv")
+    other = record("none")
+    other["measures"]["sha256"] = "0" * 64
+    with pytest.raises(InputError, match="hd2: trained from different prepared files"):
+        aggregate(write(tmp_path, one, other), expected(one, other), tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.update(format=2), "format is 2, expected 1"),
+        (lambda r: r["cell"].pop("hash"), "cell.hash is missing"),
+        (lambda r: r["cell"].update(dimension="2"), "cell.dimension is '2', expected int"),
+        (lambda r: r["seeds"].pop(), r"has seeds \[0\], its settings name \[0, 1\]"),
+        (lambda r: r["seeds"].append(seed(0)), r"more than once: \[0\]"),
+        (lambda r: r["seeds"][0].update(status="fine"), "seed 0: status 'fine'"),
+        (lambda r: r["seeds"][1].pop("cosine_forward"), "seed 1: cosine_forward is missing"),
+        (lambda r: r["seeds"][1].update(steps=None), "seed 1: steps is None"),
+        (lambda r: r["timing"].update(training_s="1"), "timing.training_s is '1'"),
+        (lambda r: r.pop("preset"), "preset is missing"),
+    ],
+)
+def test_malformed_record_names_file_and_field(tmp_path: Path, change: Any, message: str) -> None:
+    one = record()
+    wanted = expected(copy.deepcopy(one))
+    change(one)
+    with pytest.raises(InputError, match="metrics-0.json: .*" + message):
+        aggregate(write(tmp_path, one), wanted, tmp_path / "out.csv")
+
+
+def test_read_names_a_file_without_the_columns(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("cell,seed\na,0\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"x.csv: lacks the columns pair"):
+        read(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"x.csv: is not a readable CSV"):
+        read(tmp_path / "x.csv")

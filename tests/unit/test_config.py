@@ -1,0 +1,311 @@
+"""The config: what is merged, what is refused, and whether the message names the key."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from w2dual import config
+from w2dual.records import InputError
+
+ROOT = Path(__file__).parents[2]
+PAPER = ROOT / "config.yaml"
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+
+Load = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Load the paper's config with the given YAML merged over it."""
+
+    def load(text: str) -> dict[str, Any]:
+        path = tmp_path / "over.yaml"
+        path.write_text(text, encoding="utf-8")
+        return config.load([PAPER, path])
+
+    return load
+
+
+def refusal(load: Load, text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load(text)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- what is valid
+
+
+def test_paper_is_valid_and_fills_the_root():
+    paper = config.load([PAPER])
+    assert paper == yaml.safe_load(PAPER.read_text())
+    assert not paper["preset"]["reduced"]
+    assert config.output_folder(paper) == "."
+    assert config.pairs(paper) == ["hd2", "hd4", "hd8", "hd16", "hd32", "hd64", "hd128", "hd256"]
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_presets_are_valid_and_shrink_budgets_alone(path: Path):
+    paper, preset = config.load([PAPER]), config.load([PAPER, path])
+    assert preset["preset"]["name"] == path.stem
+    assert preset["preset"]["reduced"]
+    assert config.output_folder(preset) == f"runs/{path.stem}"
+    for key in ("potentials", "methods"):
+        assert preset["hd"][key] == paper["hd"][key]
+    for key in ("potentials", "amortization_model", "amortizations", "solvers"):
+        assert preset[key] == paper[key]
+
+
+def test_presets_are_found():
+    assert {path.stem for path in PRESETS} >= {"smoke", "laptop"}
+
+
+def test_merge_goes_into_mappings_and_replaces_all_else():
+    base = {"a": {"b": 1, "c": [1, 2, 3]}, "d": {"e": 1}, "f": 1}
+    over = {"a": {"c": [9]}, "d": None, "g": {"h": 1}}
+    assert config.merge(base, over) == {
+        "a": {"b": 1, "c": [9]},
+        "d": None,
+        "f": 1,
+        "g": {"h": 1},
+    }
+    assert base == {"a": {"b": 1, "c": [1, 2, 3]}, "d": {"e": 1}, "f": 1}
+
+
+def test_empty_file_changes_nothing(load: Load):
+    assert load("# nothing\n") == config.load([PAPER])
+
+
+def test_new_method_is_a_line_of_config(load: Load):
+    text = "hd: {methods: [{amortization: none, solver: lbfgs_high_precision}]}"
+    assert load(text)["hd"]["methods"][0]["solver"] == "lbfgs_high_precision"
+
+
+def test_unpublished_dimension_may_be_generated_at_full_budget(load: Load):
+    load("measures: {benchmark: {sources: [generated]}}\nhd: {dimensions: [3]}")
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        pytest.param("hdd: {}", ["`hdd` is not known", "did you mean `hd`"], id="top-level"),
+        pytest.param(
+            "hd: {training: {iteration: 5}}",
+            ["`hd.training.iteration` is not known", "did you mean `iterations`"],
+            id="hd",
+        ),
+        pytest.param(
+            "measures: {benchmark: {generated: {epochs: 5}}}",
+            ["`measures.benchmark.generated.epochs` is not known", "known here: iterations"],
+            id="measures",
+        ),
+        pytest.param(
+            "hd: {methods: [{amortization: cycle, solver: lbfgs, weight: 2}]}",
+            ["`hd.methods.0.weight` is not known"],
+            id="method",
+        ),
+        pytest.param(
+            "solvers: {lbfgs: {histori: 3}}",
+            ["`solvers.lbfgs.histori` is not known", "did you mean `history`"],
+            id="solver",
+        ),
+        pytest.param("potentials: {mlp: {actnorm: true}}", ["`potentials.mlp.actnorm`"], id="mlp"),
+        pytest.param(
+            "amortizations: {objective: {weight: 2}}",
+            ["`amortizations.objective.weight` is not known"],
+            id="loss",
+        ),
+    ],
+)
+def test_unknown_key_is_named(load: Load, text: str, parts: list[str]):
+    message = refusal(load, text)
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("tables: {decimals: two}", "tables.decimals"),
+        ("hd: {training: {batch_size: 1}}", "hd.training.batch_size"),
+        ("hd: {training: {b1: 1}}", "hd.training.b1"),
+        ("hd: {training: {hidden: wide}}", "hd.training.hidden"),
+        ("hd: {seeds: [0, 0]}", "hd.seeds"),
+        ("hd: {seeds: [true]}", "hd.seeds.0"),
+        ("hd: {seeds_per_job: 2}", "hd.seeds_per_job"),
+        ("hd: {dimensions: []}", "hd.dimensions"),
+        ("hd: {dimensions: [1]}", "hd.dimensions.0"),
+        ("hd: null", "hd"),
+        ("solvers: {lbfgs: {shrink: 1}}", "solvers.lbfgs.shrink"),
+        ("solvers: {lbfgs: {armijo: 0}}", "solvers.lbfgs.armijo"),
+        ("solvers: {adam: {max_iterations: 0}}", "solvers.adam.max_iterations"),
+        ("solvers: {L-BFGS: {kind: lbfgs}}", "solvers"),
+        ("potentials: {icnn: {actnorm: 1}}", "potentials.icnn.actnorm"),
+        ("potentials: {mlp: {activation: tanh}}", "potentials.mlp.activation"),
+        ("amortizations: {cycle: {weight: -1}}", "amortizations.cycle.weight"),
+        ("amortizations: {cycle: {weight: size}}", "amortizations.cycle.weight"),
+        ("measures: {benchmark: {sources: [disk]}}", "measures.benchmark.sources.0"),
+        ("measures: {benchmark: {url: 'http://a'}}", "measures.benchmark.url"),
+        ("resources: {runtime_min: {2: 0}}", "resources.runtime_min.2"),
+        ("resources: {runtime_min: {two: 5}}", "resources.runtime_min"),
+        ("preset: {name: 'a/b'}", "preset.name"),
+        ("preset: {reduced: 'yes'}", "preset.reduced"),
+    ],
+)
+def test_ill_typed_value_is_named(load: Load, text: str, key: str):
+    assert f"config key `{key}`: " in refusal(load, text)
+
+
+def test_number_that_yaml_reads_as_text_says_how_to_write_it(load: Load):
+    message = refusal(load, "hd: {training: {divergence_loss: 1e5}}")
+    assert "`hd.training.divergence_loss`" in message
+    assert "YAML reads 1e5 as text; write it like 1.0e-3 or 1.0e+5" in message
+
+
+@pytest.mark.parametrize("text", ["1.0e+3", "5.0"])
+def test_count_with_a_decimal_point_is_no_integer(load: Load, text: str):
+    message = refusal(load, f"hd: {{training: {{iterations: {text}}}}}")
+    assert "`hd.training.iterations`" in message
+    assert "expected a whole number above 0" in message
+
+
+@pytest.mark.parametrize("text", [".inf", "-.inf", ".nan"])
+def test_number_must_be_finite(load: Load, text: str):
+    message = refusal(load, f"hd: {{training: {{learning_rate: {text}}}}}")
+    assert "`hd.training.learning_rate`" in message
+
+
+def test_missing_keys_are_named_once(tmp_path: Path):
+    path = tmp_path / "config.yaml"
+    path.write_text("preset: {name: a, label: b}\n")
+    with pytest.raises(InputError) as caught:
+        config.load([path])
+    top_level, preset = str(caught.value).splitlines()
+    assert "lacks `measures`, `potentials`" in top_level
+    assert preset == "config key `preset` lacks `reduced`"
+
+
+def test_all_faults_are_told_at_once(load: Load):
+    message = refusal(load, "tables: {decimals: two}\nhd: {training: {batch_size: 1}}")
+    assert "tables.decimals" in message
+    assert "hd.training.batch_size" in message
+
+
+def test_regression_without_solver(load: Load):
+    message = refusal(load, "hd: {methods: [{amortization: regression, solver: none}]}")
+    assert "`hd.methods.0`" in message
+    assert "regression loss needs a conjugate solver" in message
+
+
+def test_neither_loss_nor_solver(load: Load):
+    message = refusal(load, "hd: {methods: [{amortization: none, solver: none}]}")
+    assert "`hd.methods.0`" in message
+    assert "nothing computes the conjugate" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            "hd: {methods: [{amortization: cycles, solver: lbfgs}]}",
+            ["`hd.methods.0.amortization`", "no `cycles`", "none, objective, cycle, regression"],
+        ),
+        (
+            "hd: {methods: [{amortization: cycle, solver: newton}]}",
+            ["`hd.methods.0.solver`", "no `newton`", "lbfgs_high_precision, adam"],
+        ),
+        ("hd: {potentials: [resnet]}", ["`hd.potentials`", "no `resnet`", "icnn, mlp"]),
+    ],
+)
+def test_unknown_method_name_is_named_with_what_there_is(load: Load, text: str, parts: list[str]):
+    message = refusal(load, text)
+    for part in parts:
+        assert part in message
+
+
+def test_method_given_twice(load: Load):
+    method = "{amortization: cycle, solver: adam}"
+    message = refusal(load, f"hd: {{methods: [{method}, {method}]}}")
+    assert "`hd.methods.1`" in message
+    assert "cycle + adam stands twice" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "module"),
+    [
+        ("solvers: {mine: {kind: newton}}", "solvers.mine.kind", "w2dual.conjugate.newton"),
+        ("solvers: {mine: {kind: base}}", "solvers.mine.kind", "w2dual.conjugate.base"),
+        ("potentials: {mine: {kind: conv}}", "potentials.mine.kind", "w2dual.potentials.conv"),
+        ("amortizations: {mine: {kind: huber}}", "amortizations.mine.kind", "loss `huber`"),
+    ],
+)
+def test_kind_without_a_module(load: Load, text: str, key: str, module: str):
+    message = refusal(load, text)
+    assert f"`{key}`" in message
+    assert module in message
+
+
+def test_dimension_that_the_benchmark_lacks(load: Load):
+    message = refusal(load, "hd: {dimensions: [2, 3]}")
+    assert "`hd.dimensions`" in message
+    assert "n = 3" in message
+    assert "2, 4, 8, 16, 32, 64, 128, 256" in message
+    assert "`generated`" in message
+
+
+def test_generated_pair_at_full_budget(load: Load):
+    text = "measures: {benchmark: {sources: [mirror, generated]}}"
+    message = refusal(load, text)
+    assert "`measures.benchmark.sources`" in message
+    assert "`preset.reduced: false`" in message
+    load(text + "\npreset: {name: small, reduced: true}")
+
+
+def test_history_between_log_lines(load: Load):
+    message = refusal(load, "hd: {evaluation: {history_every: 2500}}")
+    assert "`hd.evaluation.history_every`" in message
+    assert "2500 is no multiple of `hd.logging.every` = 1000" in message
+    load("hd: {evaluation: {history_every: 2500}, logging: {every: 500}}")
+
+
+def test_pretraining_that_could_not_stop_early(load: Load):
+    message = refusal(load, "hd: {pretraining: {iterations: 100, min_iterations: 101}}")
+    assert "`hd.pretraining.min_iterations`" in message
+
+
+# ---------------------------------------------------------------- the files
+
+
+def test_key_given_twice_in_a_file(load: Load):
+    message = refusal(load, "tables: {decimals: 1}\nhd:\n  seeds: [0]\n  seeds: [1]\n")
+    assert "over.yaml, line 4: key `seeds` stands twice" in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a: [1\n", b"- a\n", b"hello\n", b"preset: {label: \xff}\n", b"{[a]: 1}\n", b"\x00"],
+    ids=["syntax", "list", "text", "not-utf-8", "list-as-key", "binary"],
+)
+def test_file_that_is_no_config_is_named(tmp_path: Path, content: bytes):
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.yaml"):
+        config.load([PAPER, path])
+
+
+def test_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match=r"none\.yaml"):
+        config.load([tmp_path / "none.yaml"])
+
+
+def test_schema_describes_every_number_it_limits():
+    """So that a message can say what would be right."""
+    schema = yaml.safe_load(config.SCHEMA.read_text())
+    for name, definition in schema["$defs"].items():
+        if name != "kinds":
+            assert definition["description"], name

@@ -1,0 +1,144 @@
+"""Training curves: what is drawn from hand-built histories, and what is refused."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from test_aggregate import record, seed
+
+from w2dual.plots import curves, style
+from w2dual.records import InputError
+
+PUBLISHED = Path(__file__).parents[2] / "tables" / "published"
+
+
+def history(lengths: dict[int, int]) -> pd.DataFrame:
+    rows = [
+        {"seed": number, "step": 50 * k, "dual_objective": 0.1 * k - 0.3}
+        | {"l2_uvp_forward_percent": 30.0 / (k + 1) + number}
+        | {"l2_uvp_inverse_percent": 40.0 / (k + 1) + number}
+        for number, length in lengths.items()
+        for k in range(length)
+    ]
+    return pd.DataFrame(rows)
+
+
+def drawn(one: dict[str, Any], frame: pd.DataFrame, published: dict[str, Any] | None) -> Figure:
+    with style.style():
+        return curves.draw(one, frame, published)
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
+
+
+def test_one_line_per_seed_and_quantity_and_their_mean() -> None:
+    figure = drawn(record(), history({0: 3, 1: 3}), {"mean": 0.03, "diverged": False})
+    left, right = figure.axes
+    assert left.get_yscale() == "log"
+    assert len(left.lines) == 2 * (2 + 1) + 1  # two maps, each two seeds and the mean; the paper
+    assert len(right.lines) == 2 + 1
+    forward = next(line for line in left.lines if line.get_label() == "forward")
+    assert forward.get_ydata() == pytest.approx([30.5, 15.5, 10.5])
+    (paper,) = [line for line in left.lines if "paper" in str(line.get_label())]
+    assert set(np.asarray(paper.get_ydata())) == {0.03}
+    assert "Objective + L-BFGS; MLP potential, n = 2" in texts(figure)
+
+
+def test_diverged_seed_is_crossed_and_ends_the_mean() -> None:
+    one = record()
+    one["seeds"][1] = seed(1, None, "diverged")
+    figure = drawn(one, history({0: 3, 1: 2}), {"mean": float("nan"), "diverged": True})
+    left, _ = figure.axes
+    crosses = [line for line in left.lines if line.get_marker() == "x"]
+    assert [list(np.asarray(line.get_xdata())) for line in crosses] == [[50], [50]]
+    forward = next(line for line in left.lines if line.get_label() == "forward")
+    assert list(np.asarray(forward.get_xdata())) == [0, 50]
+    assert "diverged (1 of 2)" in texts(figure)
+    assert ">100" in texts(figure)
+
+
+def test_all_seeds_gone_at_once_still_draws() -> None:
+    one = record()
+    one["seeds"] = [seed(0, None, "diverged"), seed(1, None, "diverged")]
+    frame = history({0: 1, 1: 1})
+    frame["l2_uvp_forward_percent"] = np.nan
+    frame["l2_uvp_inverse_percent"] = np.inf
+    figure = drawn(one, frame, None)
+    assert "diverged (2 of 2)" in texts(figure)
+
+
+def test_reduced_and_generated_are_said() -> None:
+    one = record()
+    assert "reduced budget: preset smoke" in texts(drawn(one, history({0: 2, 1: 2}), None))
+    one["preset"]["reduced"] = False
+    one["measures"]["source"] = "generated"
+    found = texts(drawn(one, history({0: 2, 1: 2}), None))
+    assert "generated anew" in found
+    assert "reduced" not in found
+
+
+def test_blow_up_of_the_objective_leaves_the_rest_visible() -> None:
+    frame = history({0: 20, 1: 20})
+    assert drawn(record(), frame, None).axes[1].get_yscale() == "linear"
+    frame.loc[39, "dual_objective"] = -9e4
+    assert drawn(record(), frame, None).axes[1].get_yscale() == "symlog"
+
+
+def test_published_value_of_a_cell() -> None:
+    cell = {"potential": "mlp", "amortization": "objective", "solver": "lbfgs", "dimension": 4}
+    assert curves.published_value(PUBLISHED, cell) == {"mean": 0.22, "diverged": False}
+    found = curves.published_value(PUBLISHED, cell | {"solver": "none"})
+    assert found is not None
+    assert found["diverged"]
+    assert curves.published_value(PUBLISHED, cell | {"dimension": 3}) is None
+    assert curves.published_value(PUBLISHED, cell | {"potential": "new"}) is None
+    with pytest.raises(InputError, match="no such folder"):
+        curves.published_value(PUBLISHED / "none", cell)
+
+
+def run(folder: Path, name: str) -> tuple[bytes, bytes]:
+    parser = argparse.ArgumentParser()
+    curves.add_arguments(parser)
+    pdf, png = folder / f"{name}.pdf", folder / f"{name}.png"
+    command = ["--metrics", str(folder / "metrics.json"), "--history", str(folder / "history.csv")]
+    command += ["--published", str(PUBLISHED), "--pdf", str(pdf), "--png", str(png)]
+    curves.main(parser.parse_args(command))
+    return pdf.read_bytes(), png.read_bytes()
+
+
+def test_drawing_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(record()), encoding="utf-8")
+    history({0: 3, 1: 3}).to_csv(tmp_path / "history.csv", index=False)
+    first = run(tmp_path, "a")
+    assert first == run(tmp_path, "b")
+    assert first[0].startswith(b"%PDF")
+    assert first[1].startswith(b"\x89PNG")
+
+
+def test_bad_history_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(record()), encoding="utf-8")
+    with pytest.raises(InputError, match=r"history.csv: no such file"):
+        run(tmp_path, "a")
+    (tmp_path / "history.csv").write_text("seed,step\n0,0\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"history.csv: lacks the columns l2_uvp_forward_percent"):
+        run(tmp_path, "a")
+    history({0: 1}).head(0).to_csv(tmp_path / "history.csv", index=False)
+    with pytest.raises(InputError, match=r"history.csv: has no rows"):
+        run(tmp_path, "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "metrics.json"]
+
+
+@pytest.mark.parametrize(
+    ("step", "label"), [(0, "0"), (500, "500"), (1500, "1.5k"), (250000, "250k")]
+)
+def test_steps_in_few_characters(step: float, label: str) -> None:
+    assert style.thousands(step) == label

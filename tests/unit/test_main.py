@@ -1,0 +1,199 @@
+"""The command line: which job runs, what is printed, exit codes, errors without a traceback."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from w2dual import __version__
+from w2dual.__main__ import JOBS, main
+from w2dual.measures import gaussian
+from w2dual.records import save_arrays
+
+ROOT = Path(__file__).parents[2]
+CONFIG = str(ROOT / "config.yaml")
+SMOKE = str(ROOT / "presets" / "smoke.yaml")
+CELL = "hd2-mlp-regression-lbfgs"
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# ---------------------------------------------------------------- as a user's shell sees it
+
+
+def test_bad_input_ends_with_2_and_no_traceback():
+    run = python("-m", "w2dual", "cells", "hd2-mlp-regresion-lbfgs")
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("w2dual cells: there is no cell hd2-mlp-regresion-lbfgs in config")
+    assert f"did you mean {CELL}" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_light_jobs_start_without_jax_and_pandas():
+    code = (
+        "import sys; from w2dual.__main__ import main; assert main(['cells']) == 0; "
+        "sys.exit(str([name for name in ('jax', 'flax', 'pandas') if name in sys.modules]))"
+    )
+    run = python("-c", code)
+    assert run.stderr.strip() == "[]"
+    assert len(run.stdout.splitlines()) == 128
+
+
+# ---------------------------------------------------------------- dispatch
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_has_help_and_a_main(job: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main([job, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: w2dual {job} ")
+    assert callable(sys.modules[JOBS[job][0]].main)
+
+
+def test_help_lists_the_jobs(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    listed = re.findall(r"^    (\S+)", capsys.readouterr().out, re.MULTILINE)
+    assert listed == list(JOBS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"w2dual {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "required: JOB"),
+        (["bake"], "invalid choice: 'bake'"),
+        (["train"], "required: --cell, --preset, --measures, --metrics, --history, --params"),
+        (["cells", "--config"], "unrecognized|expected at least one argument"),
+        (["push", "--map", "sideways"], "invalid choice: 'sideways'"),
+    ],
+)
+def test_wrong_usage_ends_with_2(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_errors_of_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    """A fault of ours is no InputError: it keeps its traceback, and the exit code is 1."""
+
+    def fail(args: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("w2dual.cells_job.main", fail)
+    with pytest.raises(RuntimeError, match="a fault"):
+        main(["cells"])
+
+
+# ---------------------------------------------------------------- cells
+
+
+def test_cells_prints_names_or_one_record(capsys: pytest.CaptureFixture[str]):
+    assert main(["cells", "--configfile", CONFIG, SMOKE]) == 0
+    names = capsys.readouterr().out.splitlines()
+    assert len(names) == 16
+    assert CELL in names
+    assert main(["cells", CELL, "--configfile", CONFIG, SMOKE]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["name"] == CELL
+    assert record["settings"]["training"]["iterations"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("hd: {training: {iteration: 5}}\n", "config key `hd.training.iteration` is not known"),
+        ("hd: {seeds: [0]}\nhd: {}\n", "line 2: key `hd` stands twice"),
+        ("- a\n", "bad.yaml"),
+    ],
+)
+def test_cells_of_a_bad_config(
+    tmp_path: Path, yaml: str, message: str, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "bad.yaml").write_text(yaml)
+    assert main(["cells", "--configfile", CONFIG, str(tmp_path / "bad.yaml")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("w2dual cells: ")
+    assert message in captured.err
+
+
+# ---------------------------------------------------------------- train, before it trains
+
+
+@pytest.fixture
+def record(capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["cells", CELL, "--configfile", CONFIG, SMOKE]) == 0
+    return capsys.readouterr().out
+
+
+def train(folder: Path, cell: str, measures: Path) -> int:
+    outputs = {"--metrics": "metrics.json", "--history": "history.csv", "--params": "p.safetensors"}
+    argv = ["train", "--cell", cell, "--preset", '{"name": "a"}', "--measures", str(measures)]
+    for option, name in outputs.items():
+        argv += [option, str(folder / "out" / name)]
+    return main(argv)
+
+
+@pytest.mark.parametrize("kind", ["missing", "dimension", "damaged"])
+def test_train_refuses_measures_that_do_not_fit(
+    tmp_path: Path, record: str, kind: str, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "pair.safetensors"
+    message = {
+        "missing": "no such file",
+        "dimension": "R^3",
+        "damaged": "is truncated or no safetensors file",
+    }[kind]
+    if kind != "missing":
+        save_arrays(path, *gaussian.make(3, seed=0))
+    if kind == "damaged":
+        path.write_bytes(path.read_bytes()[:-5])
+    assert train(tmp_path, record, path) == 2
+    error = capsys.readouterr().err
+    assert str(path) in error
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[:-10], "is not JSON"),
+        (lambda text: text.replace('"pair": "hd2", ', ""), "cell record lacks 'pair'"),
+        (lambda text: text.replace('"iterations": 1000', '"iterations": 5'), "is not that of its"),
+        (lambda text: "none.json", "none.json: no such file"),
+    ],
+    ids=["json", "field", "hash", "file"],
+)
+def test_train_refuses_a_cell_it_cannot_read(
+    tmp_path: Path, record: str, change, message: str, capsys: pytest.CaptureFixture[str]
+):
+    assert train(tmp_path, change(record), tmp_path / "pair.safetensors") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

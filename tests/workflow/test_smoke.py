@@ -1,0 +1,177 @@
+"""The whole workflow on real jobs at a budget of seconds, and what makes which of them run again.
+
+Tests run in the order of the file, on one folder: each but the last leaves it complete.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Checkout, copy_checkout
+from .plan import planned, trained
+
+CELL = "hd2-mlp-objective-none"
+CELLS = {
+    f"hd2-{potential}-{method}"
+    for potential in ("icnn", "mlp")
+    for method in ("objective-none", "regression-lbfgs")
+}
+PRESET = """\
+preset: {name: tiny, label: "a test of the workflow", reduced: true}
+measures:
+  benchmark:
+    sources: [mirror, generated]
+    moment_samples: 4096
+    generated: {iterations: 100, batch_size: 64, pretraining_iterations: 20}
+hd:
+  methods:
+    - {amortization: objective, solver: none}
+    - {amortization: regression, solver: lbfgs}
+  training: {batch_size: 64, iterations: 40}
+  pretraining: {iterations: 20, min_iterations: 10}
+  evaluation: {samples: 512, history_every: 20, history_samples: 256}
+  logging: {every: 20}
+"""
+
+pytestmark = pytest.mark.slow
+
+
+class Smoke:
+    """The workflow at the tiny preset, in one copy of the checkout."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self.checkout = checkout
+        self.outputs = checkout.path / "runs" / "tiny"
+        (checkout.path / "presets" / "tiny.yaml").write_text(PRESET)
+
+    def snakemake(self, *arguments: str, target: str = "everything_but_pdf", more: str = "") -> str:
+        """Run it, which must go well; `more` is YAML that is merged over the preset."""
+        code, output = self.attempt(*arguments, target=target, more=more)
+        assert code == 0, output
+        return output
+
+    def attempt(
+        self, *arguments: str, target: str = "everything_but_pdf", more: str = ""
+    ) -> tuple[int, str]:
+        """Run it; gives the exit code and the output."""
+        configs = ["presets/smoke.yaml", "presets/tiny.yaml"]
+        if more:
+            (self.checkout.path / "presets" / "more.yaml").write_text(more)
+            configs.append("presets/more.yaml")
+        run = self.checkout.snakemake(
+            "--cores", "2", "--show-failed-logs", *arguments, "--configfile", *configs, "--", target
+        )
+        return run.returncode, run.stdout
+
+    def edit(self, module: str) -> None:
+        """Change a module's text and nothing of what it does."""
+        path = self.checkout.path / "src" / "w2dual" / module
+        path.write_text(path.read_text() + "\n# An edit.\n")
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
+    made = Smoke(copy_checkout(tmp_path_factory.mktemp("smoke") / "checkout"))
+    made.snakemake()
+    return made
+
+
+def test_makes_tables_figures_and_records(smoke: Smoke) -> None:
+    tables = {
+        f"tables/{t}.{e}" for t in ("hd_icnn", "hd_mlp", "trivial_maps") for e in ("tex", "csv")
+    }
+    figures = {f"figures/curves_{cell}.{e}" for cell in CELLS for e in ("pdf", "png")}
+    records = {
+        f"results/train/{cell}/{name}"
+        for cell in CELLS
+        for name in ("metrics.json", "history.csv", "params.safetensors")
+    }
+    for name in tables | figures | records:
+        assert (smoke.outputs / name).stat().st_size > 0, name
+
+
+def test_leaves_the_root_to_the_paper(smoke: Smoke) -> None:
+    root = smoke.checkout.path
+    assert not (root / "results").exists()
+    assert {path.name for path in (root / "tables").iterdir()} <= {"published", "README.md"}
+    assert {path.name for path in (root / "figures").iterdir()} <= {"README.md"}
+
+
+@pytest.mark.tex
+def test_makes_the_pdf(smoke: Smoke) -> None:
+    smoke.snakemake(target="all")
+    assert (smoke.outputs / "evaluation.pdf").read_bytes().startswith(b"%PDF")
+    assert "Nothing to be done" in smoke.snakemake(target="all")
+
+
+def test_second_run_has_nothing_to_do(smoke: Smoke) -> None:
+    assert "Nothing to be done" in smoke.snakemake()
+
+
+def test_other_words_for_the_preset_train_nothing(smoke: Smoke) -> None:
+    output = smoke.snakemake("--dry-run", more="preset: {label: other words}")
+    assert planned(output) == {"table": 2, "trivial_table": 1, "everything_but_pdf": 1}
+
+
+def test_moved_mirror_trains_nothing(smoke: Smoke, tmp_path: Path) -> None:
+    more = f"measures: {{benchmark: {{mirror: {tmp_path}}}}}"
+    assert "Nothing to be done" in smoke.snakemake("--dry-run", more=more)
+
+
+def test_changed_solver_trains_the_cells_that_use_it(smoke: Smoke) -> None:
+    output = smoke.snakemake("--dry-run", more="solvers: {lbfgs: {history: 5}}")
+    assert trained(output) == {cell for cell in CELLS if cell.endswith("-lbfgs")}
+
+
+def test_edited_modules_rerun_their_stage(smoke: Smoke) -> None:
+    module = smoke.checkout.path / "src" / "w2dual"
+    before = {name: (module / name).stat() for name in ("tables.py", "dual.py")}
+    texts = {name: (module / name).read_text() for name in before}
+
+    smoke.edit("tables.py")
+    after_tables = planned(smoke.snakemake("--dry-run"))
+    smoke.edit("dual.py")
+    after_dual = planned(smoke.snakemake("--dry-run"))
+
+    for name, status in before.items():
+        (module / name).write_text(texts[name])
+        os.utime(module / name, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert "train" not in after_tables
+    assert after_tables["table"] == 2
+    assert after_dual["train"] == len(CELLS)
+
+
+def test_deleted_metrics_are_made_again_with_what_depends_on_them(smoke: Smoke) -> None:
+    (smoke.outputs / "results" / "train" / CELL / "metrics.json").unlink()
+    output = smoke.snakemake("--dry-run")
+    assert trained(output) == {CELL}
+    assert planned(output) == {
+        "train": 1,
+        "aggregate": 1,
+        "table": 1,
+        "curves": 1,
+        "everything_but_pdf": 1,
+    }
+    smoke.snakemake()
+    assert "Nothing to be done" in smoke.snakemake()
+
+
+def test_config_that_cannot_be_run_leaves_no_output(smoke: Smoke) -> None:
+    started = time.time()
+    code, output = smoke.attempt(more="hd: {potentials: [resnet]}")
+    assert code != 0
+    assert "resnet" in output
+    assert not [p for p in smoke.outputs.rglob("*.tex") if p.stat().st_mtime > started]
+
+
+def test_corrupt_metrics_fail_the_aggregation_and_are_named(smoke: Smoke) -> None:
+    metrics = smoke.outputs / "results" / "train" / CELL / "metrics.json"
+    metrics.write_text(metrics.read_text()[:-5])
+    code, output = smoke.attempt(target="tables/hd_mlp.tex")
+    assert code != 0
+    assert f"results/train/{CELL}/metrics.json" in output
+    assert "Traceback" not in output
+    assert not (smoke.outputs / "results" / "metrics" / "hd_mlp.csv").exists()
+    assert not list((smoke.outputs / "results" / "metrics").glob(".hd_mlp*"))
