@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Hashable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def validate(config: Config) -> None:
     Raises:
         InputError: naming the key, the value and what would be right.
     """
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema = _schema()
     _check_schema(config, schema, ())
     for section, kinds in schema["$defs"]["kinds"].items():
         for name, settings in config[section].items():
@@ -90,14 +91,19 @@ def validate(config: Config) -> None:
     _check_numbers(config)
 
 
+@cache
+def _schema() -> dict[str, Any]:
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+
 def _check_schema(value: Any, schema: dict[str, Any], prefix: tuple[str, ...]) -> None:
-    import jsonschema
+    from jsonschema import Draft202012Validator, validators
 
     # JSON schema takes 1000.0 for an integer, on which counts fail later, and has no infinity.
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": lambda _, item: _is_integer(item), "number": lambda _, item: _is_number(item)}
     )
-    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+    validator = validators.extend(Draft202012Validator, type_checker=types)
     # Keys such as dimensions are integers in YAML; JSON schema knows text keys alone.
     errors = validator(schema).iter_errors(_text_keys(value))
     messages = {_explain(error, prefix) for error in errors}

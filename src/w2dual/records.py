@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-
 _METADATA = "w2dual"  # the safetensors metadata key under which ours stands as JSON
 
 

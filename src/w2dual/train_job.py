@@ -90,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell", required=True, help="record of the cell: JSON or a file")
     parser.add_argument("--preset", required=True, help="name, label, reduced: JSON or a file")
     parser.add_argument("--measures", required=True, type=Path, help="prepared pair of measures")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     parser.add_argument("--metrics", required=True, type=Path, help="metrics.json to write")
     parser.add_argument("--history", required=True, type=Path, help="history .csv to write")
     parser.add_argument("--params", required=True, type=Path, help="parameters to write")
@@ -97,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Train, then write all files; nothing is written where training fails."""
-    configure()
+    configure(threads=args.threads)
     cell = Cell.from_json(json_argument(args.cell))
     preset = json_argument(args.preset)
     pair = measures.load(args.measures)

@@ -94,7 +94,7 @@ def pretrain_to_identity(
         tolerance: loss to stop at.
         min_iterations: steps at least.
     """
-    optimizer = optax.adam(learning_rate)
+    optimizer = optax.flatten(optax.adam(learning_rate))
 
     def loss(params: Any, x: Array) -> Array:
         return jnp.mean(jnp.sum((push(params, x) - x) ** 2, axis=-1))

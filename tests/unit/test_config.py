@@ -1,6 +1,5 @@
 """The config: what is merged, what is refused, and whether the message names the key."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,17 @@ ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "config.yaml"
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 
-Load = Callable[[str], dict[str, Any]]
+PARSED = config.load([PAPER])
 
 
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Load the paper's config with the given YAML merged over it."""
-
-    def load(text: str) -> dict[str, Any]:
-        path = tmp_path / "over.yaml"
-        path.write_text(text, encoding="utf-8")
-        return config.load([PAPER, path])
-
-    return load
+def load(text: str) -> dict[str, Any]:
+    """Merge YAML over the paper's config and check it, as `config.load` does with files."""
+    merged = config.merge(PARSED, yaml.safe_load(text))
+    config.validate(merged)
+    return merged
 
 
-def refusal(load: Load, text: str) -> str:
+def refusal(text: str) -> str:
     with pytest.raises(InputError) as caught:
         load(text)
     return str(caught.value)
@@ -39,7 +33,7 @@ def refusal(load: Load, text: str) -> str:
 
 
 def test_paper_is_valid_and_fills_the_root():
-    paper = config.load([PAPER])
+    paper = PARSED
     assert paper == yaml.safe_load(PAPER.read_text())
     assert not paper["preset"]["reduced"]
     assert config.output_folder(paper) == "."
@@ -48,7 +42,7 @@ def test_paper_is_valid_and_fills_the_root():
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_presets_are_valid_and_shrink_budgets_alone(path: Path):
-    paper, preset = config.load([PAPER]), config.load([PAPER, path])
+    paper, preset = PARSED, config.load([PAPER, path])
     assert preset["preset"]["name"] == path.stem
     assert preset["preset"]["reduced"]
     assert config.output_folder(preset) == f"runs/{path.stem}"
@@ -74,16 +68,18 @@ def test_merge_goes_into_mappings_and_replaces_all_else():
     assert base == {"a": {"b": 1, "c": [1, 2, 3]}, "d": {"e": 1}, "f": 1}
 
 
-def test_empty_file_changes_nothing(load: Load):
-    assert load("# nothing\n") == config.load([PAPER])
+def test_empty_file_changes_nothing(tmp_path: Path):
+    path = tmp_path / "empty.yaml"
+    path.write_text("# nothing\n")
+    assert config.load([PAPER, path]) == PARSED
 
 
-def test_new_method_is_a_line_of_config(load: Load):
+def test_new_method_is_a_line_of_config():
     text = "hd: {methods: [{amortization: none, solver: lbfgs_high_precision}]}"
     assert load(text)["hd"]["methods"][0]["solver"] == "lbfgs_high_precision"
 
 
-def test_unpublished_dimension_may_be_generated_at_full_budget(load: Load):
+def test_unpublished_dimension_may_be_generated_at_full_budget():
     load("measures: {benchmark: {sources: [generated]}}\nhd: {dimensions: [3]}")
 
 
@@ -122,8 +118,8 @@ def test_unpublished_dimension_may_be_generated_at_full_budget(load: Load):
         ),
     ],
 )
-def test_unknown_key_is_named(load: Load, text: str, parts: list[str]):
-    message = refusal(load, text)
+def test_unknown_key_is_named(text: str, parts: list[str]):
+    message = refusal(text)
     for part in parts:
         assert part in message
 
@@ -157,26 +153,26 @@ def test_unknown_key_is_named(load: Load, text: str, parts: list[str]):
         ("preset: {reduced: 'yes'}", "preset.reduced"),
     ],
 )
-def test_ill_typed_value_is_named(load: Load, text: str, key: str):
-    assert f"config key `{key}`: " in refusal(load, text)
+def test_ill_typed_value_is_named(text: str, key: str):
+    assert f"config key `{key}`: " in refusal(text)
 
 
-def test_number_that_yaml_reads_as_text_says_how_to_write_it(load: Load):
-    message = refusal(load, "hd: {training: {divergence_loss: 1e5}}")
+def test_number_that_yaml_reads_as_text_says_how_to_write_it():
+    message = refusal("hd: {training: {divergence_loss: 1e5}}")
     assert "`hd.training.divergence_loss`" in message
     assert "YAML reads 1e5 as text; write it like 1.0e-3 or 1.0e+5" in message
 
 
 @pytest.mark.parametrize("text", ["1.0e+3", "5.0"])
-def test_count_with_a_decimal_point_is_no_integer(load: Load, text: str):
-    message = refusal(load, f"hd: {{training: {{iterations: {text}}}}}")
+def test_count_with_a_decimal_point_is_no_integer(text: str):
+    message = refusal(f"hd: {{training: {{iterations: {text}}}}}")
     assert "`hd.training.iterations`" in message
     assert "expected a whole number above 0" in message
 
 
 @pytest.mark.parametrize("text", [".inf", "-.inf", ".nan"])
-def test_number_must_be_finite(load: Load, text: str):
-    message = refusal(load, f"hd: {{training: {{learning_rate: {text}}}}}")
+def test_number_must_be_finite(text: str):
+    message = refusal(f"hd: {{training: {{learning_rate: {text}}}}}")
     assert "`hd.training.learning_rate`" in message
 
 
@@ -190,20 +186,20 @@ def test_missing_keys_are_named_once(tmp_path: Path):
     assert preset == "config key `preset` lacks `reduced`"
 
 
-def test_all_faults_are_told_at_once(load: Load):
-    message = refusal(load, "tables: {decimals: two}\nhd: {training: {batch_size: 1}}")
+def test_all_faults_are_told_at_once():
+    message = refusal("tables: {decimals: two}\nhd: {training: {batch_size: 1}}")
     assert "tables.decimals" in message
     assert "hd.training.batch_size" in message
 
 
-def test_regression_without_solver(load: Load):
-    message = refusal(load, "hd: {methods: [{amortization: regression, solver: none}]}")
+def test_regression_without_solver():
+    message = refusal("hd: {methods: [{amortization: regression, solver: none}]}")
     assert "`hd.methods.0`" in message
     assert "regression loss needs a conjugate solver" in message
 
 
-def test_neither_loss_nor_solver(load: Load):
-    message = refusal(load, "hd: {methods: [{amortization: none, solver: none}]}")
+def test_neither_loss_nor_solver():
+    message = refusal("hd: {methods: [{amortization: none, solver: none}]}")
     assert "`hd.methods.0`" in message
     assert "nothing computes the conjugate" in message
 
@@ -222,15 +218,15 @@ def test_neither_loss_nor_solver(load: Load):
         ("hd: {potentials: [resnet]}", ["`hd.potentials`", "no `resnet`", "icnn, mlp"]),
     ],
 )
-def test_unknown_method_name_is_named_with_what_there_is(load: Load, text: str, parts: list[str]):
-    message = refusal(load, text)
+def test_unknown_method_name_is_named_with_what_there_is(text: str, parts: list[str]):
+    message = refusal(text)
     for part in parts:
         assert part in message
 
 
-def test_method_given_twice(load: Load):
+def test_method_given_twice():
     method = "{amortization: cycle, solver: adam}"
-    message = refusal(load, f"hd: {{methods: [{method}, {method}]}}")
+    message = refusal(f"hd: {{methods: [{method}, {method}]}}")
     assert "`hd.methods.1`" in message
     assert "cycle + adam stands twice" in message
 
@@ -244,46 +240,57 @@ def test_method_given_twice(load: Load):
         ("amortizations: {mine: {kind: huber}}", "amortizations.mine.kind", "loss `huber`"),
     ],
 )
-def test_kind_without_a_module(load: Load, text: str, key: str, module: str):
-    message = refusal(load, text)
+def test_kind_without_a_module(text: str, key: str, module: str):
+    message = refusal(text)
     assert f"`{key}`" in message
     assert module in message
 
 
-def test_dimension_that_the_benchmark_lacks(load: Load):
-    message = refusal(load, "hd: {dimensions: [2, 3]}")
+def test_dimension_that_the_benchmark_lacks():
+    message = refusal("hd: {dimensions: [2, 3]}")
     assert "`hd.dimensions`" in message
     assert "n = 3" in message
     assert "2, 4, 8, 16, 32, 64, 128, 256" in message
     assert "`generated`" in message
 
 
-def test_generated_pair_at_full_budget(load: Load):
+def test_generated_pair_at_full_budget():
     text = "measures: {benchmark: {sources: [mirror, generated]}}"
-    message = refusal(load, text)
+    message = refusal(text)
     assert "`measures.benchmark.sources`" in message
     assert "`preset.reduced: false`" in message
     load(text + "\npreset: {name: small, reduced: true}")
 
 
-def test_history_between_log_lines(load: Load):
-    message = refusal(load, "hd: {evaluation: {history_every: 2500}}")
+def test_history_between_log_lines():
+    message = refusal("hd: {evaluation: {history_every: 2500}}")
     assert "`hd.evaluation.history_every`" in message
     assert "2500 is no multiple of `hd.logging.every` = 1000" in message
     load("hd: {evaluation: {history_every: 2500}, logging: {every: 500}}")
 
 
-def test_pretraining_that_could_not_stop_early(load: Load):
-    message = refusal(load, "hd: {pretraining: {iterations: 100, min_iterations: 101}}")
+def test_pretraining_that_could_not_stop_early():
+    message = refusal("hd: {pretraining: {iterations: 100, min_iterations: 101}}")
     assert "`hd.pretraining.min_iterations`" in message
 
 
 # ---------------------------------------------------------------- the files
 
 
-def test_key_given_twice_in_a_file(load: Load):
-    message = refusal(load, "tables: {decimals: 1}\nhd:\n  seeds: [0]\n  seeds: [1]\n")
-    assert "over.yaml, line 4: key `seeds` stands twice" in message
+def test_key_given_twice_in_a_file(tmp_path: Path):
+    path = tmp_path / "over.yaml"
+    path.write_text("tables: {decimals: 1}\nhd:\n  seeds: [0]\n  seeds: [1]\n")
+    with pytest.raises(InputError, match=r"over\.yaml, line 4: key `seeds` stands twice"):
+        config.load([PAPER, path])
+
+
+def test_files_are_merged_and_checked_together(tmp_path: Path):
+    path = tmp_path / "over.yaml"
+    path.write_text("hd: {dimensions: [2, 3]}\n")
+    with pytest.raises(InputError, match="n = 3"):
+        config.load([PAPER, path])
+    path.write_text("hd: {dimensions: [2]}\n")
+    assert config.pairs(config.load([PAPER, path])) == ["hd2"]
 
 
 @pytest.mark.parametrize(

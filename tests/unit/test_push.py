@@ -69,7 +69,7 @@ def trained() -> tuple[DualProblem, Networks]:
     points = jax.random.normal(jax.random.key(0), (64, 2))
     seeds = [
         [
-            module.init(jax.random.key(seed), points)["params"]
+            jax.jit(module.init)(jax.random.key(seed), points)["params"]
             for module in (problem.potential, problem.model)
         ]
         for seed in SEEDS
@@ -300,7 +300,7 @@ def test_forward_is_the_gradient_of_the_seeds_potential(
         assert isinstance(value, jax.Array)
         return value[0]
 
-    expected = jax.vmap(jax.grad(potential))(POINTS)
+    expected = jax.jit(jax.vmap(jax.grad(potential)))(POINTS)
     # Single precision, through few layers.
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-4, atol=1e-5)
 

@@ -140,12 +140,12 @@ def widths(lanes: int) -> tuple[int, ...]:
     """Give the widths to which the driver narrows: all lanes, then an eighth of them.
 
     Each width is one more copy of the loop to compile. A third hardly pays: what the last
-    stragglers cost in an eighth is little already. Nor does a second on a few hundred lanes.
+    stragglers cost in an eighth is little already. Nor does a second where there are few lanes.
 
     # ASSUME: a CPU, where arithmetic is what costs. On a GPU an extra loop costs more than idle
     lanes do, so there is one width there.
     """
-    if jax.default_backend() != "cpu" or lanes < 512:
+    if jax.default_backend() != "cpu" or lanes < 128:
         return (lanes,)
     return (lanes, lanes // 8)
 
