@@ -34,8 +34,9 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
     """`jax.jit`, with the optimisation level that suits the backend.
 
     On a CPU XLA's own kernels do the heavy work; the compiler's higher levels double the time to
-    compile our loops and make them no faster.
+    compile our loops and make them no faster. A level in $XLA_FLAGS is left as it is.
     """
-    if jax.default_backend() == "cpu":
-        options["compiler_options"] = {"xla_backend_optimization_level": "1"}
+    level = "xla_backend_optimization_level"
+    if jax.default_backend() == "cpu" and level not in os.environ.get("XLA_FLAGS", ""):
+        options["compiler_options"] = {level: "1"}
     return jax.jit(function, **options)

@@ -110,7 +110,9 @@ class DualProblem:
         seeds = jax.tree.leaves(params)[0].shape[0]
         return DualState(
             params=params,
-            optimizer=Networks(*(jax.vmap(self.optimizer.init)(p) for p in params)),
+            optimizer=Networks(
+                *(None if p is None else jax.vmap(self.optimizer.init)(p) for p in params)
+            ),
             step=jnp.zeros((), jnp.int32),
             diverged_at=jnp.full(seeds, -1, jnp.int32),
         )
@@ -159,14 +161,14 @@ class DualProblem:
     ) -> tuple[Networks, Networks, StepMetrics]:
         loss_and_metrics = jax.grad(self._loss, has_aux=True)
         gradients, metrics = loss_and_metrics(params, x, y, x_hat)
-        updated = [
-            self.optimizer.update(gradient, state, old)
-            for gradient, state, old in zip(gradients, opt_state, params, strict=True)
-        ]
-        new = Networks(
-            *(optax.apply_updates(old, u) for old, (u, _) in zip(params, updated, strict=True))
-        )
-        return new, Networks(*(state for _, state in updated)), metrics
+        new_params, new_states = [], []
+        for gradient, state, old in zip(gradients, opt_state, params, strict=True):
+            updates = None
+            if old is not None:
+                updates, state = self.optimizer.update(gradient, state, old)
+            new_params.append(None if old is None else optax.apply_updates(old, updates))
+            new_states.append(state)
+        return Networks(*new_params), Networks(*new_states), metrics
 
     def _loss(
         self, params: Networks, x: Array, y: Array, x_hat: Array
