@@ -163,10 +163,11 @@ class DualProblem:
         gradients, metrics = loss_and_metrics(params, x, y, x_hat)
         new_params, new_states = [], []
         for gradient, state, old in zip(gradients, opt_state, params, strict=True):
-            updates = None
+            new = old  # no amortization model: there is nothing to update
             if old is not None:
                 updates, state = self.optimizer.update(gradient, state, old)
-            new_params.append(None if old is None else optax.apply_updates(old, updates))
+                new = optax.apply_updates(old, updates)
+            new_params.append(new)
             new_states.append(state)
         return Networks(*new_params), Networks(*new_states), metrics
 
