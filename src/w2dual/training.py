@@ -157,7 +157,9 @@ def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str
     started = time.perf_counter()
 
     def init(module: nn.Module, keys: Array, x: Array) -> Any:
-        single = lambda key, points: module.init(key, points)["params"]  # noqa: E731
+        def single(key: Array, points: Array) -> Any:
+            return module.init(key, points)["params"]
+
         return jit(jax.vmap(single))(keys, x)
 
     def uniform(key: Array) -> Array:

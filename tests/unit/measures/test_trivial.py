@@ -77,6 +77,7 @@ def test_writes_one_row_per_pair_and_map(tmp_path: Path):
     assert list(rows[0]) == [
         "pair",
         "dimension",
+        "measures_source",
         "map",
         "l2_uvp_forward_percent",
         "l2_uvp_inverse_percent",
