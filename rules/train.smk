@@ -29,5 +29,5 @@ rule train:
         "Training {wildcards.cell}"
     shell:
         "python -m w2dual train --cell {params.cell:q} --preset {params.preset:q}"
-        " --threads {threads} --measures {input.measures} --metrics {output.metrics} --history {output.history}"
-        " --params {output.params} > {log} 2>&1"
+        " --threads {threads} --measures {input.measures} --metrics {output.metrics}"
+        " --history {output.history} --params {output.params} > {log} 2>&1"
