@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from w2dual.potentials import activation
+from w2dual.activations import activation
 
 
 class MLPWithSkip(nn.Module):

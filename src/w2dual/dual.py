@@ -85,8 +85,7 @@ class DualProblem:
         oracle = self.oracle(params)
         start = self.amortized(params, y)
         if self.solver is not None:
-            # One width: this serves evaluation, where compiling costs more than idle lanes do.
-            return conjugate.solve(self.solver, oracle, y, start, lane_widths=y.shape[1:2])
+            return conjugate.solve(self.solver, oracle, y, start)
         value, gradient = oracle(start)
         zeros = jnp.zeros(value.shape, jnp.int32)
         return conjugate.ConjugateResult(

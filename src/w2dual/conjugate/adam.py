@@ -12,9 +12,17 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
-from w2dual.conjugate.base import Oracle, Points, Status, all_finite, max_norm, objective
+from w2dual.conjugate.base import (
+    ConjugateSolver,
+    Lanes,
+    Objective,
+    Status,
+    Vectors,
+    all_finite,
+    max_norm,
+)
 
 EPSILON = 1e-8  # of Kingma and Ba, and optax's default, which the published code leaves in place
 
@@ -22,18 +30,18 @@ EPSILON = 1e-8  # of Kingma and Ba, and optax's default, which the published cod
 class AdamState(NamedTuple):
     """The state of each lane."""
 
-    x: Points
-    value: Float[Array, "seeds lanes"]
-    gradient: Points
+    x: Vectors
+    value: Lanes
+    gradient: Vectors
     status: Int[Array, "seeds lanes"]
     iterations: Int[Array, "seeds lanes"]
     evaluations: Int[Array, "seeds lanes"]
-    mean: Points
-    square: Points
+    mean: Vectors
+    square: Vectors
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(ConjugateSolver[AdamState]):
     """The solver; settings as in the config's `solvers`."""
 
     gradient_tolerance: float
@@ -43,54 +51,46 @@ class Adam:
     b1: float
     b2: float
 
-    def init(self, oracle: Oracle, y: Points, x_init: Points) -> AdamState:
-        """Evaluate the start; where it meets the tolerance, it is the result."""
-        value, gradient = objective(oracle, x_init, y)
-        zeros = jnp.zeros(value.shape, jnp.int32)
-        state = AdamState(
-            x=x_init,
-            value=value,
-            gradient=gradient,
-            status=zeros,
-            iterations=zeros,
-            evaluations=zeros + 1,
-            mean=jnp.zeros_like(x_init),
-            square=jnp.zeros_like(x_init),
-        )
-        return state._replace(status=self._status(state))
+    def init(self, x_init: Vectors) -> AdamState:
+        """Stand at the start, not evaluated yet."""
+        count = jnp.zeros(x_init.shape[1:], jnp.int32)
+        zero = jnp.zeros_like(x_init)
+        value = jnp.zeros(count.shape, x_init.dtype)
+        return AdamState(x_init, value, zero, count, count, count, zero, zero)
 
-    def step(self, oracle: Oracle, y: Points, state: AdamState) -> AdamState:
-        """Take one step on each lane."""
+    def step(self, objective: Objective, state: AdamState) -> AdamState:
+        """Take one step on each lane; the first call evaluates the start and stays there."""
+        start = state.evaluations == 0
         schedule = optax.cosine_decay_schedule(
             self.learning_rate, self.max_iterations, self.final_learning_rate_factor
         )
         rate = jnp.asarray(schedule(state.iterations))
-        count = (state.iterations + 1).astype(state.value.dtype)[..., None]
+        count = (state.iterations + 1).astype(state.value.dtype)
         mean = self.b1 * state.mean + (1 - self.b1) * state.gradient
         square = self.b2 * state.square + (1 - self.b2) * state.gradient**2
-        corrected_mean = mean / (1 - self.b1**count)
-        corrected_square = square / (1 - self.b2**count)
-        x = state.x - rate[..., None] * corrected_mean / (jnp.sqrt(corrected_square) + EPSILON)
-        value, gradient = objective(oracle, x, y)
+        corrected_mean = mean / (1 - self.b1**count)[None]
+        corrected_square = square / (1 - self.b2**count)[None]
+        # At the start all of it is 0, so that x is the start itself.
+        x = state.x - rate[None] * corrected_mean / (jnp.sqrt(corrected_square) + EPSILON)
+        value, gradient = objective(x)
         finite = all_finite(value, gradient)  # else the last finite iterate is the result
-        new = state._replace(
-            x=jnp.where(finite[..., None], x, state.x),
+        iterations = jnp.where(start, 0, state.iterations + 1)
+        gradient = jnp.where(finite[None], gradient, state.gradient)
+        limit = iterations >= self.max_iterations
+        status = jnp.where(limit, Status.ITERATION_LIMIT, Status.RUNNING)
+        converged = max_norm(gradient) <= self.gradient_tolerance
+        status = jnp.where(converged, Status.CONVERGED, status)
+        status = jnp.where(finite, status, Status.NON_FINITE)
+        return AdamState(
+            x=jnp.where(finite[None], x, state.x),
             value=jnp.where(finite, value, state.value),
-            gradient=jnp.where(finite[..., None], gradient, state.gradient),
-            iterations=state.iterations + 1,
+            gradient=gradient,
+            status=status.astype(jnp.int32),
+            iterations=iterations,
             evaluations=state.evaluations + 1,
             mean=mean,
             square=square,
         )
-        return new._replace(status=jnp.where(finite, self._status(new), Status.NON_FINITE))
-
-    def _status(self, state: AdamState) -> Int[Array, "seeds lanes"]:
-        limit = state.iterations >= self.max_iterations
-        status = jnp.where(limit, Status.ITERATION_LIMIT, Status.RUNNING)
-        converged = max_norm(state.gradient) <= self.gradient_tolerance
-        status = jnp.where(converged, Status.CONVERGED, status)
-        finite = all_finite(state.value, state.gradient)
-        return jnp.where(finite, status, Status.NON_FINITE).astype(jnp.int32)
 
 
 def make(settings: Mapping[str, Any]) -> Adam:

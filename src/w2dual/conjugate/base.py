@@ -1,30 +1,46 @@
 """What a conjugate solver is, the statuses of its result, and the one driver that owns the loop.
 
-A solver is an immutable object with `init` and `step` on many points ("lanes") at once, of shape
-(seeds, lanes, n): lanes are independent problems, seeds have potentials of their own. Every step
-costs one evaluation of value and gradient for each lane. The driver repeats it until no lane
-runs, leaves finished lanes untouched, and packs the running ones into narrower arrays as they get
-few, so that stragglers do not make finished points pay for evaluations.
+A solver is an immutable object with `init` and `step` on many points ("lanes") at once: lanes are
+independent problems, seeds have potentials of their own. Inside the loop vectors have their
+coordinates first, (n, seeds, lanes), so that inner products are sums over the leading axis, which
+every backend vectorises over lanes. Every step costs one evaluation of value and gradient for each
+lane, the evaluation of the start included.
+
+The driver keeps a fixed number of lanes busy: where a lane has finished, its result is stored and
+the next point of the queue takes its place, so a straggler holds up no other point, and no point
+pays for an evaluation after it has finished, but for the last few, when the queue is empty. As many
+lanes as points is the case without a queue.
 
 A kind of solver is one module of this package with `make(settings) -> ConjugateSolver`.
 """
 
 from __future__ import annotations
 
+import abc
 import enum
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from w2dual.records import InputError
 
 Points = Float[Array, "seeds lanes n"]
-Oracle = Callable[[Points], tuple[Float[Array, "seeds lanes"], Points]]
+Lanes = Float[Array, "seeds lanes"]
+Vectors = Float[Array, "n seeds lanes"]
+Oracle = Callable[[Points], tuple[Lanes, Points]]
 """f and grad f at points of shape (seeds, any number of lanes, n)."""
+Objective = Callable[[Vectors], tuple[Lanes, Vectors]]
+"""J_f(x; y) and its gradient in x, for each lane's own y."""
+
+LANES_CPU = 128
+"""Lanes of all seeds together, on a CPU."""
+MIN_LANES_CPU = 32
+"""Lanes of each seed, on a CPU."""
 
 
 class Status(enum.IntEnum):
@@ -39,20 +55,20 @@ class Status(enum.IntEnum):
 
 
 class SolverState(Protocol):
-    """What the driver needs of a state; every leaf has the leading axes (seeds, lanes)."""
+    """What the driver needs of a state; every leaf has the trailing axes (seeds, lanes)."""
 
     @property
-    def x(self) -> Points:
+    def x(self) -> Vectors:
         """Current iterate."""
         ...
 
     @property
-    def value(self) -> Float[Array, "seeds lanes"]:
+    def value(self) -> Lanes:
         """J_f(x; y)."""
         ...
 
     @property
-    def gradient(self) -> Points:
+    def gradient(self) -> Vectors:
         """Grad f(x) - y."""
         ...
 
@@ -75,16 +91,23 @@ class SolverState(Protocol):
 State = TypeVar("State", bound=SolverState)
 
 
-class ConjugateSolver(Protocol[State]):
+class ConjugateSolver(abc.ABC, Generic[State]):
     """An immutable, hashable object with the solver's settings."""
 
-    def init(self, oracle: Oracle, y: Points, x_init: Points) -> State:
-        """Evaluate the start."""
-        ...
+    @abc.abstractmethod
+    def init(self, x_init: Vectors) -> State:
+        """Give the state before anything is evaluated: status RUNNING, evaluations 0."""
 
-    def step(self, oracle: Oracle, y: Points, state: State) -> State:
-        """Spend one evaluation on each lane; what it gives finished lanes is dropped."""
-        ...
+    def restart(self, state: State, where: Bool[Array, "seeds lanes"], x_init: Vectors) -> State:
+        """Give the state with some lanes as `init` has them."""
+        return jax.tree.map(partial(choose, where), self.init(x_init), state)
+
+    @abc.abstractmethod
+    def step(self, objective: Objective, state: State) -> State:
+        """Spend one evaluation on each lane, the first on its start.
+
+        What it gives for lanes that are not RUNNING is never read.
+        """
 
 
 class ConjugateResult(NamedTuple):
@@ -120,34 +143,32 @@ def make(settings: Mapping[str, Any]) -> ConjugateSolver[Any] | None:
         raise InputError(f"conjugate solver kind {kind!r}: {error}") from error
 
 
-def objective(oracle: Oracle, x: Points, y: Points) -> tuple[Float[Array, "seeds lanes"], Points]:
-    """J_f(x; y) = f(x) - <x, y> and its gradient in x."""
-    value, gradient = oracle(x)
-    return value - jnp.sum(x * y, axis=-1), gradient - y
-
-
-def max_norm(v: Points) -> Float[Array, "seeds lanes"]:
+def max_norm(v: Vectors) -> Lanes:
     """Largest absolute coordinate."""
-    return jnp.max(jnp.abs(v), axis=-1)
+    return jnp.max(jnp.abs(v), axis=0)
 
 
-def all_finite(value: Float[Array, "seeds lanes"], gradient: Points) -> Array:
+def inner(u: Vectors, v: Vectors) -> Lanes:
+    """Inner product."""
+    return jnp.sum(u * v, axis=0)
+
+
+def all_finite(value: Lanes, gradient: Vectors) -> Array:
     """Whether value and gradient of each lane are finite."""
-    return jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient), axis=-1)
+    return jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient), axis=0)
 
 
-def widths(lanes: int) -> tuple[int, ...]:
-    """Give the widths to which the driver narrows: all lanes, then an eighth of them.
+def default_lanes(seeds: int, points: int) -> int:
+    """Give how many lanes of each seed the driver keeps busy.
 
-    Each width is one more copy of the loop to compile. A third hardly pays: what the last
-    stragglers cost in an eighth is little already. Nor does a second where there are few lanes.
+    On a CPU arithmetic is what costs: few lanes, so that none idles and all they need stays in
+    the cache, yet enough that a product is worth its call. Measured in docs/performance.md.
 
-    # ASSUME: a CPU, where arithmetic is what costs. On a GPU an extra loop costs more than idle
-    lanes do, so there is one width there.
+    # ASSUME: on a GPU the number of steps is what costs, so every point gets a lane.
     """
-    if jax.default_backend() != "cpu" or lanes < 128:
-        return (lanes,)
-    return (lanes, lanes // 8)
+    if jax.default_backend() != "cpu":
+        return points
+    return min(points, max(MIN_LANES_CPU, LANES_CPU // seeds))
 
 
 def solve(
@@ -155,23 +176,46 @@ def solve(
     oracle: Oracle,
     y: Points,
     x_init: Points,
-    lane_widths: Sequence[int] | None = None,
+    lanes: int | None = None,
 ) -> ConjugateResult:
-    """Minimise J_f(.; y) for each lane, from x_init.
+    """Minimise J_f(.; y) for each point, from x_init.
 
     Args:
         solver: the solver.
         oracle: f and its gradient.
-        y: points to conjugate at, (seeds, lanes, n).
-        x_init: starts, (seeds, lanes, n).
-        lane_widths: widths to narrow to, falling, the first being all lanes; None for `widths`.
-            The result of a lane does not depend on them but for rounding in the oracle.
+        y: points to conjugate at, (seeds, points, n).
+        x_init: starts, (seeds, points, n).
+        lanes: points of each seed in work at once; None for `default_lanes`. The result of a
+            point does not depend on it but for rounding in the oracle.
 
     Returns:
-        The result for each lane; the status says whether it converged.
+        The result for each point; the status says whether it converged.
     """
-    state = solver.init(oracle, y, x_init)
-    state = _run(solver, oracle, y, state, lane_widths or widths(y.shape[1]))
+    seeds, points, _ = y.shape
+    lanes = min(lanes or default_lanes(seeds, points), points)
+    if lanes == points:
+        return _solve_all_at_once(solver, oracle, y, x_init)
+    return _solve_from_queue(solver, oracle, y, x_init, lanes)
+
+
+def _objective(oracle: Oracle, y: Vectors) -> Objective:
+    def evaluate(x: Vectors) -> tuple[Lanes, Vectors]:
+        value, gradient = oracle(_points(x))
+        return value - inner(x, y), _vectors(gradient) - y
+
+    return evaluate
+
+
+def _vectors(points: Points) -> Vectors:
+    return jnp.moveaxis(points, -1, 0)
+
+
+def _points(vectors: Vectors) -> Points:
+    return jnp.moveaxis(vectors, 0, -1)
+
+
+def _result(state: Any) -> ConjugateResult:
+    """Read a state; x still has its coordinates first."""
     return ConjugateResult(
         x=state.x,
         value=state.value,
@@ -182,33 +226,83 @@ def solve(
     )
 
 
-def _run(
-    solver: ConjugateSolver[Any], oracle: Oracle, y: Points, state: Any, lane_widths: Sequence[int]
-) -> Any:
-    narrower = lane_widths[1] if len(lane_widths) > 1 else 0
+def _solve_all_at_once(
+    solver: ConjugateSolver[Any], oracle: Oracle, y: Points, x_init: Points
+) -> ConjugateResult:
+    """Step all points until the last has finished; a finished one keeps its result."""
+    objective = _objective(oracle, _vectors(y))
 
-    def more_than_fit(state: Any) -> Array:
-        running = jnp.sum(state.status == Status.RUNNING, axis=1)
-        return jnp.max(running) > narrower
+    def body(carry: tuple[Any, ConjugateResult]) -> tuple[Any, ConjugateResult]:
+        state, kept = carry
+        state = solver.step(objective, state)
+        running = kept.status == Status.RUNNING
+        return state, jax.tree.map(partial(choose, running), _result(state), kept)
 
-    def step(state: Any) -> Any:
-        new = solver.step(oracle, y, state)
-        return _where_running(state.status == Status.RUNNING, new, state)
-
-    state = jax.lax.while_loop(more_than_fit, step, state)
-    if not narrower:
-        return state
-    finished_last = jnp.argsort(state.status != Status.RUNNING, axis=1, stable=True)
-    chosen = finished_last[:, :narrower]
-    seeds = jnp.arange(chosen.shape[0])[:, None]
-    part = jax.tree.map(lambda leaf: leaf[seeds, chosen], state)
-    part = _run(solver, oracle, y[seeds, chosen], part, lane_widths[1:])
-    return jax.tree.map(lambda leaf, new: leaf.at[seeds, chosen].set(new), state, part)
+    state = solver.init(_vectors(x_init))
+    _, result = jax.lax.while_loop(
+        lambda carry: jnp.any(carry[1].status == Status.RUNNING), body, (state, _result(state))
+    )
+    return result._replace(x=_points(result.x))
 
 
-def _where_running(running: Array, new: Any, old: Any) -> Any:
-    def choose(new_leaf: Array, old_leaf: Array) -> Array:
-        extra = (1,) * (new_leaf.ndim - running.ndim)
-        return jnp.where(running.reshape(running.shape + extra), new_leaf, old_leaf)
+class _Queue(NamedTuple):
+    """Which point is in which lane, and the results of finished points.
 
-    return jax.tree.map(choose, new, old)
+    Seeds and points share one axis, so that a result is one row to store. `ids` are positions in
+    it; a lane whose seed's points are used up has the id seeds * points, beyond the end.
+    """
+
+    ids: Int[Array, "seeds lanes"]
+    taken: Int[Array, "seeds 1"]
+    y: Vectors
+    results: ConjugateResult
+
+
+def _solve_from_queue(
+    solver: ConjugateSolver[Any], oracle: Oracle, y: Points, x_init: Points, lanes: int
+) -> ConjugateResult:
+    """Keep `lanes` lanes of each seed busy until the queue of points is empty."""
+    seeds, points, n = y.shape
+    total = seeds * points
+    flat_y, flat_start = y.reshape(total, n), x_init.reshape(total, n)
+    first_of_seed = points * jnp.arange(seeds)[:, None]
+
+    def body(carry: tuple[Any, _Queue]) -> tuple[Any, _Queue]:
+        state, queue = carry
+        state = solver.step(_objective(oracle, queue.y), state)
+        done = state.status != Status.RUNNING
+        # Finished lanes store their results, the others write beyond the end, which is dropped.
+        rows = jnp.where(done, queue.ids, total)
+        found = _result(state)
+        found = found._replace(x=_points(found.x))
+        results = jax.tree.map(
+            lambda kept, new: kept.at[rows.ravel()].set(
+                new.reshape(-1, *new.shape[2:]), mode="drop"
+            ),
+            queue.results,
+            found,
+        )
+        # Each takes the next point of its seed's queue, if one is left.
+        next_point = queue.taken + jnp.cumsum(done, axis=1) - 1
+        loads = done & (next_point < points)
+        idle = jnp.where(done, total, queue.ids)
+        ids = jnp.where(loads, first_of_seed + next_point, idle)
+        taken = jnp.minimum(queue.taken + jnp.sum(done, axis=1, keepdims=True), points)
+        new_y = choose(loads, _vectors(flat_y[ids]), queue.y)
+        state = solver.restart(state, loads, _vectors(flat_start[ids]))
+        return state, _Queue(ids, taken, new_y, results)
+
+    ids = first_of_seed + jnp.arange(lanes)[None]
+    state = solver.init(_vectors(flat_start[ids]))
+    empty = jax.tree.map(
+        lambda leaf: jnp.zeros((total, *leaf.shape[2:]), leaf.dtype),
+        _result(state)._replace(x=_points(state.x)),
+    )
+    queue = _Queue(ids, jnp.full((seeds, 1), lanes), _vectors(flat_y[ids]), empty)
+    _, queue = jax.lax.while_loop(lambda carry: jnp.any(carry[1].ids < total), body, (state, queue))
+    return jax.tree.map(lambda leaf: leaf.reshape(seeds, points, *leaf.shape[1:]), queue.results)
+
+
+def choose(pick: Array, new: Array, old: Array) -> Array:
+    """Of leaves with the trailing axes (seeds, lanes), take the new where `pick` says so."""
+    return jnp.where(pick.reshape((1,) * (new.ndim - pick.ndim) + pick.shape), new, old)

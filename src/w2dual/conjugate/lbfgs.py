@@ -5,9 +5,9 @@ Iteration k:  p = -H_k g  by the two-loop recursion over the last `history` pair
 a = the largest of shrink^0, shrink^-1, ... with J(x + a p) < J(x) + c1 a g.p;  x <- x + a p.
 
 The trial steps are tried one after another, largest first, and each evaluation is one call of
-`step`: it gives the same iterates as trying all of them in parallel, as the paper does on a GPU.
-Each trial evaluates the gradient along with the value, since nearly all first trials are accepted
-and then no second evaluation is needed.
+`step`; or all of them in parallel, as the paper does on a GPU, one call of `step` for an iteration.
+Both give the same iterates. One after another each trial evaluates the gradient along with the
+value, since nearly all first trials are accepted and then no second evaluation is needed.
 
 Here (s, d) stand for N&W's (s, y), because y is the point to conjugate at.
 """
@@ -16,37 +16,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
-from w2dual.conjugate.base import Oracle, Points, Status, all_finite, max_norm, objective
-
-Lanes = Float[Array, "seeds lanes"]
+from w2dual.conjugate.base import (
+    ConjugateSolver,
+    Lanes,
+    Objective,
+    Status,
+    Vectors,
+    all_finite,
+    choose,
+    inner,
+    max_norm,
+)
+from w2dual.records import InputError
 
 
 class LBFGSState(NamedTuple):
-    """The state of each lane; `displacements` and `differences` hold the newest pair last."""
+    """The state of each lane; pair i of the histories is the i-th oldest, of `pairs`."""
 
-    x: Points
+    x: Vectors
     value: Lanes
-    gradient: Points
+    gradient: Vectors
     status: Int[Array, "seeds lanes"]
     iterations: Int[Array, "seeds lanes"]
     evaluations: Int[Array, "seeds lanes"]
-    direction: Points
+    direction: Vectors
     slope: Lanes
     trial: Int[Array, "seeds lanes"]
-    displacements: Float[Array, "seeds lanes history n"]
-    differences: Float[Array, "seeds lanes history n"]
-    inverse_curvatures: Float[Array, "seeds lanes history"]  # 1 / s.d; 0 marks an empty place
+    pairs: Int[Array, "seeds lanes"]
+    displacements: Float[Array, "history n seeds lanes"]
+    differences: Float[Array, "history n seeds lanes"]
+    inverse_curvatures: Float[Array, "history seeds lanes"]  # 1 / s.d; 0 marks an empty place
     scale: Lanes
 
 
+class _Trial(NamedTuple):
+    """Where a line search stands after one call of `step`."""
+
+    x: Vectors
+    value: Lanes
+    gradient: Vectors
+    accepted: Bool[Array, "seeds lanes"]
+    failed: Bool[Array, "seeds lanes"]
+    evaluations: int
+
+
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(ConjugateSolver[LBFGSState]):
     """The solver; settings as in the config's `solvers`."""
 
     history: int
@@ -56,119 +78,179 @@ class LBFGS:
     armijo: float
     shrink: float
     trials: int
+    line_search: Literal["sequential", "parallel"] = "sequential"
 
-    def init(self, oracle: Oracle, y: Points, x_init: Points) -> LBFGSState:
-        """Evaluate the start and take the steepest descent for the first direction.
-
-        A start that meets the tolerance already still gets one iteration, as in the published
-        code: near the end of training that iteration is what fine-tunes most points.
-        """
-        value, gradient = objective(oracle, x_init, y)
-        lanes = value.shape
-        zeros = jnp.zeros(lanes, jnp.int32)
-        finite = all_finite(value, gradient)
+    def init(self, x_init: Vectors) -> LBFGSState:
+        """Stand at the start, not evaluated yet."""
+        lanes, dtype = x_init.shape[1:], x_init.dtype
+        count = jnp.zeros(lanes, jnp.int32)
+        number = jnp.zeros(lanes, dtype)
+        history = jnp.zeros((self.history, *x_init.shape), dtype)
         return LBFGSState(
             x=x_init,
-            value=value,
-            gradient=gradient,
-            status=jnp.where(finite, Status.RUNNING, Status.NON_FINITE).astype(jnp.int32),
-            iterations=zeros,
-            evaluations=zeros + 1,
-            direction=-gradient,
-            slope=-jnp.sum(gradient * gradient, axis=-1),
-            trial=zeros,
-            displacements=jnp.zeros((*lanes, self.history, x_init.shape[-1]), x_init.dtype),
-            differences=jnp.zeros((*lanes, self.history, x_init.shape[-1]), x_init.dtype),
-            inverse_curvatures=jnp.zeros((*lanes, self.history), x_init.dtype),
-            scale=jnp.ones(lanes, x_init.dtype),
+            value=number,
+            gradient=jnp.zeros_like(x_init),
+            status=jnp.full(lanes, Status.RUNNING, jnp.int32),
+            iterations=count,
+            evaluations=count,
+            direction=jnp.zeros_like(x_init),
+            slope=number,
+            trial=count,
+            pairs=count,
+            displacements=history,
+            differences=history,
+            inverse_curvatures=jnp.zeros((self.history, *lanes), dtype),
+            scale=jnp.ones(lanes, dtype),
         )
 
-    def step(self, oracle: Oracle, y: Points, state: LBFGSState) -> LBFGSState:
-        """Try one step length; where it is accepted, take it and find the next direction."""
-        length = jnp.power(self.shrink, -state.trial.astype(state.value.dtype))
-        x = state.x + length[..., None] * state.direction
-        value, gradient = objective(oracle, x, y)
-        enough = value < state.value + self.armijo * length * state.slope
-        accepted = enough & all_finite(value, gradient)
-        failed = ~accepted & (state.trial + 1 >= self.trials)
+    def restart(self, state: LBFGSState, where: Array, x_init: Vectors) -> LBFGSState:
+        """Start anew in some lanes; old pairs stay, with weight 0, since wiping them costs more."""
+        new = super().restart(state, where, x_init)
+        return new._replace(displacements=state.displacements, differences=state.differences)
 
-        decrease = state.value - value
-        moved = self._remember(state, accepted, x - state.x, gradient - state.gradient)
-        x = jnp.where(accepted[..., None], x, state.x)
-        gradient = jnp.where(accepted[..., None], gradient, state.gradient)
-        iterations = state.iterations + (accepted | failed)
+    def step(self, objective: Objective, state: LBFGSState) -> LBFGSState:
+        """Try one step length, or all; where one is accepted, take it and find a direction.
 
+        The first call evaluates the start, which is accepted where it is finite. A start that
+        meets the tolerance already still gets one iteration, as in the published code: near the
+        end of training that iteration is what fine-tunes most points.
+        """
+        start = state.evaluations == 0
+        search = self._parallel if self.line_search == "parallel" else self._sequential
+        x, value, gradient, accepted, failed, evaluations = search(objective, state, start)
+        pair = accepted & ~start
+        moved = self._remember(state, pair, x - state.x, gradient - state.gradient)
+
+        x = jnp.where(accepted[None], x, state.x)
+        gradient = jnp.where(accepted[None], gradient, state.gradient)
+        iterations = state.iterations + (pair | failed)
         status = jnp.where(iterations >= self.max_iterations, Status.ITERATION_LIMIT, state.status)
-        status = jnp.where(decrease < self.decrease_tolerance, Status.STALLED, status)
+        stalled = state.value - value < self.decrease_tolerance
+        status = jnp.where(stalled, Status.STALLED, status)
         status = jnp.where(failed, Status.LINE_SEARCH_FAILED, status)
         converged = max_norm(gradient) < self.gradient_tolerance
         status = jnp.where(converged, Status.CONVERGED, status)
-        status = jnp.where(accepted | failed, status, state.status).astype(jnp.int32)
+        status = jnp.where(pair | failed, status, state.status)
+        status = jnp.where(start & ~accepted, Status.NON_FINITE, status)
 
         direction = -_two_loop(gradient, moved)
-        direction = jnp.where(accepted[..., None], direction, state.direction)
+        direction = jnp.where(accepted[None], direction, state.direction)
         return moved._replace(
             x=x,
             value=jnp.where(accepted, value, state.value),
             gradient=gradient,
-            status=status,
+            status=status.astype(jnp.int32),
             iterations=iterations,
-            evaluations=state.evaluations + 1,
+            evaluations=state.evaluations + evaluations,
             direction=direction,
-            slope=jnp.sum(direction * gradient, axis=-1),
+            slope=inner(direction, gradient),
             trial=jnp.where(accepted, 0, state.trial + 1),
         )
 
-    def _remember(self, state: LBFGSState, accepted: Array, s: Points, d: Points) -> LBFGSState:
-        """Shift the new pair into the history of the lanes that accepted it.
+    def _lengths(self, dtype: Any) -> np.ndarray:
+        return np.power(np.float64(self.shrink), -np.arange(self.trials)).astype(dtype)
+
+    def _enough(self, state: LBFGSState, length: Lanes, value: Lanes) -> Array:
+        """Armijo's condition (Nocedal and Wright, eq. 3.4), as in the published code strictly."""
+        return value < state.value + self.armijo * length * state.slope
+
+    def _sequential(self, objective: Objective, state: LBFGSState, start: Array) -> _Trial:
+        """Evaluate the next trial of each lane."""
+        length = jnp.asarray(self._lengths(state.value.dtype))[state.trial]
+        x = state.x + length[None] * state.direction
+        value, gradient = objective(x)
+        accepted = (start | self._enough(state, length, value)) & all_finite(value, gradient)
+        failed = ~accepted & ~start & (state.trial + 1 >= self.trials)
+        return _Trial(x, value, gradient, accepted, failed, 1)
+
+    def _parallel(self, objective: Objective, state: LBFGSState, start: Array) -> _Trial:
+        """Evaluate all trials of each lane, then the gradient at the largest that is enough."""
+
+        def try_length(length: Array) -> Array:
+            value, gradient = objective(state.x + length * state.direction)
+            enough = self._enough(state, jnp.full_like(value, length), value)
+            return enough & all_finite(value, gradient)
+
+        lengths = jnp.asarray(self._lengths(state.value.dtype))
+        enough = jax.vmap(try_length)(lengths)
+        chosen = lengths[jnp.argmax(enough, axis=0)]
+        x = state.x + chosen[None] * state.direction
+        value, gradient = objective(x)
+        accepted = (start | jnp.any(enough, axis=0)) & all_finite(value, gradient)
+        return _Trial(x, value, gradient, accepted, ~accepted & ~start, self.trials + 1)
+
+    def _remember(self, state: LBFGSState, accepted: Array, s: Vectors, d: Vectors) -> LBFGSState:
+        """Add the new pair to the history of the lanes that accepted it.
+
+        A full history drops its oldest pair.
 
         # DIFFERS: the published code keeps pairs with s.d <= 0 too, which make the next direction
         one of ascent where f is not convex. Here they are skipped (Nocedal and Wright, p. 537).
         """
-        curvature = jnp.sum(s * d, axis=-1)
-        square = jnp.sum(d * d, axis=-1)
+        curvature, square = inner(s, d), inner(d, d)
         keep = accepted & (curvature > jnp.finfo(s.dtype).eps * square) & (square > 0)
+        keep &= jnp.isfinite(square)
         safe_curvature = jnp.where(keep, curvature, 1.0)
         safe_square = jnp.where(keep, square, 1.0)
+        full = keep & (state.pairs == self.history)
+        place = jnp.where(full, self.history - 1, state.pairs)
 
-        def shift(history: Array, new: Array) -> Array:
-            mask = keep.reshape(keep.shape + (1,) * (history.ndim - 2))
-            shifted = jnp.concatenate([history[:, :, 1:], new[:, :, None]], axis=2)
-            return jnp.where(mask, shifted, history)
+        def row(i: Array, histories: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            write, shift = keep & (place == i), full & (i < self.history - 1)
 
+            def one(history: Array, new: Array) -> Array:
+                old, newer = history[i], history[jnp.minimum(i + 1, self.history - 1)]
+                kept = choose(shift, newer, choose(write, new, old))
+                return history.at[i].set(kept)
+
+            places = (s, d, 1.0 / safe_curvature)
+            displacements, differences, inverses = map(one, histories, places)
+            return displacements, differences, inverses
+
+        # Only the rows that some lane writes to, which are few: lanes are of similar age.
+        first = jnp.where(jnp.any(full), 0, jnp.min(jnp.where(keep, place, self.history)))
+        last = jnp.max(jnp.where(keep, place, -1))
+        histories = (state.displacements, state.differences, state.inverse_curvatures)
+        histories = jax.lax.fori_loop(first, last + 1, row, histories)
         return state._replace(
-            displacements=shift(state.displacements, s),
-            differences=shift(state.differences, d),
-            inverse_curvatures=shift(state.inverse_curvatures, 1.0 / safe_curvature),
+            pairs=jnp.where(keep & ~full, state.pairs + 1, state.pairs),
+            displacements=histories[0],
+            differences=histories[1],
+            inverse_curvatures=histories[2],
             scale=jnp.where(keep, safe_curvature / safe_square, state.scale),
         )
 
 
-def _two_loop(gradient: Points, state: LBFGSState) -> Points:
+def _two_loop(gradient: Vectors, state: LBFGSState) -> Vectors:
     """H g by Nocedal and Wright, alg. 7.4; empty places have weight 0 and change nothing.
 
-    The loops are not unrolled: on a CPU that costs nothing, and compiling takes a tenth. They go
-    over the places that any lane has filled; most solves end after few iterations.
+    The loops go over the places that any lane has filled; most solves end after few iterations.
     """
     s, d, rho = state.displacements, state.differences, state.inverse_curvatures
-    history = rho.shape[-1]
-    filled = jnp.max(jnp.sum(rho != 0, axis=-1, dtype=jnp.int32))
+    filled = jnp.max(state.pairs)
 
-    def newest_first(count: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def newest_first(count: Array, carry: tuple[Vectors, Array]) -> tuple[Vectors, Array]:
         q, weights = carry
-        i = history - 1 - count
-        weight = rho[..., i] * jnp.sum(s[:, :, i] * q, axis=-1)
-        return q - weight[..., None] * d[:, :, i], weights.at[i].set(weight)
+        i = filled - 1 - count
+        weight = rho[i] * inner(s[i], q)
+        return q - weight[None] * d[i], weights.at[i].set(weight)
 
-    def oldest_first(i: Array, q: Array) -> Array:
-        back = rho[..., i] * jnp.sum(d[:, :, i] * q, axis=-1)
-        return q + (weights[i] - back)[..., None] * s[:, :, i]
+    def oldest_first(i: Array, q: Vectors) -> Vectors:
+        back = rho[i] * inner(d[i], q)
+        return q + (weights[i] - back)[None] * s[i]
 
-    empty = jnp.zeros((history, *gradient.shape[:-1]), gradient.dtype)
+    empty = jnp.zeros_like(rho)
     q, weights = jax.lax.fori_loop(0, filled, newest_first, (gradient, empty))
-    return jax.lax.fori_loop(history - filled, history, oldest_first, state.scale[..., None] * q)
+    return jax.lax.fori_loop(0, filled, oldest_first, state.scale[None] * q)
 
 
 def make(settings: Mapping[str, Any]) -> LBFGS:
-    """Build the solver from its settings."""
-    return LBFGS(**settings)
+    """Build the solver from its settings.
+
+    Raises:
+        InputError: there is no such line search.
+    """
+    solver = LBFGS(**settings)
+    if solver.line_search not in ("sequential", "parallel"):
+        raise InputError(f"line_search {solver.line_search!r}: expected `sequential` or `parallel`")
+    return solver

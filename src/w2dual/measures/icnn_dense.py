@@ -10,6 +10,7 @@ Source: Korotin et al., NeurIPS 2021, appendix B.1 (rank 1); the activation is C
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,9 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from w2dual.activations import elu
 from w2dual.records import InputError
 
 LAYERS = 3
+BLOCK = 256
+"""Points mapped at once."""
 
 
 class DenseICNN(NamedTuple):
@@ -97,7 +101,7 @@ def values(
     widths = [item.shape[0] for item in weights.bias]
     hidden, *later = jnp.split(skips, np.cumsum(widths)[:-1], axis=1)
     for convex, skip in zip(weights.convex, later, strict=True):
-        hidden = jax.nn.celu(hidden @ convex.T + skip)
+        hidden = elu(hidden @ convex.T + skip)
     return (hidden @ weights.final.T)[:, 0] + 0.5 * strong_convexity * jnp.sum(x * x, axis=1)
 
 
@@ -116,9 +120,25 @@ def stack(potentials: list[DenseICNN]) -> DenseICNN:
 def push_sum(
     stacked: DenseICNN, strong_convexity: float | Array, x: Float[Array, "batch n"]
 ) -> Float[Array, "batch n"]:
-    """Map points by the gradient of the sum of stacked potentials, each with the same mu."""
-    each = jax.vmap(push, in_axes=(0, None, None))(stacked, strong_convexity, x)
-    return jnp.sum(each, axis=0)
+    """Map points by the gradient of the sum of stacked potentials, each with the same mu.
+
+    One potential after the other and in blocks of points, so that what is computed stays in a
+    CPU's cache.
+    """
+    count = stacked.final.shape[0]
+    each = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(count)]
+
+    def block(points: Float[Array, "block n"]) -> Float[Array, "block n"]:
+        pushed = [push(weights, strong_convexity, points) for weights in each]
+        return functools.reduce(jnp.add, pushed)
+
+    whole = len(x) // BLOCK
+    if whole < 2:
+        return block(x)
+    blocks = x[: whole * BLOCK].reshape(whole, BLOCK, -1)
+    pushed = jax.lax.map(block, blocks).reshape(-1, x.shape[1])
+    rest = x[whole * BLOCK :]
+    return jnp.concatenate([pushed, block(rest)]) if len(rest) else pushed
 
 
 _PUBLISHED_NAMES = {

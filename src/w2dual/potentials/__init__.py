@@ -8,8 +8,7 @@ A kind of potential is one module of this package with a function
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -53,20 +52,26 @@ def _check_shape(module: nn.Module, dimension: int, expected: tuple[int, ...], w
         )
 
 
-def activation(name: str) -> Callable[[Array], Array]:
-    """Give an activation by name: elu, celu, relu, softplus, or leaky_relu_SLOPE."""
-    if name.startswith("leaky_relu_"):
-        slope = float(name.removeprefix("leaky_relu_"))
-        return partial(jax.nn.leaky_relu, negative_slope=slope)
-    known = {
-        "elu": jax.nn.elu,
-        "celu": jax.nn.celu,
-        "relu": jax.nn.relu,
-        "softplus": jax.nn.softplus,
-    }
-    if name not in known:
-        raise InputError(f"activation {name!r}: expected {', '.join(known)} or leaky_relu_SLOPE")
-    return known[name]
+class Affine(nn.Module):
+    """A linear layer x W + b, its output times `scale` where one is given.
+
+    Parameters are those of `flax.linen.Dense`. It is the weights that are scaled, which are fewer
+    than the batch's numbers.
+    """
+
+    features: int
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch inputs"], scale: Float[Array, " features"] | None = None
+    ) -> Float[Array, "batch features"]:
+        """Apply the layer."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        if scale is not None:
+            kernel, bias = kernel * scale[None], bias * scale
+        return x @ kernel + bias[None]
 
 
 class QuadraticTerm(nn.Module):

@@ -7,7 +7,7 @@ the output unit, which has the activation too. Convex in x, for a convex, non-de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from w2dual.potentials import QuadraticTerm, activation
+from w2dual.activations import activation
+from w2dual.potentials import Affine, QuadraticTerm
 
 _KERNEL = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 
@@ -26,24 +27,35 @@ class PositiveDense(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, z: Float[Array, "batch inputs"]) -> Float[Array, "batch features"]:
-        """Apply the layer."""
+    def __call__(
+        self, z: Float[Array, "batch inputs"], scale: Float[Array, " features"] | None = None
+    ) -> Float[Array, "batch features"]:
+        """Apply the layer, its output times `scale` where one is given."""
         kernel = self.param("kernel", _KERNEL, (z.shape[-1], self.features))
-        return z @ (jax.nn.softplus(kernel) / z.shape[-1])
+        weights = jax.nn.softplus(kernel) / z.shape[-1]
+        return z @ (weights if scale is None else weights * scale[None])
 
 
 class ActNorm(nn.Module):
-    """(z + bias) / exp(log_scale) per unit (Kingma and Dhariwal 2018).
+    """(z + bias) / exp(log_scale) per unit (Kingma and Dhariwal 2018), as (bias, exp(-log_scale)).
 
     It starts so that the batch it is initialised on has mean 0 and standard deviation 1.
     """
 
+    features: int
+
     @nn.compact
-    def __call__(self, z: Float[Array, "batch features"]) -> Float[Array, "batch features"]:
-        """Apply the layer."""
-        log_scale = self.param("log_scale", lambda _: jnp.log(jnp.std(z, axis=0)))
-        bias = self.param("bias", lambda _: -jnp.mean(z, axis=0))
-        return (z + bias[None]) * jnp.exp(-log_scale)[None]
+    def __call__(
+        self, z: Float[Array, "batch features"] | None
+    ) -> tuple[Float[Array, " features"], Float[Array, " features"]]:
+        """Give bias and factor; `z`, what they are to normalise, is read at initialisation only."""
+
+        def start(statistic: Callable[[Array], Array]) -> Callable[[Array], Array]:
+            return lambda _: jnp.zeros(self.features) if z is None else statistic(z)
+
+        log_scale = self.param("log_scale", start(lambda z: jnp.log(jnp.std(z, axis=0))))
+        bias = self.param("bias", start(lambda z: -jnp.mean(z, axis=0)))
+        return bias, jnp.exp(-log_scale)
 
 
 class ICNN(nn.Module):
@@ -58,13 +70,17 @@ class ICNN(nn.Module):
         """Value f(x) for each point."""
         act = activation(self.activation)
         first, *others = self.hidden
-        z = act(nn.Dense(first, kernel_init=_KERNEL, name="x_0")(x))
+        z = act(Affine(first, kernel_init=_KERNEL, name="x_0")(x))
         for i, width in enumerate([*others, 1], start=1):
-            z = PositiveDense(width, name=f"z_{i}")(z)
-            z = z + nn.Dense(width, kernel_init=_KERNEL, name=f"x_{i}")(x)
+            convex = PositiveDense(width, name=f"z_{i}")
+            skip = Affine(width, kernel_init=_KERNEL, name=f"x_{i}")
             if self.actnorm and i < len(self.hidden):
-                z = ActNorm(name=f"actnorm_{i}")(z)
-            z = act(z)
+                # The factor goes into the weights, which are fewer than the batch's numbers.
+                raw = convex(z) + skip(x) if self.is_initializing() else None
+                shift, scale = ActNorm(width, name=f"actnorm_{i}")(raw)
+                z = act(convex(z, scale) + skip(x, scale) + (shift * scale)[None])
+            else:
+                z = act(convex(z) + skip(x))
         return jnp.squeeze(z, -1) + QuadraticTerm(name="quadratic")(x)
 
 

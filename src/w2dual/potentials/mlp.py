@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from w2dual.potentials import QuadraticTerm, activation
+from w2dual.activations import activation
+from w2dual.potentials import Affine, QuadraticTerm
 
 
 class MLP(nn.Module):
@@ -27,7 +28,7 @@ class MLP(nn.Module):
         act = activation(self.activation)
         z = x
         for i, width in enumerate([*self.hidden, 1]):
-            z = act(nn.Dense(width, name=f"dense_{i}")(z))
+            z = act(Affine(width, name=f"dense_{i}")(z))
         return jnp.squeeze(z, -1) + QuadraticTerm(name="quadratic")(x)
 
 
