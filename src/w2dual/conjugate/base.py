@@ -39,7 +39,7 @@ Objective = Callable[[Vectors], tuple[Lanes, Vectors]]
 
 LANES_CPU = 128
 """Lanes of all seeds together, on a CPU."""
-MIN_LANES_CPU = 32
+MIN_LANES_CPU = 24
 """Lanes of each seed, on a CPU."""
 
 

@@ -80,6 +80,11 @@ def points(seeds, lanes, dimension, seed=0, scale=2.0):
     return scale * np.random.default_rng(seed).normal(size=(seeds, lanes, dimension))
 
 
+def plain_settings(solver):
+    """What the plain loop takes: it tries all step lengths, in whatever order ours does."""
+    return {k: v for k, v in dataclasses.asdict(solver).items() if k != "line_search"}
+
+
 @pytest.mark.parametrize("dimension", [2, 7, 32])
 def test_lbfgs_finds_the_closed_form(dimension):
     oracle, solution = quadratic(dimension, seed=3, seeds=2)
@@ -117,12 +122,57 @@ def test_lbfgs_equals_the_plain_loop_point_by_point(kind, solver):
             value, gradient = evaluate(jnp.asarray(x)[None, None])
             return float(value[0, 0] - x @ target), np.array(gradient[0, 0]) - target
 
-        plain = {k: v for k, v in dataclasses.asdict(solver).items() if k != "line_search"}
-        expected = reference_lbfgs(objective, y[0, lane], **plain)
+        expected = reference_lbfgs(objective, y[0, lane], **plain_settings(solver))
         assert Status(int(result.status[0, lane])).name == expected.status
         assert int(result.iterations[0, lane]) == expected.iterations
         # the same sums in another order, over some tens of iterations in float64
         np.testing.assert_allclose(result.x[0, lane], expected.x, rtol=1e-6, atol=1e-7)
+
+
+@functools.cache
+def compiled_solve(kind, line_search, lanes):
+    """The paper's solver on a network in R^4 whose parameters are arguments, with its oracle."""
+    settings_ = {"kind": kind, "activation": "elu", "hidden": [12, 8]}
+    if kind == "icnn":
+        settings_["actnorm"] = True
+    module = potentials.make(settings_, 4)
+    solver = dataclasses.replace(LBFGS, line_search=line_search, gradient_tolerance=1e-2)
+
+    def oracle(params, x):
+        return jax.vmap(partial(potentials.value_and_gradient, module))(params, x)
+
+    def solve(params, y):
+        return conjugate.solve(solver, partial(oracle, params), y, y, lanes=lanes)
+
+    return module, jax.jit(oracle), jax.jit(solve), solver
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kind=st.sampled_from(["icnn", "mlp"]),
+    line_search=st.sampled_from(["sequential", "parallel"]),
+    lanes=st.sampled_from([3, 9]),
+    seed=st.integers(0, 10**6),
+    spread=st.sampled_from([0.5, 3.0, 10.0]),
+)
+def test_lbfgs_equals_the_plain_loop_on_random_potentials(kind, line_search, lanes, seed, spread):
+    with jax.enable_x64(True):
+        module, oracle, solve, solver = compiled_solve(kind, line_search, lanes)
+        y = points(1, 9, 4, seed=seed, scale=spread)
+        params = module.init(jax.random.key(seed), jnp.asarray(y[0]))["params"]
+        # rougher than at the start of training, so that line searches have work to do
+        params = jax.tree.map(lambda leaf: 2.0 * leaf.astype(jnp.float64)[None], params)
+        result = solve(params, jnp.asarray(y))
+        for lane in range(9):
+
+            def objective(x, target=y[0, lane]):
+                value, gradient = oracle(params, jnp.asarray(x)[None, None])
+                return float(value[0, 0] - x @ target), np.array(gradient[0, 0]) - target
+
+            expected = reference_lbfgs(objective, y[0, lane], **plain_settings(solver))
+            assert Status(int(result.status[0, lane])).name == expected.status
+            assert int(result.iterations[0, lane]) == expected.iterations
+            np.testing.assert_allclose(result.x[0, lane], expected.x, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("kind", ["icnn", "mlp"])
@@ -341,6 +391,28 @@ def test_each_adam_setting_reaches_the_solver(name, value):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(InputError, match="no module w2dual.conjugate.newton"):
         conjugate.make({"kind": "newton"})
+
+
+def test_an_unknown_line_search_is_refused():
+    with pytest.raises(InputError, match="expected `sequential` or `parallel`"):
+        conjugate.make(dataclasses.asdict(LBFGS) | {"kind": "lbfgs", "line_search": "zoom"})
+
+
+def test_no_point_is_evaluated_after_it_has_finished():
+    """Lane-steps of the loop are the evaluations of the points, but for the last ones' idling."""
+    oracle = network("mlp", 3, seed=4)
+    y = jnp.asarray(points(1, 200, 3, seed=7, scale=6.0))
+    calls = []
+
+    def counting(x):
+        jax.debug.callback(lambda: calls.append(1), ordered=True)
+        return oracle(x)
+
+    result = conjugate.solve(LBFGS, counting, y, y, lanes=10)
+    jax.effects_barrier()
+    needed = int(result.evaluations.sum())
+    assert needed > 400
+    assert needed <= 10 * len(calls) <= needed + 10 * int(result.evaluations.max())
 
 
 def test_an_unknown_setting_is_refused():
