@@ -4,6 +4,7 @@
 #   JAX      the lock of the environment: cpu, cuda12 or cuda13        [cpu]
 #   CORES    cores for the workflow                                    [all]
 #   TEST_WORKERS   processes for the tests                             [2]
+#   BENCH    options of `make bench`, as in benchmarks/README.md       []
 #   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, if there is one
 
 SHELL := /bin/bash
@@ -21,6 +22,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(JAX)
 RULES := Snakefile rules
+
+BENCH ?=
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+BENCH_RECORD ?= benchmarks/results/latest.json
+BENCH_DOCUMENT ?= docs/performance.md
+BENCH_PYTHON := PYTHONPATH=src:. $(BENCH_VENV)/bin/python
 
 # Compiled programs outlive the jobs that compiled them.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
@@ -63,10 +71,13 @@ endef
 
 # ---------------------------------------------------------------- checks
 
-.PHONY: test lint format
+.PHONY: test kill-test lint format
 test: $(READY) lint ## every check: linters, types, unit and workflow tests
 	@scripts/install_tex.sh || [ $$? = 3 ]
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
+kill-test: $(READY) ## kill a training job 20 times; does it end with the same bits? ~10 min
+	$(BIN)/python -m tests.slow.kill --kills 20
 
 lint: $(READY) ## linters, formatters and types
 	$(BIN)/ruff check .
@@ -79,6 +90,23 @@ format: $(READY) ## format Python and rules in place
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt $(RULES)
+
+# ---------------------------------------------------------------- how fast it is
+
+.PHONY: bench bench-render
+bench: $(BENCH_READY) ## times beside other libraries, to docs/performance.md; 15 minutes on 2 idle cores
+	$(BENCH_PYTHON) -m benchmarks.run --out $(BENCH_RECORD) $(BENCH)
+	@$(MAKE) bench-render
+
+bench-render: $(BENCH_READY) ## tables and figure of docs/performance.md, from a record
+	$(BENCH_PYTHON) -m benchmarks.render $(BENCH_RECORD) --document $(BENCH_DOCUMENT)
+
+# An environment of its own: what the libraries compared with need does not touch the other one.
+$(BENCH_READY): envs/bench.txt
+	@echo "Setting up $(BENCH_VENV), once; a minute ..."
+	@[ -x $(BENCH_VENV)/bin/python ] || $(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --require-hashes -r envs/bench.txt
+	@touch $@
 
 # ---------------------------------------------------------------- the environment
 
@@ -101,7 +129,7 @@ LOCK := $(BIN)/uv --no-config pip compile --quiet --upgrade --universal --python
 
 lock: $(READY) ## pin anew what envs/*.in ask for
 	@# cpu.txt first: the others follow its versions.
-	@for name in cpu cuda12 cuda13 tools; do \
+	@for name in cpu cuda12 cuda13 tools bench; do \
 	    echo "envs/$$name.in -> envs/$$name.txt"; \
 	    (cd envs && ../$(LOCK) $$name.in --output-file $$name.txt); \
 	done

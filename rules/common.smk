@@ -59,6 +59,7 @@ CODE = {
     "train": [
         "train_job.py",
         "training.py",
+        "checkpoint.py",
         "dual.py",
         "activations.py",
         "amortization.py",
@@ -75,7 +76,13 @@ CODE = {
         "!measures/torchfile.py",
         "!measures/trivial.py",
     ],
-    "trivial": ["measures/*.py", "!measures/prepare.py", "!measures/generated.py", "activations.py", "rng.py"],
+    "trivial": [
+        "measures/*.py",
+        "!measures/prepare.py",
+        "!measures/generated.py",
+        "activations.py",
+        "rng.py",
+    ],
     "aggregate": ["aggregate.py"],
     "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py"],
     "curves": ["plots/*.py", "aggregate.py", "names.py", "published.py"],

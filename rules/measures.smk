@@ -10,7 +10,7 @@ rule prepare:
     log:
         "logs/prepare/{pair}.log",
     benchmark:
-        "benchmarks/prepare/{pair}.tsv"
+        "results/benchmarks/prepare/{pair}.tsv"
     conda:
         "../envs/w2dual.yaml"
     threads: config["resources"]["cpus"]

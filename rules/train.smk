@@ -13,7 +13,7 @@ rule train:
     log:
         "logs/train/{cell}.log",
     benchmark:
-        "benchmarks/train/{cell}.tsv"
+        "results/benchmarks/train/{cell}.tsv"
     conda:
         "../envs/w2dual.yaml"
     threads: config["resources"]["cpus"]
@@ -25,9 +25,15 @@ rule train:
         cell=lambda wc: as_json(CELLS[wc.cell].to_json()),
         # `input` in the signature: other words for the preset are no reason to train again.
         preset=lambda wc, input: as_json(config["preset"]),
+        # Nor is how often checkpoints are written: they move no number. Their folder is undeclared,
+        # since declared outputs are wiped before each attempt.
+        checkpoint=lambda wc, input: config["hd"]["checkpoint"],
     message:
         "Training {wildcards.cell}"
     shell:
         "python -m w2dual train --cell {params.cell:q} --preset {params.preset:q}"
         " --threads {threads} --measures {input.measures} --metrics {output.metrics}"
-        " --history {output.history} --params {output.params} > {log} 2>&1"
+        " --history {output.history} --params {output.params}"
+        " --checkpoints checkpoints/{wildcards.cell}"
+        " --checkpoint-every-s {params.checkpoint[every_s]}"
+        " --checkpoint-keep {params.checkpoint[keep]} > {log} 2>&1"

@@ -17,9 +17,12 @@ from w2dual.records import InputError
 
 JOBS = {
     "cells": ("w2dual.cells_job", "list the cells of a config, or print the record of one"),
+    "estimate": ("w2dual.estimate_job", "say what a config's cells cost before they are started"),
+    "measure": ("w2dual.measure_job", "time training on the device at hand, for estimate"),
     "prepare": ("w2dual.measures.prepare", "make one pair of measures, with its ground truth"),
     "trivial": ("w2dual.measures.trivial", "evaluate maps that need no training"),
     "train": ("w2dual.train_job", "train all seeds of one cell"),
+    "status": ("w2dual.status_job", "show the cells in training, and the finished ones"),
     "push": ("w2dual.push", "map points of your own by the ground truth or a trained cell"),
     "aggregate": ("w2dual.aggregate", "gather the metrics of cells into one tidy file"),
     "table": ("w2dual.tables", "render one table of the HD evaluation"),

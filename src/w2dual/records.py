@@ -40,6 +40,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def remove_partials(path: str | os.PathLike[str]) -> None:
+    """Remove what a job that was killed while it wrote `path` has left; the name may be a pattern.
+
+    To be called by the one job that writes there, before it does.
+    """
+    path = Path(path)
+    for partial in path.parent.glob(f".{path.stem}.*-????????{path.suffix}"):
+        partial.unlink(missing_ok=True)
+
+
 def finite(value: Any) -> Any:
     """Replace, at any depth, floats that are not finite by None: JSON has no word for them."""
     if isinstance(value, Mapping):

@@ -6,6 +6,7 @@ import argparse
 import csv
 import datetime
 import io
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,21 @@ import numpy as np
 from w2dual import measures, provenance, training
 from w2dual.backend import configure
 from w2dual.cells import Cell
+from w2dual.checkpoint import EVERY_S, KEEP, Checkpoints, origin
 from w2dual.dual import Networks
 from w2dual.records import (
     InputError,
     file_sha256,
     json_argument,
     load_arrays,
+    remove_partials,
     save_arrays,
     write_json,
     write_text,
 )
+from w2dual.stopping import Stopped
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Of metrics.json and params.safetensors."""
@@ -94,10 +100,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metrics", required=True, type=Path, help="metrics.json to write")
     parser.add_argument("--history", required=True, type=Path, help="history .csv to write")
     parser.add_argument("--params", required=True, type=Path, help="parameters to write")
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        help="folder for what a killed job goes on from, removed at the end "
+        "(default: checkpoints/CELL)",
+    )
+    parser.add_argument(
+        "--checkpoint-every-s",
+        type=float,
+        default=EVERY_S,
+        help="seconds between checkpoints (default: %(default)s); moves no number",
+    )
+    parser.add_argument(
+        "--checkpoint-keep",
+        type=int,
+        default=KEEP,
+        help="checkpoints to keep, the newest (default: %(default)s)",
+    )
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train, then write all files; nothing is written where training fails."""
+    """Train, then write all files; nothing is written where training fails.
+
+    Raises:
+        InputError: the cell, the measures or an option cannot be used.
+        SystemExit: SIGTERM or SIGUSR1 stopped the training; the code is 128 + the signal's number.
+    """
     configure(threads=args.threads)
     cell = Cell.from_json(json_argument(args.cell))
     preset = json_argument(args.preset)
@@ -108,8 +137,21 @@ def main(args: argparse.Namespace) -> None:
             f"{args.measures}: holds measures on R^{pair.dimension}, "
             f"the cell {cell.name} needs R^{cell.dimension}"
         )
+    measures_sha256 = file_sha256(args.measures)
+    checkpoints = Checkpoints(
+        args.checkpoints or Path("checkpoints") / cell.name,
+        origin(cell, measures_sha256),
+        every_s=args.checkpoint_every_s,
+        keep=args.checkpoint_keep,
+    )
+    for path in (args.metrics, args.history, args.params):
+        remove_partials(path)
     started = _now()
-    result = training.train(cell, pair)
+    try:
+        result = training.train(cell, pair, checkpoints)
+    except Stopped as stopped:
+        log.warning("%s", stopped)
+        raise SystemExit(128 + stopped.signum) from None
     save_arrays(
         args.params,
         flatten(result.state.params),
@@ -124,10 +166,11 @@ def main(args: argparse.Namespace) -> None:
             "source": pair_metadata.get("source"),
             "var_source": float(pair.var_source),
             "var_target": float(pair.var_target),
-            "sha256": file_sha256(args.measures),
+            "sha256": measures_sha256,
         },
         "seeds": result.seeds,
         "timing": result.timing,
         "provenance": provenance.gather(started, _now()),
     }
     write_json(args.metrics, record)
+    checkpoints.remove()

@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
@@ -25,9 +24,12 @@ from jaxtyping import Array, Float, Int, Key
 from w2dual import potentials, rng
 from w2dual.backend import jit
 from w2dual.cells import Cell
+from w2dual.checkpoint import Checkpoints, Snapshot
 from w2dual.conjugate import Status
 from w2dual.dual import DualProblem, DualState, Networks, StepMetrics, make_problem
 from w2dual.metrics import Evaluation, evaluator
+from w2dual.progress import CHUNK_S, Progress, Timing
+from w2dual.stopping import StopSignals
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class TrainingResult:
     state: DualState
     seeds: list[dict[str, Any]]
     history: list[dict[str, Any]]
-    timing: dict[str, float] = field(default_factory=dict)
+    timing: dict[str, Any]
 
 
 class Pretraining(NamedTuple):
@@ -144,17 +146,11 @@ def _streams(seeds: list[int], name: str) -> Key[Array, " seeds"]:
     return jnp.stack([rng.stream(seed, name) for seed in seeds])
 
 
-def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str, float]]:
-    """Initialise both networks of every seed and pre-train them to the identity.
-
-    Returns:
-        The parameters, and what pre-training cost and reached.
-    """
+def _fresh_params(problem: DualProblem, cell: Cell, jit: Callable[..., Any] = jit) -> Networks:
+    """Initialise both networks of every seed, on a batch of pre-training's points."""
     settings = cell.settings
-    seeds, pre = settings["seeds"], settings["pretraining"]
-    batch_size = settings["training"]["batch_size"]
-    arguments = pre | {"dimension": cell.dimension, "batch_size": batch_size}
-    started = time.perf_counter()
+    bound = settings["pretraining"]["bound"]
+    shape = (settings["training"]["batch_size"], cell.dimension)
 
     def init(module: nn.Module, keys: Array, x: Array) -> Any:
         def single(key: Array, points: Array) -> Any:
@@ -163,14 +159,32 @@ def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str
         return jit(jax.vmap(single))(keys, x)
 
     def uniform(key: Array) -> Array:
-        shape = (batch_size, cell.dimension)
-        return jax.random.uniform(key, shape, minval=-pre["bound"], maxval=pre["bound"])
+        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
-    first = jax.vmap(uniform)(_streams(seeds, "initial batch"))
-    params = init(problem.potential, _streams(seeds, "potential"), first)
+    first = jax.vmap(uniform)(_streams(settings["seeds"], "initial batch"))
+    potential = init(problem.potential, _streams(settings["seeds"], "potential"), first)
+    if problem.model is None:
+        return Networks(potential, None)
+    model = init(problem.model, _streams(settings["seeds"], "amortization model"), first)
+    return Networks(potential, model)
+
+
+def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str, float]]:
+    """Initialise both networks of every seed and pre-train them to the identity.
+
+    Returns:
+        The parameters, and what pre-training cost and reached.
+    """
+    seeds = cell.settings["seeds"]
+    arguments = cell.settings["pretraining"] | {
+        "dimension": cell.dimension,
+        "batch_size": cell.settings["training"]["batch_size"],
+    }
+    started = time.perf_counter()
+    params = _fresh_params(problem, cell)
     potential = pretrain_to_identity(
         partial(potentials.gradient, problem.potential),
-        params,
+        params.potential,
         _streams(seeds, "pretraining potential"),
         **arguments,
     )
@@ -178,10 +192,9 @@ def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str
     model = None
     if problem.model is not None:
         network = problem.model
-        params = init(network, _streams(seeds, "amortization model"), first)
         trained = pretrain_to_identity(
             lambda p, y: jnp.asarray(network.apply({"params": p}, y)),
-            params,
+            params.model,
             _streams(seeds, "pretraining amortization model"),
             **arguments,
         )
@@ -215,93 +228,98 @@ def _chunk(problem: DualProblem, seeds: list[int], batch_size: int) -> Callable[
     return run
 
 
-def train(cell: Cell, pair: Any) -> TrainingResult:
+def train(
+    cell: Cell,
+    pair: Any,
+    checkpoints: Checkpoints | None = None,
+    chunk_s: float = CHUNK_S,
+) -> TrainingResult:
     """Train all seeds of a cell on a pair of measures, and evaluate them.
+
+    With checkpoints, training goes on from the newest that can be used, and ends with the numbers
+    it would have had without a stop.
 
     Args:
         cell: the cell, with all its settings.
         pair: a `measures.Pair` of the cell's dimension.
+        checkpoints: where they are kept; None for none.
+        chunk_s: seconds that a chunk of steps may take. It moves no number.
 
     Returns:
         Final parameters, metrics for each seed, the history and the times.
+
+    Raises:
+        Stopped: SIGTERM or SIGUSR1 came while the steps were running; there is a checkpoint.
+            Before the first step and after the last these signals end the process at once.
     """
-    settings = cell.settings
-    seeds: list[int] = settings["seeds"]
-    iterations = settings["training"]["iterations"]
-    every = min(settings["logging"]["every"], iterations)
-    problem = make_problem(settings, cell.dimension)
-
-    log.info("%s: %d seed(s), pre-training to the identity", cell.name, len(seeds))
-    params, report = initial_params(problem, cell)
-    log.info(
-        "pre-trained %d steps in %.1f s, loss %.2e",
-        report["pretraining_steps"],
-        report["pretraining_s"],
-        report["pretraining_loss_potential"],
-    )
-    state = problem.init(params)
-    started = time.perf_counter()
-    run = jit(_chunk(problem, seeds, settings["training"]["batch_size"]), donate_argnums=0)
-    compiled = run.lower(state, pair, jnp.asarray(every, jnp.int32)).compile()
-    compile_s = time.perf_counter() - started
-    log.info("compiled in %.1f s", compile_s)
-
-    watch = _Watch(cell, problem, pair)
-    watch.evaluate(state)
-    progress = _Progress(iterations)
-    while (step := int(state.step)) < iterations:
-        # Chunks end at multiples of `every`, where the evaluations of the history fall.
-        steps = min(every - step % every, iterations - step)
+    seeds, batch_size = cell.settings["seeds"], cell.settings["training"]["batch_size"]
+    problem = make_problem(cell.settings, cell.dimension)
+    with Progress(cell, checkpoints.folder if checkpoints else None) as progress:
+        now = _start(cell, problem, progress, checkpoints)
+        progress.enter("compiling")
         began = time.perf_counter()
-        state, means = compiled(state, pair, jnp.asarray(steps, jnp.int32))
-        jax.block_until_ready(state)
-        progress.add(steps, time.perf_counter() - began)
-        diverged = np.asarray(state.diverged_at) >= 0
-        if watch.due(int(state.step)) or bool(diverged.all()):
-            watch.evaluate(state, progress.seconds_per_step())
-        log.info("%s  %s", progress.line(int(state.step), means, diverged), watch.line())
-        if diverged.all():
-            log.info("all seeds have diverged: nothing is left to train")
-            break
-    timing = report | {
-        "compile_s": compile_s,
-        "training_s": progress.total_s,
-        "seconds_per_step": progress.seconds_per_step(),
-        "steps_per_second": 1.0 / progress.seconds_per_step(),
-    }
-    return TrainingResult(state, watch.final(state), watch.rows, timing)
+        run = jit(_chunk(problem, seeds, batch_size), donate_argnums=0)
+        compiled = run.lower(now.state, pair, jnp.ones((), jnp.int32)).compile()
+        now.timing.compile_s += time.perf_counter() - began
+        log.info("compiled in %.1f s", time.perf_counter() - began)
+
+        watch = _Watch(cell, problem, pair, now.history)
+        progress.enter("training")
+        with StopSignals(active=checkpoints is not None) as stop:
+            if not now.history:
+                watch.evaluate(now.state)
+            while not progress.finished():
+                steps = progress.next_chunk(chunk_s)
+                began = time.perf_counter()
+                now.state, means = compiled(now.state, pair, jnp.asarray(steps, jnp.int32))
+                jax.block_until_ready(now.state)
+                progress.add(now.state, time.perf_counter() - began)
+                if watch.due(progress.step):
+                    watch.evaluate(now.state, progress.seconds_per_step())
+                log.info("%s", progress.line(means, watch.latest()))
+                if checkpoints is not None:
+                    checkpoints.tend(now, stop.received)
+            if progress.diverged_seeds == progress.seeds:
+                log.info("all seeds have diverged: nothing is left to train")
+            if checkpoints is not None:
+                checkpoints.tend(now, stop.received, last=True)
+        progress.enter("evaluating")
+        return TrainingResult(now.state, watch.final(now.state), now.history, now.timing.record())
 
 
-class _Progress:
-    """Rate and time left, from the times of the chunks."""
-
-    def __init__(self, iterations: int) -> None:
-        self.iterations = iterations
-        self.total_s = 0.0
-        self.rates: list[float] = []
-
-    def add(self, steps: int, seconds: float) -> None:
-        self.total_s += seconds
-        self.rates.append(seconds / steps)
-
-    def seconds_per_step(self) -> float:
-        return float(np.median(self.rates))
-
-    def line(self, step: int, means: StepMetrics, diverged: np.ndarray) -> str:
-        rate = self.seconds_per_step()
-        left = (self.iterations - step) * rate
-        text = (
-            f"step {step}/{self.iterations}  {1 / rate:.0f} steps/s  {left:.0f} s left  "
-            f"dual {np.mean(means.dual_objective):.4f}  "
-            f"conjugate iterations {np.mean(means.conjugate_iterations):.1f}"
+def _start(
+    cell: Cell, problem: DualProblem, progress: Progress, checkpoints: Checkpoints | None
+) -> Snapshot:
+    """Go on from a checkpoint, or initialise and pre-train."""
+    now = None
+    if checkpoints is not None:
+        # Only shapes are asked for, and within a trace nothing may be compiled.
+        like = jax.eval_shape(lambda: problem.init(_fresh_params(problem, cell, lambda f: f)))
+        now = checkpoints.resume(like)
+    if now is None:
+        seeds = len(cell.settings["seeds"])
+        log.info("%s: %d seed(s), pre-training to the identity", cell.name, seeds)
+        progress.enter("pre-training")
+        params, report = initial_params(problem, cell)
+        log.info(
+            "pre-trained %d steps in %.1f s, loss %.2e",
+            report["pretraining_steps"],
+            report["pretraining_s"],
+            report["pretraining_loss_potential"],
         )
-        return text + (f"  diverged seeds {int(diverged.sum())}" if diverged.any() else "")
+        now = Snapshot(problem.init(params), [], Timing(report))
+        if checkpoints is not None:
+            checkpoints.save(now)
+    progress.restore(now.state, now.timing)
+    return now
 
 
 class _Watch:
-    """Evaluates the state on streams of its own and keeps the history."""
+    """Evaluates the state on streams of its own and adds to the history."""
 
-    def __init__(self, cell: Cell, problem: DualProblem, pair: Any) -> None:
+    def __init__(
+        self, cell: Cell, problem: DualProblem, pair: Any, history: list[dict[str, Any]]
+    ) -> None:
         self.settings = cell.settings["evaluation"]
         self.iterations = cell.settings["training"]["iterations"]
         self.seeds: list[int] = cell.settings["seeds"]
@@ -310,7 +328,7 @@ class _Watch:
         most = max(self.settings["history_samples"], self.settings["samples"])
         self.evaluator = evaluator(problem, most)
         self.keys = _streams(self.seeds, "history evaluation")
-        self.rows: list[dict[str, Any]] = []
+        self.rows = history
         self.has_solver = problem.solver is not None
 
     def due(self, step: int) -> bool:
@@ -328,12 +346,13 @@ class _Watch:
             row |= {"seed": seed, "step": int(state.step), "seconds_per_step": seconds_per_step}
             self.rows.append({name: row[name] for name in HISTORY_COLUMNS})
 
-    def line(self) -> str:
+    def latest(self) -> tuple[int, float] | None:
+        """Give the last step that was evaluated, and the L2-UVP there: forward, mean, in %."""
         if not self.rows:
-            return ""
+            return None
         last = self.rows[-1]["step"]
         now = [row["l2_uvp_forward_percent"] for row in self.rows if row["step"] == last]
-        return f"L2-UVP {np.mean(now):.3f} % at step {last}"
+        return last, sum(now) / len(now)
 
     def final(self, state: DualState) -> list[dict[str, Any]]:
         """Evaluate on the final, larger sample; a diverged seed has a status and no figures."""

@@ -141,7 +141,11 @@ def test_grid_leaves_the_config_alone():
 # Grid axes become cells and names; the others stand for something that has one choice so far.
 AXES = {("hd", "dimensions"), ("hd", "potentials"), ("hd", "methods")}
 ONE_CHOICE = {("hd", "measures", "kind"), ("hd", "seeds_per_job")}
-HD_LEAVES = [path for path in leaves({"hd": PAPER["hd"]}) if path not in AXES | ONE_CHOICE]
+# These move no number, so they are no settings of a cell.
+NO_NUMBER = {("hd", "checkpoint", "every_s"), ("hd", "checkpoint", "keep")}
+HD_LEAVES = [
+    path for path in leaves({"hd": PAPER["hd"]}) if path not in AXES | ONE_CHOICE | NO_NUMBER
+]
 METHOD_LEAVES = [
     path
     for section in ("potentials", "amortization_model", "amortizations", "solvers")
@@ -194,6 +198,11 @@ def test_each_setting_of_a_method_reaches_the_cells_that_use_it(path: Leaf):
     }
     assert users
     assert changed_cells(path) == users
+
+
+@pytest.mark.parametrize("path", sorted(NO_NUMBER), ids=".".join)
+def test_what_moves_no_number_is_no_setting_of_a_cell(path: Leaf):
+    assert changed_cells(path) == set()
 
 
 def test_what_reaches_no_cell_has_one_choice():

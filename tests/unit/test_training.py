@@ -151,14 +151,17 @@ def test_the_job_writes_all_files_and_refuses_a_wrong_pair(pair_file, tmp_path):
                 *("--metrics", str(out["metrics.json"])),
                 *("--history", str(out["history.csv"])),
                 *("--params", str(out["params.safetensors"])),
+                *("--checkpoints", str(tmp_path / "checkpoints")),
             ]
         )
 
     assert run(dataclasses.replace(small, dimension=4, pair="hd4").to_json()) == 2
     assert list(tmp_path.iterdir()) == []
     assert run(small.to_json()) == 0
+    assert {path.name for path in tmp_path.iterdir()} == out.keys()
     record = read_json(out["metrics.json"])
     assert record["cell"]["hash"] == small.hash
+    assert record["timing"]["resumed_at_steps"] == []
     assert record["seeds"][0]["seed"] == 3
     assert record["provenance"]["packages"]["jax"]
     assert out["history.csv"].read_text().splitlines()[0] == ",".join(training.HISTORY_COLUMNS)

@@ -115,6 +115,12 @@ def test_other_words_for_the_preset_train_nothing(smoke: Smoke) -> None:
     assert planned(output) == {"table": 2, "trivial_table": 1, "everything_but_pdf": 1}
 
 
+def test_other_checkpoints_train_nothing_and_none_are_left(smoke: Smoke) -> None:
+    more = "hd: {checkpoint: {every_s: 7.5, keep: 3}}"
+    assert "Nothing to be done" in smoke.snakemake("--dry-run", more=more)
+    assert list((smoke.outputs / "checkpoints").iterdir()) == []
+
+
 def test_moved_mirror_trains_nothing(smoke: Smoke, tmp_path: Path) -> None:
     more = f"measures: {{benchmark: {{mirror: {tmp_path}}}}}"
     assert "Nothing to be done" in smoke.snakemake("--dry-run", more=more)

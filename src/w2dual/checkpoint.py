@@ -1,0 +1,267 @@
+"""Checkpoints of a training job: what a killed job goes on from, to the same numbers.
+
+They lie in a folder beside the outputs, which Snakemake does not know and so does not wipe, each
+in a file `step-NNNNNNNNN.safetensors` that holds all that the result depends on. A file is used
+only where its content is whole (SHA-256) and everything that could move a bit is as it was when it
+was written: cell and settings, measures, the code that trains, JAX, device. Any other is refused,
+which the log says with the reason, and stays where it is: it does not count among those to keep,
+and goes when the cell has finished, or when a file of the same step replaces it, which is logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2dual import provenance, status
+from w2dual.cells import Cell
+from w2dual.dual import DualState
+from w2dual.progress import Timing
+from w2dual.records import (
+    InputError,
+    canonical_json,
+    file_sha256,
+    finite,
+    load_arrays,
+    remove_partials,
+    save_arrays,
+)
+from w2dual.stopping import Stopped
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+EVERY_S = 300.0
+KEEP = 2
+PATTERN = "step-*.safetensors"
+CODE = (
+    "training.py",
+    "dual.py",
+    "activations.py",
+    "amortization.py",
+    "backend.py",
+    "metrics.py",
+    "rng.py",
+    "potentials/*.py",
+    "conjugate/*.py",
+    "measures/*.py",
+)
+"""Modules that can move a bit of a result."""
+WORDS = {
+    "cell": "cell and its settings",
+    "measures": "SHA-256 of the measures",
+    "code": "SHA-256 of the code that trains",
+    "jax": "version of jax",
+    "jaxlib": "version of jaxlib",
+    "device": "device",
+}
+
+
+@dataclass
+class Snapshot:
+    """All that the result of a cell depends on, between two chunks of its training."""
+
+    state: DualState
+    history: list[dict[str, Any]]
+    timing: Timing
+
+
+def origin(cell: Cell, measures_sha256: str) -> dict[str, str | None]:
+    """Give what must be the same for a checkpoint to be used; the keys are those of `WORDS`."""
+    versions = provenance.package_versions()
+    package = Path(__file__).parent
+    files = sorted(path for pattern in CODE for path in package.glob(pattern))
+    code = "".join(f"{path.name} {file_sha256(path)}\n" for path in files)
+    return {
+        "cell": f"{cell.name} {cell.hash}",
+        "measures": measures_sha256,
+        "code": hashlib.sha256(code.encode()).hexdigest(),
+        "jax": versions["jax"],
+        "jaxlib": versions["jaxlib"],
+        "device": provenance.device_name(),
+    }
+
+
+class Checkpoints:
+    """The folder of a cell's checkpoints, as one training job uses it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        origin: Mapping[str, str | None],
+        every_s: float = EVERY_S,
+        keep: int = KEEP,
+    ) -> None:
+        """Take the folder, which need not exist, and when to write and how many to keep.
+
+        Raises:
+            InputError: `every_s` or `keep` is out of range.
+        """
+        if not (every_s > 0 and math.isfinite(every_s)):
+            raise InputError(f"checkpoints every {every_s} s: expected seconds above 0")
+        if keep < 1:
+            raise InputError(f"checkpoints to keep: {keep}; expected 1 or more")
+        self.folder = folder
+        self.origin = dict(origin)
+        self.every_s = every_s
+        self.keep = keep
+        self.newest_step: int | None = None
+        self._usable: list[Path] = []  # by step; the refused are not among them
+        self._refused: list[Path] = []
+        self._last = time.monotonic()
+
+    def resume(self, like: DualState) -> Snapshot | None:
+        """Read the newest checkpoint that can be used; the log names the others, with the reason.
+
+        Args:
+            like: a state of the cell, arrays or `jax.ShapeDtypeStruct`.
+
+        Returns:
+            What it holds, or None where training has to start from the beginning.
+        """
+        remove_partials(self.folder / PATTERN)
+        newest = None
+        for path in sorted(self.folder.glob(PATTERN)):
+            try:
+                newest = path, read(path, self.origin, like)
+                self._usable.append(path)
+            except InputError as error:
+                self._refused.append(path)
+                log.warning("checkpoint refused: %s", error)
+        self._last = time.monotonic()
+        if newest is None:
+            if self._refused:
+                log.warning("no checkpoint can be used: training starts from the beginning")
+            return None
+        path, snapshot = newest
+        self.newest_step = int(snapshot.state.step)
+        snapshot.timing.resumed_at_steps.append(self.newest_step)
+        log.info("goes on from %s, step %d", path, self.newest_step)
+        return snapshot
+
+    def tend(self, snapshot: Snapshot, signum: int | None, last: bool = False) -> None:
+        """Save between two chunks if `every_s` have passed, a signal came, or it was the last.
+
+        Args:
+            snapshot: what to save.
+            signum: the signal that asked training to stop; None where none did.
+            last: whether no step is left.
+
+        Raises:
+            Stopped: there was a signal.
+        """
+        if last or signum is not None or time.monotonic() - self._last >= self.every_s:
+            self.save(snapshot)
+        if signum is not None:
+            raise Stopped(int(snapshot.state.step), self.newest_step, signum)
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write a checkpoint unless there is one of this step, then remove the oldest ones.
+
+        Where it cannot be written (a full disk), the log says so and training goes on.
+        """
+        step = int(snapshot.state.step)
+        self._last = time.monotonic()
+        if step == self.newest_step:
+            return
+        path = self.folder / f"step-{step:09d}.safetensors"
+        try:
+            write(path, self.origin, snapshot)
+        except OSError as error:
+            log.warning("no checkpoint at step %d: %s", step, error)
+            return
+        if path in self._refused:
+            log.warning("%s: was refused, and is now replaced", path)
+            self._refused.remove(path)
+        self.newest_step = step
+        self._usable.append(path)
+        while len(self._usable) > self.keep:
+            self._usable.pop(0).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the checkpoints, the refused among them, and the folder unless it holds more."""
+        for path in self._refused:
+            log.warning("%s: was refused, and is removed since its cell has finished", path)
+        for path in self.folder.glob(PATTERN):
+            path.unlink(missing_ok=True)
+        (self.folder / status.NAME).unlink(missing_ok=True)
+        remove_partials(self.folder / PATTERN)
+        remove_partials(self.folder / status.NAME)
+        try:
+            self.folder.rmdir()
+        except OSError as error:
+            log.warning("%s: stays: %s", self.folder, error.strerror)
+
+
+def write(path: Path, origin: Mapping[str, str | None], snapshot: Snapshot) -> None:
+    """Write a checkpoint, atomically.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(snapshot.state)]
+    arrays = {f"state/{i:04d}": leaf for i, leaf in enumerate(leaves)}
+    # As arrays, since JSON has no word for the numbers that are not finite.
+    columns = list(snapshot.history[0]) if snapshot.history else []
+    for name in columns:
+        arrays[f"history/{name}"] = np.asarray([row[name] for row in snapshot.history])
+    metadata = {
+        "format": FORMAT,
+        "origin": dict(origin),
+        "columns": columns,
+        "timing": finite(asdict(snapshot.timing)),
+    }
+    save_arrays(path, arrays, metadata | {"sha256": _digest(arrays, metadata)})
+
+
+def read(path: Path, origin: Mapping[str, str | None], like: DualState) -> Snapshot:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: it is damaged, of another format or origin, or its arrays do not fit `like`;
+            the message names the file and the reason.
+    """
+    arrays, metadata = load_arrays(path)
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        found = metadata.get("format") if isinstance(metadata, dict) else metadata
+        raise InputError(f"{path}: its format is {found!r}, here it is {FORMAT}")
+    if metadata.pop("sha256", None) != _digest(arrays, metadata):
+        raise InputError(f"{path}: is damaged: its content has not the SHA-256 it was written with")
+    for name, word in WORDS.items():
+        found, wanted = metadata["origin"].get(name), origin[name]
+        if found != wanted:
+            raise InputError(f"{path}: its {word} is {found!r}, here it is {wanted!r}")
+    wanted = jax.tree.leaves(like)
+    names = [name for name in sorted(arrays) if name.startswith("state/")]
+    leaves = [arrays[name] for name in names]
+    if [(a.shape, a.dtype) for a in leaves] != [(a.shape, a.dtype) for a in wanted]:
+        raise InputError(f"{path}: its arrays are not those of the cell's networks and optimiser")
+    columns = [arrays[f"history/{name}"].tolist() for name in metadata["columns"]]
+    rows = zip(*columns, strict=True)
+    timing = Timing(**metadata["timing"])
+    timing.pretraining = {k: math.nan if v is None else v for k, v in timing.pretraining.items()}
+    return Snapshot(
+        # Copies, since the loop is given the state to overwrite.
+        state=jax.tree.unflatten(jax.tree.structure(like), [jnp.array(leaf) for leaf in leaves]),
+        history=[dict(zip(metadata["columns"], row, strict=True)) for row in rows],
+        timing=timing,
+    )
+
+
+def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(canonical_json(metadata).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,100 @@
+"""How a cell's training stands: the small file beside its checkpoints that `w2dual status` reads.
+
+Light: JAX is not imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from w2dual.records import InputError, read_json, write_json
+
+FORMAT = 1
+NAME = "status.json"
+PHASES = ("pre-training", "compiling", "training", "evaluating", "stopped")
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """What a training job last said of itself.
+
+    Attributes:
+        cell: name of the cell.
+        phase: one of `PHASES`; `stopped` where the job ended before its outputs were there.
+        step: steps done.
+        iterations: steps to do.
+        seeds: how many are trained.
+        diverged_seeds: how many of them have diverged.
+        steps_per_second: median over the chunks; None before the first.
+        l2_uvp_forward_percent: mean over the live seeds, at the last evaluation; None before it.
+        updated: seconds since 1970-01-01 UTC.
+    """
+
+    cell: str
+    phase: str
+    step: int
+    iterations: int
+    seeds: int
+    diverged_seeds: int
+    steps_per_second: float | None
+    l2_uvp_forward_percent: float | None
+    updated: float
+
+    def write(self, folder: Path) -> None:
+        """Write the status file of a cell's folder, atomically."""
+        write_json(folder / NAME, {"format": FORMAT} | asdict(self))
+
+    @staticmethod
+    def read(path: Path) -> CellStatus:
+        """Read a status file.
+
+        Raises:
+            InputError: it is missing, no JSON record, of another format, or a field is missing
+                or of a wrong type; the message names the file and the field.
+        """
+        record = read_json(path)
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise InputError(f"{path}: is no status file of format {FORMAT}")
+        text = {name: field(record, name, str, path) for name in ("cell", "phase")}
+        if text["phase"] not in PHASES:
+            raise InputError(f"{path}: phase is {text['phase']!r}; expected one of {PHASES}")
+        counts = ("step", "iterations", "seeds", "diverged_seeds")
+        numbers = {name: field(record, name, int, path) for name in counts}
+        return CellStatus(
+            **text,
+            **numbers,
+            steps_per_second=number(record, "steps_per_second", path),
+            l2_uvp_forward_percent=number(record, "l2_uvp_forward_percent", path),
+            updated=number(record, "updated", path) or 0.0,
+        )
+
+
+def rate(steps_per_second: float) -> str:
+    """Word a rate: three digits, and all of those before the point."""
+    return format(steps_per_second, ".0f" if steps_per_second >= 100 else ".3g")
+
+
+def field(record: dict[str, Any], name: str, kind: type, path: Path) -> Any:
+    """Give a field of a record read from `path`.
+
+    Raises:
+        InputError: it is missing or of another type than `kind`; true and false are no integers.
+    """
+    value = record.get(name)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InputError(f"{path}: field `{name}` is {value!r:.40}; expected {kind.__name__}")
+    return value
+
+
+def number(record: dict[str, Any], name: str, path: Path) -> float | None:
+    """Give a number of a record read from `path`; null stands for one that there is not.
+
+    Raises:
+        InputError: it is missing, or neither a number nor null.
+    """
+    value = record.get(name)
+    if name not in record or isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise InputError(f"{path}: field `{name}` is {value!r:.40}; expected a number or null")
+    return value

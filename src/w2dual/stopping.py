@@ -1,0 +1,44 @@
+"""Signals that ask a training job to stop: SIGTERM (a batch system before it kills) and SIGUSR1."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+
+class Stopped(Exception):
+    """Training has ended early because a signal asked for it; a checkpoint says how far it got."""
+
+    def __init__(self, step: int, newest: int | None, signum: int) -> None:
+        """Take the step reached, that of the newest checkpoint, and the signal."""
+        where = "there" if newest == step else "the start" if newest is None else f"step {newest}"
+        super().__init__(
+            f"stopped at step {step} by {signal.Signals(signum).name}; "
+            f"the same command goes on from {where}"
+        )
+        self.signum = signum
+
+
+class StopSignals:
+    """A context in which SIGTERM and SIGUSR1 are noted in `received` and end nothing."""
+
+    def __init__(self, active: bool = True) -> None:
+        """Note nothing yet; one that is not `active` leaves the signals as they are."""
+        self.active = active
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        """Take over both signals."""
+        for signum in (signal.SIGTERM, signal.SIGUSR1) if self.active else ():
+            self._before[signum] = signal.signal(signum, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give them back."""
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _note(self, signum: int, _: FrameType | None) -> None:
+        self.received = signum
