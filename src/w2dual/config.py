@@ -56,17 +56,27 @@ def load(paths: Iterable[str | Path]) -> Config:
     Raises:
         InputError: a file cannot be read, or the merged config is not valid.
     """
+    config = read(paths)
+    validate(config)
+    return config
+
+
+def read(paths: Iterable[str | Path]) -> Config:
+    """Read config files in order, each merged over the ones before, without checking the result.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
     config: Config = {}
     for path in paths:
         try:
             with open(path, encoding="utf-8") as stream:
-                read = yaml.load(stream, _Loader)  # noqa: S506
+                content = yaml.load(stream, _Loader)  # noqa: S506
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise InputError(f"config file {path}: {error}") from error
-        if not isinstance(read, Mapping | None):
-            raise InputError(f"config file {path}: expected keys with values, not {read!r:.40}")
-        config = merge(config, read or {})
-    validate(config)
+        if not isinstance(content, Mapping | None):
+            raise InputError(f"config file {path}: expected keys with values, not {content!r:.40}")
+        config = merge(config, content or {})
     return config
 
 

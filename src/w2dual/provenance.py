@@ -1,4 +1,7 @@
-"""Where a result comes from: commit, packages, device, host."""
+"""Where a result comes from: commit, packages, device, host.
+
+JAX is imported only where it is asked for its device, so that light jobs can use the rest.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-
-import jax
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors", "w2dual")
 
@@ -43,9 +44,14 @@ def _version(name: str) -> str | None:
 
 def device_name() -> str:
     """Give the accelerator's name, or the processor's."""
+    import jax
+
     device = jax.devices()[0]
-    if device.platform != "cpu":
-        return device.device_kind
+    return cpu_name() if device.platform == "cpu" else device.device_kind
+
+
+def cpu_name() -> str:
+    """Give the processor's name, without starting JAX."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -53,6 +59,15 @@ def device_name() -> str:
     except OSError:
         pass
     return f"CPU: {platform.processor() or platform.machine()}"
+
+
+def gpu_name(driver: Path = Path("/proc/driver/nvidia")) -> str | None:
+    """Give the name of the first NVIDIA GPU as its driver states it, without starting JAX."""
+    for information in sorted(driver.glob("gpus/*/information")):
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return None
 
 
 def gather(started: str, ended: str) -> dict[str, object]:

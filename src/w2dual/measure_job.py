@@ -1,0 +1,302 @@
+"""The job `measure`: seconds per step of training on the device at hand, for `estimate`.
+
+A cell is trained as `train` would, with short pre-training: first some steps to warm up, then
+blocks of steps that are timed one by one, each until its result is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import datetime
+import functools
+import importlib.util
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2dual import measures, provenance, training
+from w2dual.backend import configure, jit
+from w2dual.cells import Cell, grid
+from w2dual.config import Config, load, read
+from w2dual.costs import Cost, method_of, read_costs, update, write_costs
+from w2dual.dual import DualProblem, Networks, make_problem
+from w2dual.estimate_job import add_config_arguments, method, positive
+from w2dual.measures import hd, icnn_dense, prepare
+from w2dual.measures.base import FORMAT
+from w2dual.measures.benchmark_files import VERSIONS
+from w2dual.records import InputError, short_hash
+
+log = logging.getLogger(__name__)
+
+RANDOM_PAIR_SAMPLES = 16_384
+MIN_BLOCKS = 5
+
+
+class Effort(NamedTuple):
+    """How many steps are spent on one cell."""
+
+    pretraining_steps: int
+    warm_up_steps: int
+    block_steps: int
+    blocks: int
+
+
+class Start(NamedTuple):
+    """Pre-trained networks, on the host, and what they took.
+
+    Attributes:
+        params: of all seeds.
+        once_s: seconds that are paid once: compiling, and initialising.
+        pretraining_s: seconds of `Effort.pretraining_steps` steps.
+    """
+
+    params: Networks
+    once_s: float
+    pretraining_s: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    add_config_arguments(parser)
+    default = "default: the config's"
+    parser.add_argument("--dimensions", type=positive, nargs="+", metavar="N", help=default)
+    parser.add_argument("--potentials", nargs="+", metavar="NAME", help=default)
+    parser.add_argument("--methods", nargs="+", metavar="LOSS,SOLVER", help=default)
+    parser.add_argument("--seeds", type=positive, nargs="+", metavar="COUNT", help=default)
+    parser.add_argument("--batch-size", type=positive, help=default)
+    parser.add_argument(
+        "--pretraining-steps", type=positive, default=200, help="default 200; done 1 and 3 times"
+    )
+    parser.add_argument("--warm-up-steps", type=positive, default=200, help="default 200")
+    parser.add_argument("--block-steps", type=positive, default=100, help="default 100")
+    parser.add_argument(
+        "--blocks", type=positive, default=MIN_BLOCKS, help=f"timed blocks, from {MIN_BLOCKS}"
+    )
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: all cores)")
+    pairs = parser.add_mutually_exclusive_group(required=True)
+    pairs.add_argument("--measures", type=Path, help="folder of prepared pairs, hdN.safetensors")
+    pairs.add_argument(
+        "--random-pair",
+        action="store_true",
+        help="pairs with random weights: the same operations, but the conjugate solver may need "
+        "other numbers of iterations",
+    )
+    parser.add_argument("--only-missing", action="store_true", help="keep what --out has already")
+    parser.add_argument("--commit", help="of this code, where it is no git checkout")
+    parser.add_argument("--note", default="", help="words added to the source of each line")
+    parser.add_argument("--out", required=True, type=Path, help="costs .csv to add to")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Measure cell after cell; each is in the file as soon as it is done."""
+    if args.blocks < MIN_BLOCKS:
+        raise InputError(f"argument --blocks: {args.blocks}; expected at least {MIN_BLOCKS}")
+    config = _config([args.config, *args.configfile])
+    effort = Effort(args.pretraining_steps, args.warm_up_steps, args.block_steps, args.blocks)
+    cells = _cells(args, config)
+    costs = read_costs(args.out) if args.out.exists() else []
+    configure(threads=args.threads)
+    # What compiling takes is measured too.
+    jax.config.update("jax_enable_compilation_cache", False)
+    on_cpu = jax.default_backend() == "cpu"
+    threads = (args.threads or len(os.sched_getaffinity(0))) if on_cpu else 0
+    device = provenance.device_name()
+    log.info("%d cells on %s", len(cells), device)
+    commit = args.commit or provenance.git_commit() or ""
+    # Cells follow one another by pair and potential, so that the last of each is all to keep.
+    pairs: dict[str, tuple[measures.Pair, str]] = {}
+    starts: dict[str, Start] = {}
+    for cell in cells:
+        what = {
+            "device": device,
+            "kind": "cpu" if on_cpu else "gpu",
+            "threads": threads,
+            **method_of(cell),
+            "dimension": cell.dimension,
+            "batch_size": cell.settings["training"]["batch_size"],
+            "seeds": len(cell.settings["seeds"]),
+        }
+        words = f"{cell.name}, {what['seeds']} seed(s), batch {what['batch_size']}"
+        if args.only_missing and any(what.items() <= vars(cost).items() for cost in costs):
+            log.info("%s: measured before", words)
+            continue
+        if cell.pair not in pairs:
+            pairs = {cell.pair: _pair(cell, args.measures)}
+        pair, source = pairs[cell.pair]
+        same_start = _start_key(cell)
+        if same_start not in starts:
+            starts = {same_start: pretrain(cell, effort.pretraining_steps)}
+        times = measure(cell, pair, starts[same_start], effort)
+        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        note = f"; {args.note}" if args.note else ""
+        new = Cost(**what, **times, measured_on=today, commit=commit, source=source + note)
+        # Read again: another process may have added its own.
+        costs = update(read_costs(args.out) if args.out.exists() else [], [new])
+        write_costs(args.out, costs)
+        log.info(
+            "%s: %.4g ms/step (%.4g to %.4g), %.1f iterations, compiled in %.1f s",
+            words,
+            new.ms_per_step,
+            new.ms_per_step_low,
+            new.ms_per_step_high,
+            new.iterations_mean,
+            new.compile_s,
+        )
+
+
+def _config(paths: list[str]) -> Config:
+    if importlib.util.find_spec("jsonschema"):
+        return load(paths)
+    log.warning("the config is not checked: the package jsonschema is not installed")
+    return read(paths)
+
+
+def _cells(args: argparse.Namespace, config: Config) -> list[Cell]:
+    """Give the cells to measure, pair by pair."""
+    config = copy.deepcopy(config)
+    grid_axes = config["hd"]
+    for name in args.potentials or ():
+        if name not in config["potentials"]:
+            known = ", ".join(config["potentials"])
+            raise InputError(f"argument --potentials: no `{name}`; there are {known}")
+    if args.methods:
+        names = [method(text, config) for text in args.methods]
+        grid_axes["methods"] = [{"amortization": a, "solver": s} for a, s in names]
+    grid_axes["potentials"] = args.potentials or grid_axes["potentials"]
+    grid_axes["dimensions"] = args.dimensions or grid_axes["dimensions"]
+    if args.batch_size:
+        grid_axes["training"]["batch_size"] = args.batch_size
+    cells = []
+    for count in args.seeds or [len(grid_axes["seeds"])]:
+        grid_axes["seeds"] = list(range(count))
+        cells += grid(config)
+    return sorted(cells, key=lambda cell: cell.dimension)
+
+
+def _pair(cell: Cell, folder: Path | None) -> tuple[measures.Pair, str]:
+    """Give the cell's pair of measures, and where it is from in words."""
+    if folder is None:
+        return random_pair(cell.dimension), (
+            "training's first steps on a pair with random weights: the pair's cost is the "
+            "benchmark's, the conjugate solver's iterations may differ"
+        )
+    path = folder / f"{cell.pair}.safetensors"
+    pair = measures.load(path)
+    if pair.dimension != cell.dimension:
+        raise InputError(f"{path}: holds measures on R^{pair.dimension}, not R^{cell.dimension}")
+    return pair, "training's first steps on the prepared pair"
+
+
+def random_pair(dimension: int) -> hd.BenchmarkPair:
+    """Make a pair of the benchmark's form, with random potentials in the trained ones' place."""
+    potentials = [
+        icnn_dense.convexify(icnn_dense.init(jax.random.key(seed), dimension)) for seed in (1, 2)
+    ]
+    arrays = hd.source_arrays(dimension)
+    arrays |= prepare.fix_constants(potentials, arrays, RANDOM_PAIR_SAMPLES, seed=0)
+    for version, potential in zip(VERSIONS, potentials, strict=True):
+        arrays |= icnn_dense.to_arrays(potential, version)
+    return hd.from_arrays(arrays, {"format": FORMAT, "kind": hd.KIND, "dimension": dimension})
+
+
+def _start_key(cell: Cell) -> str:
+    """Name what a cell's pre-trained networks depend on; methods share it."""
+    settings = cell.settings
+    has_model = settings["amortization"]["kind"] != "none"
+    names = ("potential", "amortization_model", "seeds", "pretraining")
+    parts = [settings[name] for name in names] + [settings["training"]["batch_size"]]
+    return short_hash([cell.dimension, has_model, *parts])
+
+
+def measure(cell: Cell, pair: measures.Pair, start: Start, effort: Effort) -> dict[str, Any]:
+    """Time the training of one cell, from its pre-trained networks.
+
+    Returns:
+        The columns of the costs file that are measured, by name.
+
+    Raises:
+        InputError: a seed diverged, so that what was timed is no training.
+    """
+    problem = make_problem(cell.settings, cell.dimension)
+    # Copies, since the loop takes its state over, and other methods start from the same.
+    state = problem.init(jax.tree.map(jnp.array, start.params))
+    seeds, batch_size = cell.settings["seeds"], cell.settings["training"]["batch_size"]
+    began = time.perf_counter()
+    run = jit(training._chunk(problem, seeds, batch_size), donate_argnums=0)
+    steps = jnp.asarray(effort.block_steps, jnp.int32)
+    compiled = run.lower(state, pair, steps).compile()
+    compile_s = time.perf_counter() - began
+    state, _ = compiled(state, pair, jnp.asarray(effort.warm_up_steps, jnp.int32))
+    jax.block_until_ready(state)
+    blocks, iterations = [], []
+    for _ in range(effort.blocks):
+        began = time.perf_counter()
+        state, means = compiled(state, pair, steps)
+        jax.block_until_ready(state)
+        blocks.append(1000 * (time.perf_counter() - began) / effort.block_steps)
+        iterations.append(float(np.mean(means.conjugate_iterations)))
+    if (np.asarray(state.diverged_at) >= 0).any():
+        raise InputError(f"{cell.name}: a seed diverged while it was measured; warm up for longer")
+    return {
+        "ms_per_step": float(np.median(blocks)),
+        "ms_per_step_low": min(blocks),
+        "ms_per_step_high": max(blocks),
+        "compile_s": start.once_s + compile_s,
+        "pretraining_s": start.pretraining_s,
+        "pretraining_steps": effort.pretraining_steps,
+        "iterations_mean": float(np.mean(iterations)),
+        "steps_measured": effort.blocks * effort.block_steps,
+        "warm_up_steps": effort.warm_up_steps,
+    }
+
+
+def pretrain(cell: Cell, steps: int) -> Start:
+    """Pre-train for `steps`, and then anew for three times as many, which gives the networks.
+
+    The line through both times, less compiling, tells what a step takes from what is paid once.
+    """
+    problem = make_problem(cell.settings, cell.dimension)
+    short, compile_s, _ = _timed_pretraining(problem, cell, steps)
+    long, _, params = _timed_pretraining(problem, cell, 3 * steps)
+    # Noise can hide the difference; then all that is not compiling counts as steps.
+    each = (long - short) / 2 if long > short else long / 3
+    return Start(jax.device_get(params), compile_s + max(short - each, 0.0), each)
+
+
+def _timed_pretraining(
+    problem: DualProblem, cell: Cell, steps: int
+) -> tuple[float, float, Networks]:
+    """Give seconds without and of compiling, and the parameters."""
+    settings = copy.deepcopy(cell.settings)
+    settings["pretraining"] |= {"iterations": steps, "min_iterations": steps}
+    shortened = dataclasses.replace(cell, settings=settings)
+    compiling = _compile_times()
+    compiling.clear()
+    began = time.perf_counter()
+    params, _ = training.initial_params(problem, shortened)
+    jax.block_until_ready(params)
+    return time.perf_counter() - began - sum(compiling), sum(compiling), params
+
+
+@functools.cache
+def _compile_times() -> list[float]:
+    """Give the list to which JAX adds the seconds of each compilation from now on.
+
+    Compiling takes as long as thousands of pre-training steps, and its noise would drown them.
+    """
+    seconds: list[float] = []
+
+    def note(event: str, duration_secs: float, **_: Any) -> None:
+        if event.endswith(("/backend_compile_duration", "/jaxpr_to_mlir_module_duration")):
+            seconds.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    return seconds
