@@ -1,0 +1,1 @@
+"""How fast training and conjugation are beside other implementations; see benchmarks/README.md."""

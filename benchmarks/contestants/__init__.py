@@ -1,0 +1,46 @@
+"""The implementations that are timed, behind two interfaces: training steps, and conjugations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jaxtyping import Array, Float, Int
+
+LABELS = {
+    "ours": "w2dual",
+    "plain": "plain loop",
+    "ott": "OTT-JAX",
+    "jaxopt_zoom": "jaxopt, zoom",
+    "jaxopt_backtracking": "jaxopt, backtracking",
+    "optimistix": "optimistix",
+}
+STEPS = ("ours", "plain", "ott")
+CONJUGATIONS = ("ours", "plain", "jaxopt_zoom", "jaxopt_backtracking", "optimistix")
+
+
+class StepContestant(Protocol):
+    """An implementation of a training step."""
+
+    def block(self, steps: int) -> float:
+        """Take steps from the warm state, the same one each time; give the seconds they took."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """Give what the results file is to say of it, beside times."""
+        ...
+
+
+@dataclass(frozen=True)
+class Conjugation:
+    """An implementation of conjugation.
+
+    Attributes:
+        solve: compiled (parameters of f without seeds, y, start) -> (x_hat, iterations).
+    """
+
+    solve: Callable[
+        [Any, Float[Array, "batch n"], Float[Array, "batch n"]],
+        tuple[Float[Array, "batch n"], Int[Array, " batch"]],
+    ]
