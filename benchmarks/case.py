@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from w2dual.backend import jit
 from w2dual.cells import Cell, grid
 from w2dual.conjugate import ConjugateResult
 from w2dual.dual import DualProblem, DualState, Networks, make_problem
+from w2dual.loop import Loop, compile_loop
 from w2dual.measures import base, benchmark_files, hd, icnn_dense, prepare
 from w2dual.records import InputError
-from w2dual.training import _chunk, initial_params
+from w2dual.training import initial_params
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class Case:
         problem: networks, loss, solver and optimiser.
         state: after the warm-up; its arrays have a leading axis of one seed.
         warmup_steps: training steps before `state`.
-        chunk: the compiled (state, pair, steps) -> (state, means); it uses its state up.
-        first_call_s: compiling `chunk`, and its first step.
+        loop: the compiled (state, steps) -> (state, means); it uses its state up.
+        first_call_s: compiling `loop`, and its first step.
     """
 
     cell: Cell
@@ -61,7 +61,7 @@ class Case:
     problem: DualProblem
     state: DualState
     warmup_steps: int
-    chunk: Callable[..., Any]
+    loop: Loop
     first_call_s: float
 
     @property
@@ -80,7 +80,7 @@ class Case:
         return jax.tree.map(lambda leaf: leaf[0], self.state.params)
 
     def fresh_state(self) -> DualState:
-        """Give a copy of the state, which `chunk` may use up."""
+        """Give a copy of the state, which `loop` may use up."""
         return jax.block_until_ready(jax.tree.map(jnp.copy, self.state))
 
     def points(self) -> tuple[Float[Array, "batch n"], Float[Array, "batch n"]]:
@@ -128,14 +128,14 @@ def make(dimension: int, potential: str, quick: bool) -> Case:
     batch_size = cell.settings["training"]["batch_size"]
     started = time.perf_counter()
     state = problem.init(params)
-    chunk = jit(_chunk(problem, [SEED], batch_size), donate_argnums=0)
-    state, _ = jax.block_until_ready(chunk(state, pair, jnp.asarray(1, jnp.int32)))
+    loop = compile_loop(problem, [SEED], batch_size, state, pair)
+    state, _ = jax.block_until_ready(loop(state, 1))
     first_call_s = time.perf_counter() - started
-    state, _ = jax.block_until_ready(chunk(state, pair, jnp.asarray(steps - 1, jnp.int32)))
+    state, _ = jax.block_until_ready(loop(state, steps - 1))
     if int(state.diverged_at[0]) >= 0:
         raise InputError(f"n = {dimension}, {potential}: diverged in the warm-up")
     log.info("warm after %.0f s", time.perf_counter() - started)
-    return Case(cell, pair, pair_source, problem, state, steps, chunk, first_call_s)
+    return Case(cell, pair, pair_source, problem, state, steps, loop, first_call_s)
 
 
 def find_cell(settings: config.Config, dimension: int, potential: str) -> Cell:

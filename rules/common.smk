@@ -59,6 +59,7 @@ CODE = {
     "train": [
         "train_job.py",
         "training.py",
+        "loop.py",
         "checkpoint.py",
         "dual.py",
         "activations.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,15 +20,24 @@ def configure(cache: str | Path | None = None, threads: int | None = None) -> No
     Args:
         cache: folder of compiled programs; None for $JAX_COMPILATION_CACHE_DIR, or no cache.
         threads: CPU threads of this process, read when the backend starts; None for all cores.
+            JAX sees as many CPU devices, which share a batch (`loop`).
             Jobs that share the cores and each take all of them slow one another down.
     """
     if threads is not None:
         os.environ["NPROC"] = os.environ["PJRT_NPROC"] = str(threads)
+    # Read when the backend starts; where it runs already, its devices stay as they are.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", threads or cores())
     jax.config.update("jax_default_matmul_precision", "highest")
     folder = cache or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if folder:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def cores() -> int:
+    """Give the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def jit(function: Callable[..., Any], **options: Any) -> Any:

@@ -26,6 +26,7 @@ import numpy as np
 from w2dual import provenance, status
 from w2dual.cells import Cell
 from w2dual.dual import DualState
+from w2dual.loop import shards
 from w2dual.progress import Timing
 from w2dual.records import (
     InputError,
@@ -46,6 +47,7 @@ KEEP = 2
 PATTERN = "step-*.safetensors"
 CODE = (
     "training.py",
+    "loop.py",
     "dual.py",
     "activations.py",
     "amortization.py",
@@ -64,6 +66,7 @@ WORDS = {
     "jax": "version of jax",
     "jaxlib": "version of jaxlib",
     "device": "device",
+    "shards": "number of devices that share a batch",
 }
 
 
@@ -89,6 +92,7 @@ def origin(cell: Cell, measures_sha256: str) -> dict[str, str | None]:
         "jax": versions["jax"],
         "jaxlib": versions["jaxlib"],
         "device": provenance.device_name(),
+        "shards": str(shards(cell.settings["training"]["batch_size"])),
     }
 
 

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from jax.flatten_util import ravel_pytree
 from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float, Int
 
@@ -116,8 +117,17 @@ class DualProblem:
             diverged_at=jnp.full(seeds, -1, jnp.int32),
         )
 
-    def update(self, state: DualState, x: Batch, y: Batch) -> tuple[DualState, StepMetrics]:
+    def update(
+        self, state: DualState, x: Batch, y: Batch, over: str | None = None
+    ) -> tuple[DualState, StepMetrics]:
         """Take one gradient step on each seed; a seed that diverges keeps its last parameters.
+
+        Args:
+            state: the state of all seeds.
+            x: points of the source.
+            y: points of the target.
+            over: name of a mapped axis, where x and y are a part of the batch and the devices
+                along the axis have the others.
 
         A seed diverges when its loss is not finite or beyond `divergence_loss` in size, or when
         a new parameter is not finite.
@@ -134,10 +144,14 @@ class DualProblem:
             )
             x_hat = stop_gradient(result.x)
             iterations = jnp.mean(result.iterations.astype(jnp.float32), axis=1)
-        new_params, new_optimizer, metrics = jax.vmap(self._update_one)(
-            state.params, state.optimizer, x, y, x_hat
-        )
+        gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(state.params, x, y, x_hat)
         metrics = metrics._replace(conjugate_iterations=iterations)
+        if over is not None:
+            flat, restore = ravel_pytree((gradients, metrics))  # one exchange in place of many
+            gradients, metrics = restore(jax.lax.pmean(flat, over))
+        new_params, new_optimizer = jax.vmap(self._apply_gradients)(
+            gradients, state.optimizer, state.params
+        )
         alive = state.diverged_at < 0
         fine = alive & (jnp.abs(metrics.loss) <= self.divergence_loss) & _finite(new_params)
         diverges = alive & ~fine
@@ -155,11 +169,9 @@ class DualProblem:
             metrics,
         )
 
-    def _update_one(
-        self, params: Networks, opt_state: Networks, x: Array, y: Array, x_hat: Array
-    ) -> tuple[Networks, Networks, StepMetrics]:
-        loss_and_metrics = jax.grad(self._loss, has_aux=True)
-        gradients, metrics = loss_and_metrics(params, x, y, x_hat)
+    def _apply_gradients(
+        self, gradients: Networks, opt_state: Networks, params: Networks
+    ) -> tuple[Networks, Networks]:
         new_params, new_states = [], []
         for gradient, state, old in zip(gradients, opt_state, params, strict=True):
             new = old  # no amortization model: there is nothing to update
@@ -168,7 +180,7 @@ class DualProblem:
                 new = optax.apply_updates(old, updates)
             new_params.append(new)
             new_states.append(state)
-        return Networks(*new_params), Networks(*new_states), metrics
+        return Networks(*new_params), Networks(*new_states)
 
     def _loss(
         self, params: Networks, x: Array, y: Array, x_hat: Array

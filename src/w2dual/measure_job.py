@@ -23,12 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2dual import measures, provenance, training
-from w2dual.backend import configure, jit
+from w2dual.backend import configure
 from w2dual.cells import Cell, grid
 from w2dual.config import Config, load, read
 from w2dual.costs import Cost, method_of, read_costs, update, write_costs
 from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.estimate_job import add_config_arguments, method, positive
+from w2dual.loop import compile_loop
 from w2dual.measures import hd, icnn_dense, prepare
 from w2dual.measures.base import FORMAT
 from w2dual.measures.benchmark_files import VERSIONS
@@ -230,16 +231,14 @@ def measure(cell: Cell, pair: measures.Pair, start: Start, effort: Effort) -> di
     state = problem.init(jax.tree.map(jnp.array, start.params))
     seeds, batch_size = cell.settings["seeds"], cell.settings["training"]["batch_size"]
     began = time.perf_counter()
-    run = jit(training._chunk(problem, seeds, batch_size), donate_argnums=0)
-    steps = jnp.asarray(effort.block_steps, jnp.int32)
-    compiled = run.lower(state, pair, steps).compile()
+    run = compile_loop(problem, seeds, batch_size, state, pair)
     compile_s = time.perf_counter() - began
-    state, _ = compiled(state, pair, jnp.asarray(effort.warm_up_steps, jnp.int32))
+    state, _ = run(state, effort.warm_up_steps)
     jax.block_until_ready(state)
     blocks, iterations = [], []
     for _ in range(effort.blocks):
         began = time.perf_counter()
-        state, means = compiled(state, pair, steps)
+        state, means = run(state, effort.block_steps)
         jax.block_until_ready(state)
         blocks.append(1000 * (time.perf_counter() - began) / effort.block_steps)
         iterations.append(float(np.mean(means.conjugate_iterations)))

@@ -18,6 +18,7 @@ from w2dual.backend import configure
 from w2dual.cells import Cell
 from w2dual.checkpoint import EVERY_S, KEEP, Checkpoints, origin
 from w2dual.dual import Networks
+from w2dual.loop import shards
 from w2dual.records import (
     InputError,
     file_sha256,
@@ -170,7 +171,8 @@ def main(args: argparse.Namespace) -> None:
         },
         "seeds": result.seeds,
         "timing": result.timing,
-        "provenance": provenance.gather(started, _now()),
+        "provenance": provenance.gather(started, _now())
+        | {"devices": shards(cell.settings["training"]["batch_size"])},
     }
     write_json(args.metrics, record)
     checkpoints.remove()

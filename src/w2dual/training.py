@@ -26,7 +26,8 @@ from w2dual.backend import jit
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot
 from w2dual.conjugate import Status
-from w2dual.dual import DualProblem, DualState, Networks, StepMetrics, make_problem
+from w2dual.dual import DualProblem, DualState, Networks, make_problem
+from w2dual.loop import compile_loop, streams
 from w2dual.metrics import Evaluation, evaluator
 from w2dual.progress import CHUNK_S, Progress, Timing
 from w2dual.stopping import StopSignals
@@ -142,10 +143,6 @@ def pretrain_to_identity(
     return jit(run)(params)
 
 
-def _streams(seeds: list[int], name: str) -> Key[Array, " seeds"]:
-    return jnp.stack([rng.stream(seed, name) for seed in seeds])
-
-
 def _fresh_params(problem: DualProblem, cell: Cell, jit: Callable[..., Any] = jit) -> Networks:
     """Initialise both networks of every seed, on a batch of pre-training's points."""
     settings = cell.settings
@@ -161,11 +158,11 @@ def _fresh_params(problem: DualProblem, cell: Cell, jit: Callable[..., Any] = ji
     def uniform(key: Array) -> Array:
         return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
-    first = jax.vmap(uniform)(_streams(settings["seeds"], "initial batch"))
-    potential = init(problem.potential, _streams(settings["seeds"], "potential"), first)
+    first = jax.vmap(uniform)(streams(settings["seeds"], "initial batch"))
+    potential = init(problem.potential, streams(settings["seeds"], "potential"), first)
     if problem.model is None:
         return Networks(potential, None)
-    model = init(problem.model, _streams(settings["seeds"], "amortization model"), first)
+    model = init(problem.model, streams(settings["seeds"], "amortization model"), first)
     return Networks(potential, model)
 
 
@@ -185,7 +182,7 @@ def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str
     potential = pretrain_to_identity(
         partial(potentials.gradient, problem.potential),
         params.potential,
-        _streams(seeds, "pretraining potential"),
+        streams(seeds, "pretraining potential"),
         **arguments,
     )
     report = {"pretraining_loss_potential": float(jnp.max(potential.loss))}
@@ -195,7 +192,7 @@ def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str
         trained = pretrain_to_identity(
             lambda p, y: jnp.asarray(network.apply({"params": p}, y)),
             params.model,
-            _streams(seeds, "pretraining amortization model"),
+            streams(seeds, "pretraining amortization model"),
             **arguments,
         )
         report["pretraining_loss_model"] = float(jnp.max(trained.loss))
@@ -204,28 +201,6 @@ def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str
     jax.block_until_ready(potential.params)
     report["pretraining_s"] = time.perf_counter() - started
     return Networks(potential.params, model), report
-
-
-def _chunk(problem: DualProblem, seeds: list[int], batch_size: int) -> Callable[..., Any]:
-    """Give the jittable loop (state, pair, steps) -> (state, means over the chunk)."""
-    source, target = _streams(seeds, "source"), _streams(seeds, "target")
-
-    def step(pair: Any, carry: tuple[DualState, StepMetrics]) -> tuple[DualState, StepMetrics]:
-        state, sums = carry
-        at = jax.vmap(rng.at, (0, None))
-        x = jax.vmap(lambda k: pair.sample_source(k, batch_size))(at(source, state.step))
-        y = jax.vmap(lambda k: pair.sample_target(k, batch_size))(at(target, state.step))
-        state, metrics = problem.update(state, x, y)
-        return state, jax.tree.map(jnp.add, sums, metrics)
-
-    def run(state: DualState, pair: Any, steps: Array) -> tuple[DualState, StepMetrics]:
-        zeros = StepMetrics(*(jnp.zeros(len(seeds)) for _ in StepMetrics._fields))
-        state, sums = jax.lax.fori_loop(
-            0, steps, lambda _, carry: step(pair, carry), (state, zeros)
-        )
-        return state, jax.tree.map(lambda total: total / steps, sums)
-
-    return run
 
 
 def train(
@@ -258,8 +233,7 @@ def train(
         now = _start(cell, problem, progress, checkpoints)
         progress.enter("compiling")
         began = time.perf_counter()
-        run = jit(_chunk(problem, seeds, batch_size), donate_argnums=0)
-        compiled = run.lower(now.state, pair, jnp.ones((), jnp.int32)).compile()
+        run = compile_loop(problem, seeds, batch_size, now.state, pair)
         now.timing.compile_s += time.perf_counter() - began
         log.info("compiled in %.1f s", time.perf_counter() - began)
 
@@ -271,7 +245,7 @@ def train(
             while not progress.finished():
                 steps = progress.next_chunk(chunk_s)
                 began = time.perf_counter()
-                now.state, means = compiled(now.state, pair, jnp.asarray(steps, jnp.int32))
+                now.state, means = run(now.state, steps)
                 jax.block_until_ready(now.state)
                 progress.add(now.state, time.perf_counter() - began)
                 if watch.due(progress.step):
@@ -327,7 +301,7 @@ class _Watch:
         self.problem = problem
         most = max(self.settings["history_samples"], self.settings["samples"])
         self.evaluator = evaluator(problem, most)
-        self.keys = _streams(self.seeds, "history evaluation")
+        self.keys = streams(self.seeds, "history evaluation")
         self.rows = history
         self.has_solver = problem.solver is not None
 
@@ -356,7 +330,7 @@ class _Watch:
 
     def final(self, state: DualState) -> list[dict[str, Any]]:
         """Evaluate on the final, larger sample; a diverged seed has a status and no figures."""
-        keys = _streams(self.seeds, "final evaluation")
+        keys = streams(self.seeds, "final evaluation")
         values = self.evaluator(state.params, keys, self.pair, self.settings["samples"])
         return [self._seed_record(state, values, i, seed) for i, seed in enumerate(self.seeds)]
 

@@ -29,6 +29,7 @@ from w2dual.backend import configure
 from w2dual.conjugate import Status
 from w2dual.conjugate.lbfgs import LBFGS
 from w2dual.dual import make_problem
+from w2dual.loop import compile_loop
 from w2dual.measures.prepare import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +53,8 @@ def compare(
     cell = next(cell for cell in cells.grid(config) if cell.name == name)
     problem = make_problem(cell.settings, dimension)
     state = problem.init(training.initial_params(problem, cell)[0])
-    chunk = jax.jit(training._chunk(problem, [0], cell.settings["training"]["batch_size"]))
-    state, _ = chunk(state, pair, jnp.asarray(steps, jnp.int32))
+    batch_size = cell.settings["training"]["batch_size"]
+    state, _ = compile_loop(problem, [0], batch_size, state, pair)(state, steps)
 
     y32 = pair.sample_target(rng.stream(0, "equality"), points)[None]
     start32 = problem.amortized(state.params, y32)
@@ -99,7 +100,7 @@ def compare(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--dimensions", type=int, nargs="+", default=[2, 16, 64])
     parser.add_argument("--potentials", nargs="+", default=["icnn", "mlp"])
     parser.add_argument("--steps", type=int, default=1500)

@@ -27,6 +27,7 @@ LBFGS: dict[str, Any] = {
     "armijo": 1e-4,
     "shrink": 1.5,
     "trials": 10,
+    "line_search": "sequential",
 }
 
 

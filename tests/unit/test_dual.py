@@ -21,6 +21,7 @@ SOLVER = {
     "armijo": 1e-4,
     "shrink": 1.5,
     "trials": 30,
+    "line_search": "sequential",
 }
 TRAINING = {
     "iterations": 100,

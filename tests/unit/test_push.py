@@ -38,6 +38,7 @@ CELL = Cell(
             "armijo": 1e-4,
             "shrink": 1.5,
             "trials": 30,
+            "line_search": "sequential",
         },
         "seeds": SEEDS,
         "training": {

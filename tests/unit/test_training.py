@@ -26,6 +26,7 @@ SETTINGS = {
         "armijo": 1e-4,
         "shrink": 1.5,
         "trials": 10,
+        "line_search": "sequential",
     },
     "seeds": [0, 1],
     "training": {

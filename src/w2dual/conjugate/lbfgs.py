@@ -78,7 +78,7 @@ class LBFGS(ConjugateSolver[LBFGSState]):
     armijo: float
     shrink: float
     trials: int
-    line_search: Literal["sequential", "parallel"] = "sequential"
+    line_search: Literal["sequential", "parallel"]
 
     def init(self, x_init: Vectors) -> LBFGSState:
         """Stand at the start, not evaluated yet."""

@@ -27,6 +27,7 @@ LBFGS = lbfgs.LBFGS(
     armijo=1e-4,
     shrink=1.5,
     trials=10,
+    line_search="sequential",
 )
 PRECISE = dataclasses.replace(LBFGS, gradient_tolerance=1e-5, decrease_tolerance=0.0, trials=30)
 ADAM = adam.Adam(

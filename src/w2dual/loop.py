@@ -1,0 +1,137 @@
+"""The fused loop: many training steps of all seeds in one compiled program.
+
+Sampling, the ground-truth push, conjugation, both updates and the sums of the metrics run on the
+device; the host is touched once a call. What a seed draws depends on (seed, stream, step) alone,
+so neither its neighbours nor the number of steps in a call move it.
+
+A batch is drawn in `PARTS` parts with keys of their own. On a CPU with several cores each core is a
+device of JAX's that works some of the parts: it draws, pushes and conjugates them alone, and then
+the gradients of all are averaged. XLA's own threads gain nothing on arrays of this size. The parts
+are the same however many cores work them; the order of summation, and so the last digit, is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Key
+
+from w2dual import rng
+from w2dual.backend import jit
+from w2dual.dual import DualProblem, DualState, StepMetrics
+
+PARTS = 8
+"""Parts that a batch is drawn in, where it has a multiple of so many points; else it is one."""
+AXIS = "parts"
+
+Loop = Callable[[DualState, int], tuple[DualState, StepMetrics]]
+
+
+def shards(batch_size: int) -> int:
+    """Give the number of devices that share a batch: on a CPU as many as divide its parts."""
+    if jax.default_backend() != "cpu" or batch_size % PARTS:
+        return 1
+    return max(d for d in range(1, PARTS + 1) if PARTS % d == 0 and d <= jax.local_device_count())
+
+
+def compile_loop(
+    problem: DualProblem, seeds: list[int], batch_size: int, state: DualState, pair: Any
+) -> Loop:
+    """Compile the loop for a cell.
+
+    Args:
+        problem: what is trained.
+        seeds: the seeds, in the order of the state's leading axis.
+        batch_size: points per step of each measure.
+        state: a state, for its shapes.
+        pair: a `measures.Pair`.
+
+    Returns:
+        A function (state, steps) -> (state after so many more steps, means of the metrics over
+        them). It takes the state over: its arrays may not be used afterwards.
+    """
+    count = shards(batch_size)
+    run = _chunk(problem, seeds, batch_size, count)
+    if count == 1:
+        compiled = jit(run, donate_argnums=0).lower(state, pair, jnp.int32(1)).compile()
+        return lambda state, steps: compiled(state, pair, jnp.int32(steps))
+
+    mesh = jax.make_mesh((count,), (AXIS,), devices=jax.local_devices()[:count])
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    replicated = PartitionSpec()
+    sharded = jax.shard_map(
+        run,
+        mesh=mesh,
+        in_specs=(replicated, replicated, replicated),
+        out_specs=replicated,
+        check_vma=False,  # all devices end with the same state, since they average gradients
+    )
+    copies = jax.device_put(pair, everywhere)
+    example = (jax.device_put(state, everywhere), copies, jax.device_put(jnp.int32(1), everywhere))
+    compiled = jit(sharded, donate_argnums=0).lower(*example).compile()
+
+    def loop(state: DualState, steps: int) -> tuple[DualState, StepMetrics]:
+        placed = jax.device_put((state, jnp.int32(steps)), everywhere)
+        results = compiled(placed[0], copies, placed[1])
+        return jax.tree.map(lambda leaf: leaf.addressable_data(0), results)
+
+    return loop
+
+
+def _chunk(
+    problem: DualProblem, seeds: list[int], batch_size: int, count: int
+) -> Callable[[DualState, Any, Array], tuple[DualState, StepMetrics]]:
+    """Give the loop (state, pair, steps) -> (state, means), as one of `count` devices runs it."""
+    parts = PARTS if batch_size % PARTS == 0 else 1
+    source, target = streams(seeds, "source"), streams(seeds, "target")
+    over = AXIS if count > 1 else None
+    cpu = jax.default_backend() == "cpu"
+
+    def draw(
+        sample: Callable[[Key[Array, ""], int], Float[Array, "size n"]],
+        keys: Key[Array, " seeds"],
+        step: Array,
+    ) -> Float[Array, "seeds batch n"]:
+        """Sample this device's parts of the batch."""
+        mine = parts // count
+        first = jax.lax.axis_index(AXIS) * mine if count > 1 else 0
+
+        def part(key: Key[Array, ""], index: Array) -> Float[Array, "size n"]:
+            return sample(rng.at(rng.at(key, step), first + index), batch_size // parts)
+
+        def whole(key: Key[Array, ""]) -> Float[Array, "batch n"]:
+            indices = jnp.arange(mine)
+            # One after another on a CPU, where a part fits the cache; all at once on a GPU.
+            points = (
+                jax.lax.map(lambda index: part(key, index), indices)
+                if cpu
+                else jax.vmap(lambda index: part(key, index))(indices)
+            )
+            return points.reshape(-1, points.shape[-1])
+
+        return jax.vmap(whole)(keys)
+
+    def step(pair: Any, carry: tuple[DualState, StepMetrics]) -> tuple[DualState, StepMetrics]:
+        state, sums = carry
+        x = draw(pair.sample_source, source, state.step)
+        y = draw(pair.sample_target, target, state.step)
+        state, metrics = problem.update(state, x, y, over)
+        return state, jax.tree.map(jnp.add, sums, metrics)
+
+    def run(state: DualState, pair: Any, steps: Array) -> tuple[DualState, StepMetrics]:
+        zeros = StepMetrics(*(jnp.zeros(len(seeds)) for _ in StepMetrics._fields))
+        state, sums = jax.lax.fori_loop(
+            0, steps, lambda _, carry: step(pair, carry), (state, zeros)
+        )
+        return state, jax.tree.map(lambda total: total / steps, sums)
+
+    return run
+
+
+def streams(seeds: list[int], name: str) -> Key[Array, " seeds"]:
+    """Give the keys of the stream `name` of each seed."""
+    return jnp.stack([rng.stream(seed, name) for seed in seeds])
