@@ -168,7 +168,8 @@ def text(record: dict[str, Any], figure: str) -> str:
     notice = ["**A quick run, at a tenth of the warm-up: not to be quoted.**", ""]
     parts = [
         *(notice if record["quick"] else []),
-        f"{origin['device']}, {record['threads']} of {record['cores']} cores' threads; "
+        f"{origin['device']}, {record['threads']} of {record['cores']} cores' threads, "
+        f"{record['devices']} device(s) of JAX's; "
         f"{record['repetitions']} interleaved repetitions, {origin['started']}; "
         f"commit {origin['git_commit']}; Python {origin['python']}, {packages}. "
         "Numbers are medians, with the range over repetitions in brackets.",

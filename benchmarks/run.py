@@ -224,6 +224,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=5, help="[%(default)s]")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="[%(default)s]")
     parser.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        help="CPU devices of JAX: more of them speed up w2dual, which shares a batch among them, "
+        "and slow the others down [%(default)s]",
+    )
+    parser.add_argument(
         "--block-s",
         type=float,
         default=1.0,
@@ -250,7 +257,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             f"--dimensions {args.dimensions!r}: expected numbers, as in 2,16"
         ) from error
     args.potentials = args.potentials.split(",")
-    for name in ("repetitions", "threads", "block_s"):
+    for name in ("repetitions", "threads", "devices", "block_s"):
         if not getattr(args, name) > 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected above 0")
     return args
@@ -272,7 +279,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     _check(args)
-    configure(threads=args.threads)
+    configure(threads=args.threads, devices=args.devices)
     # Each run compiles anew, so that the time of a first call says what that costs.
     jax.config.update("jax_enable_compilation_cache", False)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -304,6 +311,7 @@ def _run(args: argparse.Namespace) -> None:
             "quick": args.quick,
             "repetitions": args.repetitions,
             "threads": args.threads,
+            "devices": args.devices,
             "cores": os.cpu_count(),
             "provenance": origin,
             "machine": rates,

@@ -11,7 +11,9 @@ from typing import Any
 import jax
 
 
-def configure(cache: str | Path | None = None, threads: int | None = None) -> None:
+def configure(
+    cache: str | Path | None = None, threads: int | None = None, devices: int | None = None
+) -> None:
     """Set JAX up for a job: full float32 products, and the compilation cache shared by jobs.
 
     Products are not rounded to TF32 on a GPU: a conjugate solver that is to reach a gradient
@@ -20,14 +22,14 @@ def configure(cache: str | Path | None = None, threads: int | None = None) -> No
     Args:
         cache: folder of compiled programs; None for $JAX_COMPILATION_CACHE_DIR, or no cache.
         threads: CPU threads of this process, read when the backend starts; None for all cores.
-            JAX sees as many CPU devices, which share a batch (`loop`).
+        devices: CPU devices that JAX sees, which share a batch (`loop`); None for `threads`.
             Jobs that share the cores and each take all of them slow one another down.
     """
     if threads is not None:
         os.environ["NPROC"] = os.environ["PJRT_NPROC"] = str(threads)
     # Read when the backend starts; where it runs already, its devices stay as they are.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", threads or cores())
+        jax.config.update("jax_num_cpu_devices", devices or threads or cores())
     jax.config.update("jax_default_matmul_precision", "highest")
     folder = cache or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if folder:

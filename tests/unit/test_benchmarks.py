@@ -219,6 +219,7 @@ def record() -> dict[str, Any]:
         "quick": False,
         "repetitions": 5,
         "threads": 2,
+        "devices": 1,
         "cores": 2,
         "provenance": {
             "device": "CPU: a processor",
