@@ -136,7 +136,8 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     """Read what `save_arrays` wrote: the arrays by name, and the metadata.
 
     Raises:
-        InputError: the file is missing, truncated or no safetensors file; the message names it.
+        InputError: the file is missing, truncated, damaged in its metadata or no safetensors file;
+            the message names it.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -145,10 +146,17 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     try:
         with safe_open(path, framework="numpy") as stored:
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            metadata = json.loads((stored.metadata() or {}).get(_METADATA, "{}"))
+            text = (stored.metadata() or {}).get(_METADATA, "{}")
+        metadata = json.loads(text)
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise InputError(
             f"{path}: is truncated or no safetensors file ({error}); "
             "remove it, and its job makes it again"
         ) from error
+    # A flipped bit can leave JSON that reads the same, in the 17th digit of a number for one.
+    if json.dumps(metadata, sort_keys=True) != text:
+        raise InputError(
+            f"{path}: is damaged: its metadata is not as it was written; "
+            "remove it, and its job makes it again"
+        )
     return arrays, metadata

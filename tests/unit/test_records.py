@@ -204,6 +204,17 @@ def test_damaged_arrays_are_named(stored: Path, damage: Any):
     assert str(stored) in str(caught.value)
 
 
+def test_a_digit_that_no_number_needs_is_missed_by_json_and_found(tmp_path: Path):
+    path = tmp_path / "a.safetensors"
+    records.save_arrays(path, ARRAYS, {"seconds": 0.0013966842500394705})
+    content = path.read_bytes()
+    changed = content.replace(b"0.0013966842500394705", b"0.0013966842500394704")
+    assert changed != content
+    path.write_bytes(changed)
+    with pytest.raises(InputError, match=f"{path}: is damaged"):
+        records.load_arrays(path)
+
+
 def test_missing_arrays_are_named(tmp_path: Path):
     for path in (tmp_path / "none.safetensors", tmp_path):
         with pytest.raises(InputError, match="no such file") as caught:
