@@ -94,7 +94,7 @@ format: $(READY) ## format Python and rules in place
 # ---------------------------------------------------------------- how fast it is
 
 .PHONY: bench bench-render
-bench: $(BENCH_READY) ## times beside other libraries, to docs/performance.md; 15 minutes on 2 idle cores
+bench: $(BENCH_READY) ## times beside other libraries, to docs/performance.md; half an hour on 2 idle cores
 	$(BENCH_PYTHON) -m benchmarks.run --out $(BENCH_RECORD) $(BENCH)
 	@$(MAKE) bench-render
 

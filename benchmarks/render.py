@@ -26,8 +26,9 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN = "<!-- benchmarks: begin; `make bench` writes what stands here -->"
 END = "<!-- benchmarks: end -->"
-PURPLE = "#CC79A7"  # of the same palette as the style's
+PURPLE, SKY = "#CC79A7", "#56B4E9"  # of the same palette as the style's
 MARKS = {
+    "all_cores": (SKY, "o"),
     "ours": (BLUE, "o"),
     "plain": (VERMILLION, "s"),
     "ott": (GREEN, "^"),
@@ -169,7 +170,6 @@ def text(record: dict[str, Any], figure: str) -> str:
     parts = [
         *(notice if record["quick"] else []),
         f"{origin['device']}, {record['threads']} of {record['cores']} cores' threads, "
-        f"{record['devices']} device(s) of JAX's; "
         f"{record['repetitions']} interleaved repetitions, {origin['started']}; "
         f"commit {origin['git_commit']}; Python {origin['python']}, {packages}. "
         "Numbers are medians, with the range over repetitions in brackets.",

@@ -21,7 +21,8 @@ import numpy as np
 
 from benchmarks import counts, machine, timing
 from benchmarks.case import CONFIG, Case, find_cell, make
-from benchmarks.contestants import CONJUGATIONS, STEPS, StepContestant
+from benchmarks.contestants import CONJUGATIONS, REFERENCES, STEPS, StepContestant
+from benchmarks.contestants.all_cores import AllCores
 from benchmarks.contestants.conjugation import MAKERS
 from benchmarks.contestants.ott_dual import OttDual
 from benchmarks.contestants.ours import FusedLoop
@@ -47,12 +48,17 @@ AGREEMENT = 1e-3
 """Between the conjugates of the plain loop and ours, the median: they differ by rounding only."""
 
 
-def _steps(case: Case, names: Sequence[str], block_s: float, quick: bool) -> list[Any]:
+def _steps(
+    case: Case, names: Sequence[str], block_s: float, threads: int, quick: bool
+) -> list[Any]:
     """Build the contestants of a training step: (turn, object) for each."""
     built = []
     for name in names:
         contestant: StepContestant
-        if name == "ours":
+        if name == "all_cores":
+            contestant = AllCores(case.dimension, case.cell.potential, threads, quick)
+            first_s = contestant.first_call_s
+        elif name == "ours":
             contestant, first_s = FusedLoop(case), case.first_call_s
         else:
             contestant = PlainLoop(case) if name == "plain" else OttDual(case)
@@ -64,13 +70,18 @@ def _steps(case: Case, names: Sequence[str], block_s: float, quick: bool) -> lis
 
 
 def time_steps(
-    case: Case, names: Sequence[str], repetitions: int, block_s: float, quick: bool
+    case: Case,
+    names: Sequence[str],
+    repetitions: int,
+    block_s: float,
+    threads: int,
+    quick: bool,
 ) -> dict[str, Any]:
     """Time training steps; a record for each contestant."""
-    built = _steps(case, names, block_s, quick)
+    built = _steps(case, names, block_s, threads, quick)
     turns = [turn for turn, _ in built]
     timing.interleave(turns, repetitions)
-    reference = next((turn for turn in turns if turn.name == "ours"), None)
+    reference = timing.reference(turns)
     return {
         turn.name: timing.summary(turn, reference) | contestant.facts()
         for turn, contestant in built
@@ -115,7 +126,7 @@ def time_conjugations(
     if {"ours", "plain"} <= found.keys():
         check_agreement(case, y, found["ours"], found["plain"])
     timing.interleave(turns, repetitions)
-    reference = next((turn for turn in turns if turn.name == "ours"), None)
+    reference = timing.reference(turns)
     return {turn.name: timing.summary(turn, reference) | quality[turn.name] for turn in turns}
 
 
@@ -179,13 +190,15 @@ def run_case(args: argparse.Namespace, n: int, potential: str) -> dict[str, Any]
         "batch_size": case.batch_size,
         "warmup_steps": case.warmup_steps,
     }
-    steps = time_steps(case, taking_part(STEPS), args.repetitions, args.block_s, args.quick)
+    steps = time_steps(
+        case, taking_part(STEPS), args.repetitions, args.block_s, args.threads, args.quick
+    )
     conjugations = time_conjugations(
         case, taking_part(CONJUGATIONS), args.repetitions, args.block_s / 2
     )
     record |= {"steps": steps, "conjugations": conjugations}
-    if "ours" in steps:
-        ours = steps["ours"]
+    if (name := next((name for name in REFERENCES if name in steps), None)) is not None:
+        ours = steps[name]
         record["counts"] = count(case, ours["evaluations_mean"], ours["ms"]["median"])
     return record
 
@@ -195,8 +208,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    for chatty in ("jax", "absl", "w2dual.training"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         args = parse(argv)
         _run(args)
@@ -224,13 +235,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=5, help="[%(default)s]")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="[%(default)s]")
     parser.add_argument(
-        "--devices",
-        type=int,
-        default=1,
-        help="CPU devices of JAX: more of them speed up w2dual, which shares a batch among them, "
-        "and slow the others down [%(default)s]",
-    )
-    parser.add_argument(
         "--block-s",
         type=float,
         default=1.0,
@@ -257,7 +261,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             f"--dimensions {args.dimensions!r}: expected numbers, as in 2,16"
         ) from error
     args.potentials = args.potentials.split(",")
-    for name in ("repetitions", "threads", "devices", "block_s"):
+    for name in ("repetitions", "threads", "block_s"):
         if not getattr(args, name) > 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected above 0")
     return args
@@ -279,7 +283,9 @@ def _check(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     _check(args)
-    configure(threads=args.threads, devices=args.devices)
+    for chatty in ("jax", "absl", "w2dual.training"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    configure(threads=args.threads, devices=1)
     # Each run compiles anew, so that the time of a first call says what that costs.
     jax.config.update("jax_enable_compilation_cache", False)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -311,7 +317,6 @@ def _run(args: argparse.Namespace) -> None:
             "quick": args.quick,
             "repetitions": args.repetitions,
             "threads": args.threads,
-            "devices": args.devices,
             "cores": os.cpu_count(),
             "provenance": origin,
             "machine": rates,

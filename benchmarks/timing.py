@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contestants import REFERENCES
+
 log = logging.getLogger(__name__)
 
 MOST = 2_000
@@ -61,6 +63,12 @@ def interleave(turns: list[Turn], repetitions: int) -> None:
             if slow and repetition >= SLOW_REPETITIONS:
                 continue
             turn.milliseconds.append(1e3 * turn.block(turn.units) / turn.units)
+
+
+def reference(turns: list[Turn]) -> Turn | None:
+    """Give the turn that the others' times are divided by: w2dual's best, if it takes part."""
+    found = {turn.name: turn for turn in turns}
+    return next((found[name] for name in REFERENCES if name in found), None)
 
 
 def summary(turn: Turn, reference: Turn | None) -> dict[str, Any]:

@@ -9,15 +9,18 @@ from typing import Any, Protocol
 from jaxtyping import Array, Float, Int
 
 LABELS = {
-    "ours": "w2dual",
+    "all_cores": "w2dual, all cores",
+    "ours": "w2dual, one device",
     "plain": "plain loop",
     "ott": "OTT-JAX",
     "jaxopt_zoom": "jaxopt, zoom",
     "jaxopt_backtracking": "jaxopt, backtracking",
     "optimistix": "optimistix",
 }
-STEPS = ("ours", "plain", "ott")
+STEPS = ("all_cores", "ours", "plain", "ott")
 CONJUGATIONS = ("ours", "plain", "jaxopt_zoom", "jaxopt_backtracking", "optimistix")
+REFERENCES = ("all_cores", "ours")
+"""Ratios are to the first of these that takes part."""
 
 
 class StepContestant(Protocol):

@@ -219,7 +219,6 @@ def record() -> dict[str, Any]:
         "quick": False,
         "repetitions": 5,
         "threads": 2,
-        "devices": 1,
         "cores": 2,
         "provenance": {
             "device": "CPU: a processor",
@@ -241,7 +240,7 @@ def record() -> dict[str, Any]:
                 "pair": "published",
                 "batch_size": 1024,
                 "warmup_steps": 1500,
-                "steps": {"ours": times(7.5), "plain": times(1234.5)},
+                "steps": {"all_cores": times(7.5), "plain": times(1234.5)},
                 "conjugations": {"ours": times(2.5), "optimistix": times(55.0)},
                 "counts": operations
                 | {"evaluations_mean": 2.5, "gflops": 40.0, "fraction_of_peak": 0.2},
@@ -261,7 +260,10 @@ def test_render_writes_tables_between_the_markers_and_a_figure(tmp_path: Path):
     assert text.startswith("# Title\n\nBefore.\n")
     assert text.endswith("After.\n")
     assert "old" not in text
-    assert "| 2, MLP | w2dual | 7.50 (6.75 to 8.25) | 1.00 (0.900 to 1.10) | 1.50 | 1.00 |" in text
+    assert (
+        "| 2, MLP | w2dual, all cores | 7.50 (6.75 to 8.25) | 1.00 (0.900 to 1.10) | 1.50 | 1.00 |"
+        in text
+    )
     assert "| 2, MLP | plain loop | 1,234 (1,111 to 1,358) |" in text
     assert "| 40.0 | 20 |" in text
     figure = document.with_suffix(".svg")
