@@ -1,4 +1,4 @@
-"""Pairs of measures with a known optimal map: the benchmark's, and closed-form Gaussians.
+"""Pairs of measures: with a known optimal map (the benchmark, Gaussians), and on the plane.
 
 A prepared file holds one pair; its metadata names the kind, and each kind is one module with
 `KIND` and `from_arrays(arrays, metadata, name)`. A new kind is one module more in `_KINDS`.
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 
-from w2dual.measures import gaussian, hd
-from w2dual.measures.base import FORMAT, Moments, Pair
+from w2dual.measures import gaussian, hd, images, synthetic
+from w2dual.measures.base import FORMAT, Measures, Moments, Pair
 from w2dual.records import InputError, load_arrays
 
-__all__ = ["FORMAT", "Moments", "Pair", "load"]
+__all__ = ["FORMAT", "Measures", "Moments", "Pair", "load", "load_pair"]
 
-_KINDS = {module.KIND: module.from_arrays for module in (hd, gaussian)}
+_KINDS = {module.KIND: module.from_arrays for module in (hd, gaussian, synthetic, images)}
 
 
-def load(path: str | os.PathLike[str]) -> Pair:
+def load(path: str | os.PathLike[str]) -> Measures:
     """Read a prepared pair.
 
     Raises:
@@ -31,3 +31,18 @@ def load(path: str | os.PathLike[str]) -> Pair:
             "`prepare` makes it again"
         )
     return _KINDS[metadata["kind"]](arrays, metadata, str(path))
+
+
+def load_pair(path: str | os.PathLike[str]) -> Pair:
+    """Read a prepared pair whose optimal map is known.
+
+    Raises:
+        InputError: as for `load`; or the optimal map is not known.
+    """
+    pair = load(path)
+    if not isinstance(pair, Pair):
+        raise InputError(
+            f"{path}: the optimal map of this pair is not known, so there is no ground truth; "
+            "expected a pair of the benchmark, such as hd2.safetensors"
+        )
+    return pair

@@ -1,4 +1,4 @@
-"""What every pair of measures offers: samplers, the ground-truth map, and its constants."""
+"""What pairs of measures offer: samplers, and some the optimal map with its constants."""
 
 from __future__ import annotations
 
@@ -60,23 +60,37 @@ class Moments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair(abc.ABC):
-    """A source and a target measure with the optimal map T* between them.
+class Measures(abc.ABC):
+    """A source and a target measure, as samplers; the optimal map between them may be unknown.
 
     Subclasses are frozen dataclasses registered as pytrees, so that a pair passes through
     `jax.jit` as an argument.
 
     Attributes:
         dimension: n; static under `jit`.
-        moments: what normalises the metrics.
     """
 
     dimension: int = field(metadata={"static": True})
-    moments: Moments
 
     @abc.abstractmethod
     def sample_source(self, key: Key[Array, ""], size: int) -> Float[Array, "{size} n"]:
         """Draw points of the source measure."""
+
+    @abc.abstractmethod
+    def sample_target(self, key: Key[Array, ""], size: int) -> Float[Array, "{size} n"]:
+        """Draw points of the target measure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair(Measures):
+    """A source and a target measure with the optimal map T* between them.
+
+    Attributes:
+        dimension: n; static under `jit`.
+        moments: what normalises the metrics.
+    """
+
+    moments: Moments
 
     @abc.abstractmethod
     def ground_truth(self, x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:

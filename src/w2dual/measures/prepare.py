@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from w2dual import rng
-from w2dual.measures import benchmark_files, hd, icnn_dense, mixture, torchfile
+from w2dual.measures import benchmark_files, hd, icnn_dense, images, mixture, synthetic, torchfile
 from w2dual.measures.base import FORMAT, Moments
 from w2dual.measures.benchmark_files import VERSIONS, BenchmarkFile, Unavailable
 from w2dual.measures.generated import Budget, Generated, train
@@ -30,6 +30,7 @@ from w2dual.records import InputError, json_argument, save_arrays
 
 log = logging.getLogger(__name__)
 
+ON_THE_PLANE = {module.KIND: module for module in (synthetic, images)}
 SOURCES = ("mirror", "download", "generated")
 MOMENT_BATCH = 8192
 
@@ -286,16 +287,35 @@ def _check_positive(where: str, value: Any) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
-    parser.add_argument("--pair", required=True, help="hd and the dimension, for example hd2")
+    parser.add_argument(
+        "--pair", required=True, help="hd and the dimension, for example hd2; or a name"
+    )
     parser.add_argument(
         "--settings",
         required=True,
         metavar="JSON",
-        help="the config's measures.benchmark, as JSON or as the path of a JSON file",
+        help="the config's measures.benchmark or measures.synthetic.PAIR, as JSON or as the path "
+        "of a JSON file",
     )
     parser.add_argument("--out", required=True, type=Path, help="the prepared file to write")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    prepare(args.pair, json_argument(args.settings), args.out)
+    """Run the job.
+
+    Raises:
+        InputError: the settings are of no known kind, or cannot be used.
+    """
+    settings = dict(json_argument(args.settings))
+    kind = settings.pop("kind", hd.KIND)
+    if kind == hd.KIND:
+        prepare(args.pair, settings, args.out)
+    elif kind in ON_THE_PLANE:
+        module = ON_THE_PLANE[kind]
+        _check_keys(f"measures.synthetic.{args.pair}", settings, list(module.KEYS))
+        arrays, metadata = module.prepare(args.pair, settings)
+        save_arrays(args.out, arrays, metadata)
+        log.info("%s: %s written", args.pair, args.out)
+    else:
+        known = ", ".join([hd.KIND, *ON_THE_PLANE])
+        raise InputError(f"pair {args.pair}: kind {kind!r}; expected one of {known}")

@@ -113,7 +113,7 @@ def write(pair_files: Sequence[Path], samples: int, seed: int, out: Path) -> Non
     """
     rows = []
     for path in pair_files:
-        pair = measures.load(path)
+        pair = measures.load_pair(path)
         _, metadata = load_arrays(path)
         log.info("%s: trivial maps on %d points", path, samples)
         lead = {
