@@ -1,11 +1,16 @@
-"""Training curves of one cell: L2-UVP both ways and the dual objective against the step."""
+"""Training curves of one cell: its errors both ways and the dual objective against the step.
+
+The error is L2-UVP where the optimal map is known, else the squared W2 distance between moved
+samples and samples of the measure aimed at.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +28,66 @@ from w2dual.records import InputError, read_json
 
 log = logging.getLogger(__name__)
 
-HISTORY_COLUMNS = (
-    "seed",
-    "step",
-    "l2_uvp_forward_percent",
-    "l2_uvp_inverse_percent",
-    "dual_objective",
-)
+
+@dataclass(frozen=True)
+class Errors:
+    """What the left panel shows.
+
+    Attributes:
+        kind: of the cell, a key of `aggregate.METRICS`.
+        forward, inverse: columns of the history.
+        label: of the axis.
+        floors: of both, fields of a seed's final record; None where the optimum is 0.
+    """
+
+    kind: str
+    forward: str
+    inverse: str
+    label: str
+    floors: tuple[str, str] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that a history needs."""
+        return ("seed", "step", self.forward, self.inverse, "dual_objective")
+
+
+ERRORS = {
+    "l2_uvp_forward_percent": Errors(
+        "hd", "l2_uvp_forward_percent", "l2_uvp_inverse_percent", "L²-UVP (%)"
+    ),
+    "w2_forward": Errors(
+        "synthetic",
+        "w2_forward",
+        "w2_inverse",
+        "squared W2",
+        ("w2_floor_forward", "w2_floor_inverse"),
+    ),
+}
+"""By the column of the cell's headline."""
 PUBLISHED_LIMIT = 100.0  # percent; the paper prints no value above it
 # Beyond this ratio of largest to typical |objective|, a linear axis shows the blow-up only.
 BLOW_UP = 30.0
 
 
-def read_history(path: Path) -> pd.DataFrame:
-    """Read the history of a cell's training.
+def errors_of(record: Any, path: Path) -> Errors:
+    """Give what the cell of a metrics record is measured by.
+
+    Raises:
+        InputError: the record names no headline, or one that is not drawn; the message names
+            `path`.
+    """
+    headline = record.get("headline") if isinstance(record, Mapping) else None
+    column = headline.get("column") if isinstance(headline, Mapping) else None
+    if column not in ERRORS:
+        raise InputError(
+            f"{path}: headline.column is {column!r}, expected one of {', '.join(ERRORS)}"
+        )
+    return ERRORS[column]
+
+
+def read_history(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read the history of a cell's training, which must have `columns`.
 
     Raises:
         InputError: the file is missing, unreadable, lacks a column or has no row.
@@ -47,7 +98,7 @@ def read_history(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: is not a readable CSV file: {error}") from error
-    lacking = [column for column in HISTORY_COLUMNS if column not in frame.columns]
+    lacking = [column for column in columns if column not in frame.columns]
     if lacking:
         raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
     if frame.empty:
@@ -70,29 +121,39 @@ def common_mean(values: pd.DataFrame) -> pd.Series:
 
 
 def draw(
-    record: Mapping[str, Any], history: pd.DataFrame, published: Mapping[str, Any] | None
+    record: Mapping[str, Any],
+    errors: Errors,
+    history: pd.DataFrame,
+    published: Mapping[str, Any] | None,
 ) -> Figure:
     """Draw the training curves of a cell.
 
     Args:
         record: the cell's metrics record.
-        history: columns of `HISTORY_COLUMNS`, a row for each seed and evaluation.
+        errors: what it is measured by.
+        history: a row for each seed and evaluation.
         published: the paper's `mean` and `diverged` of this cell, or None where it has none.
     """
-    figure = Figure(figsize=(style.COLUMN_WIDTH_IN, 2.0))
+    heading = title(record["cell"], errors)
+    more = 0.12 * heading.count("\n")
+    height = 2.0 + more
+    figure = Figure(figsize=(style.COLUMN_WIDTH_IN, height))
     # Fixed margins, so that the panels of a page of figures line up.
-    margins = {"left": 0.125, "right": 0.985, "bottom": 0.26, "top": 0.83, "wspace": 0.44}
+    margins = {"left": 0.125, "right": 0.985, "wspace": 0.44}
+    margins |= {"bottom": 0.52 / height, "top": 1 - (0.34 + more) / height}
     left, right = figure.subplots(1, 2, gridspec_kw=margins)
     diverged = {s["seed"] for s in record["seeds"] if s["status"] == "diverged"}
     for column, colour, label in (
-        ("l2_uvp_inverse_percent", style.VERMILLION, "inverse"),
-        ("l2_uvp_forward_percent", style.BLUE, "forward"),
+        (errors.inverse, style.VERMILLION, "inverse"),
+        (errors.forward, style.BLUE, "forward"),
     ):
         values = by_seed(history, column)
         _lines(left, values.where(values > 0), colour, label, diverged)
     _published_line(left, published)
+    if errors.floors is not None:
+        _final(left, record, errors, errors.floors)
     _log_axis(left)
-    left.set_ylabel("L²-UVP (%)")
+    left.set_ylabel(errors.label)
     _lines(right, by_seed(history, "dual_objective"), style.GREEN, "", diverged)
     _objective_axis(right, by_seed(history, "dual_objective"))
     right.set_ylabel(r"dual objective")
@@ -106,22 +167,29 @@ def draw(
         [handles[i] for i in order],
         [labels[i] for i in order],
         loc="upper center",
-        bbox_to_anchor=(0.5, 0.94),
+        bbox_to_anchor=(0.5, 1 - (0.12 + more) / height),
         ncols=len(order),
         columnspacing=1.5,
     )
-    figure.suptitle(title(record["cell"]), y=0.985)
-    figure.supxlabel(footnote(record), y=0.01, fontsize=5.0, color=style.GREY)
+    figure.suptitle(heading, y=1 - 0.03 / height)
+    figure.supxlabel(footnote(record, errors), y=0.02 / height, fontsize=5.0, color=style.GREY)
     return figure
 
 
-def title(cell: Mapping[str, Any]) -> str:
-    """Name a cell in words, as in "Cycle + L-BFGS; MLP potential, n = 2"."""
+def title(cell: Mapping[str, Any], errors: Errors) -> str:
+    """Name a cell in words, as in "Cycle + L-BFGS; MLP potential, n = 2".
+
+    On the plane the pair comes first, and the method stands in a line of its own.
+    """
     method = method_words(cell["amortization"], cell["solver"])
-    return f"{method}; {words(cell['potential'])} potential, n = {cell['dimension']}"
+    potential = f"{words(cell['potential'])} potential"
+    if errors.kind == "hd":
+        return f"{method}; {potential}, n = {cell['dimension']}"
+    pair = words(cell["pair"])
+    return f"{pair[:1].upper()}{pair[1:]}; {potential}\n{method}"
 
 
-def footnote(record: Mapping[str, Any]) -> str:
+def footnote(record: Mapping[str, Any], errors: Errors) -> str:
     """Say what lines are, which seeds diverged, and what keeps the numbers from being the paper's.
 
     One line each, so that no figure of the usual width cuts them off.
@@ -133,6 +201,12 @@ def footnote(record: Mapping[str, Any]) -> str:
     if diverged:
         lines[0] += f"; ×: diverged ({len(diverged)} of {len(seeds)})"
     marks = []
+    if errors.floors is not None:
+        samples = record["cell"]["settings"]["evaluation"]
+        marks.append(
+            f"curves: {samples['history_samples']:,} samples; dots and floors: "
+            f"{samples['samples']:,}"
+        )
     if record["preset"]["reduced"]:
         marks.append(f"reduced budget: preset {record['preset']['name']}")
     if record["measures"]["source"] == "generated":
@@ -161,6 +235,28 @@ def _published_line(axes: Axes, published: Mapping[str, Any] | None) -> None:
     value = PUBLISHED_LIMIT if beyond else float(published["mean"])
     label = f"forward in the paper: {'>' if beyond else ''}{value:g}"
     axes.axhline(value, color=style.BLACK, linestyle="--", linewidth=0.7, label=label)
+
+
+def _final(axes: Axes, record: Mapping[str, Any], errors: Errors, floors: tuple[str, str]) -> None:
+    """Draw the final evaluation: floors as dashed lines and, where all seeds ran, errors as dots.
+
+    Its samples are more than the curves', and the fewer they are, the higher are error and floor.
+    """
+    seeds = record["seeds"]
+    last = max(float(seed["steps"]) for seed in seeds)
+    label = "floor: two fresh sample sets"
+    for column, floor, colour in (
+        (errors.forward, floors[0], style.BLUE),
+        (errors.inverse, floors[1], style.VERMILLION),
+    ):
+        known = [seed[floor] for seed in seeds if seed[floor] is not None]
+        if known:
+            value = float(np.mean(known))
+            axes.axhline(value, color=colour, linestyle="--", linewidth=0.7, label=label)
+            label = "_"
+        reached = [seed[column] for seed in seeds]
+        if all(value is not None and value > 0 for value in reached):
+            axes.plot(last, np.mean(reached), "o", color=colour, markersize=2.5, clip_on=False)
 
 
 def _log_axis(axes: Axes) -> None:
@@ -218,9 +314,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Run the job."""
     record = read_json(args.metrics)
-    aggregate.rows_of_cell(record, args.metrics)
-    history = read_history(args.history)
-    published = published_value(args.published, record["cell"])
+    errors = errors_of(record, args.metrics)
+    aggregate.rows_of_cell(record, args.metrics, errors.kind)
+    history = read_history(args.history, errors.columns)
+    published = published_value(args.published, record["cell"]) if errors.kind == "hd" else None
     with style.style():
-        style.save(draw(record, history, published), args.pdf, args.png)
+        style.save(draw(record, errors, history, published), args.pdf, args.png)
     log.info("%s, %s: written", args.pdf, args.png)

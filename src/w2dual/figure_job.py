@@ -1,0 +1,101 @@
+"""The job `figure`: one figure of trained cells, by the module of `w2dual.plots` of its name.
+
+A figure is a module with `draw(cells: Sequence[Trained]) -> matplotlib.figure.Figure`; one that
+moves has `frames(cells) -> list[PIL.Image.Image]` and `FRAME_MS` too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from w2dual.backend import configure
+from w2dual.plots import style, trained
+from w2dual.records import InputError, atomic_path
+
+log = logging.getLogger(__name__)
+
+
+def module_of(name: str) -> ModuleType:
+    """Find the module that draws a figure.
+
+    Raises:
+        InputError: there is none.
+    """
+    full = f"w2dual.plots.{name}"
+    try:
+        module = importlib.import_module(full)
+    except ModuleNotFoundError as error:
+        if error.name != full:
+            raise
+        raise InputError(f"figure {name!r}: there is no module {full}; add it") from error
+    if not callable(getattr(module, "draw", None)):
+        raise InputError(f"{full} lacks `draw(cells)`, which returns a matplotlib figure")
+    return module
+
+
+def mark(cells: Sequence[trained.Trained]) -> str:
+    """Word the budget of a reduced preset; empty for a full one."""
+    presets = sorted({cell.reduced for cell in cells if cell.reduced})
+    return f"reduced budget: preset {', '.join(presets)}" if presets else ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("name", help="of the figure, a module of w2dual.plots")
+    for option, words in (
+        ("params", "params.safetensors"),
+        ("metrics", "metrics.json"),
+        ("measures", "prepared pair"),
+    ):
+        parser.add_argument(
+            f"--{option}", type=Path, nargs="+", required=True, help=f"{words} of each cell"
+        )
+    parser.add_argument("--pdf", type=Path, help="vector figure to write")
+    parser.add_argument("--png", type=Path, help="with --pdf: the same as pixels")
+    parser.add_argument("--gif", type=Path, help="the figure in motion")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Draw.
+
+    Raises:
+        InputError: a file cannot be used, or there is no such figure.
+    """
+    configure()
+    module = module_of(args.name)
+    if (args.pdf is None) != (args.png is None) or not (args.pdf or args.gif):
+        raise InputError("expected --pdf and --png, or --gif")
+    files = (args.params, args.metrics, args.measures)
+    if len({len(paths) for paths in files}) > 1:
+        raise InputError(f"expected as many --params, --metrics and --measures: {files}")
+    cells = [trained.load(*paths) for paths in zip(*files, strict=True)]
+    with style.style():
+        if args.pdf is not None:
+            figure = module.draw(cells)
+            if words := mark(cells):
+                figure.text(
+                    0.995, 0.002, words, ha="right", va="bottom", fontsize=5, color=style.GREY
+                )
+            style.save(figure, args.pdf, args.png)
+            log.info("%s, %s: written", args.pdf, args.png)
+        if args.gif is not None:
+            if not callable(getattr(module, "frames", None)):
+                raise InputError(
+                    f"figure {args.name!r} does not move: {module.__name__} lacks `frames`"
+                )
+            first, *others = module.frames(cells)
+            with atomic_path(args.gif) as partial:
+                first.save(
+                    partial,
+                    format="GIF",
+                    save_all=True,
+                    append_images=others,
+                    duration=module.FRAME_MS,
+                    loop=0,
+                )
+            log.info("%s: written", args.gif)
