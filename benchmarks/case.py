@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
 from w2dual import config, rng
 from w2dual.backend import jit
-from w2dual.cells import Cell, grid
+from w2dual.cells import Cell, hd_grid
 from w2dual.conjugate import ConjugateResult
 from w2dual.dual import DualProblem, DualState, Networks, make_problem
 from w2dual.loop import Loop, compile_loop
@@ -146,7 +148,7 @@ def find_cell(settings: config.Config, dimension: int, potential: str) -> Cell:
     """
     cells = [
         cell
-        for cell in grid(settings)
+        for cell in hd_grid(settings)
         if (cell.amortization, cell.solver) == ("regression", "lbfgs")
     ]
     for cell in cells:
@@ -157,6 +159,16 @@ def find_cell(settings: config.Config, dimension: int, potential: str) -> Cell:
     raise InputError(
         f"n = {dimension}, potential {potential!r}: {CONFIG.name} has n in {dimensions} "
         f"and the potentials {', '.join(potentials)}"
+    )
+
+
+def adamw(training: Mapping[str, Any]) -> optax.GradientTransformation:
+    """Build the paper's optimiser from the config's `training`, as its users would."""
+    schedule = optax.cosine_decay_schedule(
+        training["learning_rate"], training["iterations"], training["final_learning_rate_factor"]
+    )
+    return optax.adamw(
+        schedule, b1=training["b1"], b2=training["b2"], weight_decay=training["weight_decay"]
     )
 
 

@@ -16,9 +16,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from benchmarks.case import SEED, Case
+from benchmarks.case import SEED, Case, adamw
 from benchmarks.sampling import HostSampler
 from w2dual.records import InputError
 
@@ -44,15 +43,8 @@ class OttDual:
                 "environment that has it, or leave the contestant out by --contestants"
             ) from error
         settings = case.cell.settings
-        training, solver = settings["training"], settings["solver"]
-        schedule = optax.cosine_decay_schedule(
-            training["learning_rate"],
-            training["iterations"],
-            training["final_learning_rate_factor"],
-        )
-        optimizer = optax.adamw(
-            schedule, b1=training["b1"], b2=training["b2"], weight_decay=training["weight_decay"]
-        )
+        solver = settings["solver"]
+        optimizer = adamw(settings["training"])
         potential, model = _networks(settings, case.dimension)
         self.conjugate_solver = FenchelConjugateLBFGS(
             gtol=solver["gradient_tolerance"], max_iter=solver["max_iterations"]
@@ -63,8 +55,8 @@ class OttDual:
                 case.dimension,
                 potential,
                 model,
-                optimizer,
-                optimizer,
+                optimizer,  # pyright: ignore[reportArgumentType]  (the library's annotation is of a state)
+                optimizer,  # pyright: ignore[reportArgumentType]
                 num_train_iters=1,
                 back_and_forth=False,
                 valid_freq=NEVER,
@@ -90,7 +82,7 @@ class OttDual:
         self.solver.num_train_iters = steps
         sources, targets = self.sampler.sources(), self.sampler.targets()
         started = time.perf_counter()
-        self.solver(sources, targets, sources, targets)
+        self.solver(sources, targets, sources, targets)  # pyright: ignore[reportCallIssue]
         jax.block_until_ready((self.solver.state_f.params, self.solver.state_g.params))
         return time.perf_counter() - started
 
@@ -99,7 +91,7 @@ class OttDual:
         state_f, state_g = self.warm
         y = self.sampler.target()
         f = state_f.potential_value_fn(state_f.params)
-        start = state_g.potential_gradient_fn(state_g.params)(y)
+        start = state_g.potential_gradient_fn(state_g.params)(y)  # pyright: ignore[reportCallIssue]
 
         @jax.jit
         @jax.vmap

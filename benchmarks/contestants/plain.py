@@ -12,11 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax.training.train_state import TrainState
 from jaxtyping import Array
 
-from benchmarks.case import SEED, Case
+from benchmarks.case import SEED, Case, adamw
 from benchmarks.contestants.plain_lbfgs import minimise
 from benchmarks.contestants.plain_networks import POTENTIALS, PlainModel
 from benchmarks.sampling import HostSampler
@@ -42,15 +41,7 @@ class PlainLoop:
     def __init__(self, case: Case) -> None:
         """Take the case's parameters; the optimiser's moments start at 0."""
         settings = case.cell.settings
-        training = settings["training"]
-        schedule = optax.cosine_decay_schedule(
-            training["learning_rate"],
-            training["iterations"],
-            training["final_learning_rate_factor"],
-        )
-        optimizer = optax.adamw(
-            schedule, b1=training["b1"], b2=training["b2"], weight_decay=training["weight_decay"]
-        )
+        optimizer = adamw(settings["training"])
         potential = POTENTIALS[settings["potential"]["kind"]](settings["potential"]["hidden"])
         model = PlainModel(settings["amortization_model"]["hidden"])
         self.states = tuple(

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.unit import settings
 
 from benchmarks import counts, render, run, timing
 from benchmarks.contestants.plain_lbfgs import minimise
@@ -19,16 +20,7 @@ from w2dual.measures import icnn_dense
 from w2dual.records import InputError
 
 N, HIDDEN = 3, [8, 6, 5]
-LBFGS: dict[str, Any] = {
-    "history": 10,
-    "gradient_tolerance": 0.01,
-    "max_iterations": 100,
-    "decrease_tolerance": 2.220446049250313e-9,
-    "armijo": 1e-4,
-    "shrink": 1.5,
-    "trials": 10,
-    "line_search": "sequential",
-}
+LBFGS = settings.solver(gradient_tolerance=0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +152,7 @@ def test_plain_conjugates_are_ours(kind: str):
         value, gradient = potentials.value_and_gradient(module, params, points[0])
         return value[None], gradient[None]
 
-    solver = conjugate.make({"kind": "lbfgs", **LBFGS})
+    solver = conjugate.make(LBFGS)
     assert solver is not None
     ours = conjugate.solve(solver, oracle, y[None], y[None])
     assert int(jnp.max(iterations)) > 2, "too easy to show anything"
