@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from w2dual.cells import grid
+from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import pairs
 
 # Jobs call `python -m w2dual`, which must be this Python and this checkout, however Snakemake was
@@ -18,30 +18,34 @@ os.environ.update(
 if config["resources"]["gpus"] == 0:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-CELLS = {cell.name: cell for cell in grid(config)}
+HD = {cell.name: cell for cell in hd_grid(config)}
+SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
+CELLS = HD | SYNTHETIC
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = config["hd"]["potentials"]
-TABLES = [f"hd_{potential}" for potential in POTENTIALS] + ["trivial_maps"]
-
-# Where the pairs come from decides nothing, once their files are verified; the rest does.
-BENCHMARK_CONTENT = {
-    key: value
-    for key, value in config["measures"]["benchmark"].items()
-    if key not in ("mirror", "url")
-}
-# A pair that is trained anew is a training job; one that is read is not.
-GENERATION_GPUS = config["resources"]["gpus"] if "generated" in BENCHMARK_CONTENT["sources"] else 0
+TABLES = [f"hd_{potential}" for potential in POTENTIALS] + ["trivial_maps", "synthetic"]
+# Figures of the cells on the plane; each name is a module of w2dual.plots.
+FIGURES = config["synthetic"]["figures"]
+ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
 # From the folder of outputs to the checkout. Relative, so that a checkout may be moved.
 SOURCE = os.path.relpath(ROOT)
 PUBLISHED = os.path.join(SOURCE, "tables", "published")
 
 
+for settings in PAIRS.values():
+    if settings["kind"] == "images":  # paths in the config are relative to the checkout
+        for end in ("source", "target"):
+            if settings[end] is not None:
+                settings[end] = os.path.join(SOURCE, settings[end])
+
+
 wildcard_constraints:
     cell="|".join(map(re.escape, CELLS)),
     pair="|".join(map(re.escape, PAIRS)),
     potential="|".join(map(re.escape, POTENTIALS)),
+    figure="|".join(map(re.escape, FIGURES)),
 
 
 # Files of the package that can change the result of a stage's jobs: they are inputs, so that an edit
@@ -67,6 +71,7 @@ CODE = {
         "potentials/*.py",
         "conjugate/*.py",
         "metrics.py",
+        "transport_metrics.py",
         "backend.py",
         "rng.py",
         "measures/*.py",
@@ -86,9 +91,28 @@ CODE = {
     ],
     "aggregate": ["aggregate.py"],
     "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py"],
-    "curves": ["plots/*.py", "aggregate.py", "names.py", "published.py"],
+    "curves": ["plots/curves.py", "plots/style.py", "aggregate.py", "names.py", "published.py"],
+    "synthetic_table": [
+        "synthetic_table.py",
+        "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+    ],
+    "figure": [
+        "figure_job.py",
+        "plots/style.py",
+        "plots/trained.py",
+        "plots/{name}.py",
+        "dual.py",
+        "names.py",
+        "conjugate/*.py",
+        "potentials/*.py",
+        "measures/*.py",
+    ],
     "report": [
         "report.py",
+        "captions.py",
         "aggregate.py",
         "latex.py",
         "names.py",
@@ -99,9 +123,10 @@ CODE = {
 }
 
 
-def code(stage):
-    """The modules behind a stage, as input files."""
-    return matches(os.path.join("src", "w2dual"), CODE[stage])
+def code(stage, name=""):
+    """The modules behind a stage, as input files; `name` fills in a pattern's {name}."""
+    patterns = [pattern.format(name=name) for pattern in CODE[stage]]
+    return matches(os.path.join("src", "w2dual"), patterns)
 
 
 def published():
@@ -126,12 +151,68 @@ def matches(folder, patterns):
 
 def cells_of(potential):
     """Names of the cells of one table, row by row."""
-    return [name for name, cell in CELLS.items() if cell.potential == potential]
+    return [name for name, cell in HD.items() if cell.potential == potential]
+
+
+def hashes(names):
+    """Names and hashes of cells, as `aggregate` expects them."""
+    return as_json([{"name": name, "hash": CELLS[name].hash} for name in names])
+
+
+def cells_of_figure(figure):
+    """Names of the cells that a figure shows: of each of its pairs the first with its potential."""
+    wanted = FIGURES[figure]
+    found = []
+    for pair in wanted["pairs"]:
+        fits = (
+            cell.pair == pair and cell.potential == wanted["potential"] for cell in CELLS.values()
+        )
+        found.append(next(name for name, fit in zip(CELLS, fits) if fit))
+    return found
+
+
+def pairs_of_figure(figure):
+    """Prepared files of the cells that a figure shows, in their order."""
+    return [f"results/measures/{CELLS[name].pair}.safetensors" for name in cells_of_figure(figure)]
+
+
+def content(pair):
+    """What decides a pair's file. Where weights come from does not, once they are verified."""
+    return {key: value for key, value in PAIRS[pair].items() if key not in ("mirror", "url")}
+
+
+def generation_gpus(pair):
+    """A pair that is trained anew is a training job; one that is read, or a law, is not."""
+    return config["resources"]["gpus"] if "generated" in PAIRS[pair].get("sources", []) else 0
+
+
+def images_of(pair):
+    """The images that a pair is made of, as input files."""
+    return [
+        PAIRS[pair][end]
+        for end in ("source", "target")
+        if PAIRS[pair]["kind"] == "images" and PAIRS[pair][end] is not None
+    ]
 
 
 def as_json(value):
     """One line of JSON, for a command's argument."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def synthetic_settings():
+    """How to print the table of the plane, and what it says about how its numbers were made."""
+    synthetic = config["synthetic"]
+    return {
+        "epsilon": synthetic["evaluation"]["epsilon"],
+        "preset": config["preset"],
+        "budget": {
+            "iterations": synthetic["training"]["iterations"],
+            "batch_size": synthetic["training"]["batch_size"],
+            "seeds": synthetic["seeds"],
+            "evaluation_samples": synthetic["evaluation"]["samples"],
+        },
+    }
 
 
 def table_settings():
@@ -150,6 +231,12 @@ def table_settings():
             "evaluation_samples": hd["evaluation"]["samples"],
         },
     }
+
+
+def report_settings():
+    """What the first page says, and the order of the cells."""
+    plane = synthetic_settings() | {"cells": list(SYNTHETIC)}
+    return table_settings() | {"potentials": POTENTIALS, "plane": plane}
 
 
 def runtime_min(dimension):

@@ -1,8 +1,8 @@
-# Training curves, one figure per cell.
+# Training curves, one figure per cell; and what the cells on the plane have learned.
 
 
 rule curves:
-    """L2-UVP and dual objective of one cell against training steps."""
+    """Errors and dual objective of one cell against training steps."""
     input:
         metrics=rules.train.output.metrics,
         history=rules.train.output.history,
@@ -23,3 +23,51 @@ rule curves:
     shell:
         "python -m w2dual curves --metrics {input.metrics} --history {input.history}"
         " --published {params.published:q} --pdf {output.pdf} --png {output.png} > {log} 2>&1"
+
+
+rule figure:
+    """One figure of the cells on the plane, from their parameters."""
+    input:
+        params=lambda wc: expand(rules.train.output.params, cell=cells_of_figure(wc.figure)),
+        metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of_figure(wc.figure)),
+        measures=lambda wc: pairs_of_figure(wc.figure),
+        code=lambda wc: code("figure", wc.figure),
+    output:
+        pdf="figures/{figure}.pdf",
+        png="figures/{figure}.png",
+    log:
+        "logs/figure/{figure}.log",
+    conda:
+        "../envs/w2dual.yaml"
+    resources:
+        mem_mb=lambda wc, attempt: attempt * 4000,
+        runtime=lambda wc, attempt: attempt * 30,
+    message:
+        "Drawing {output.pdf}"
+    shell:
+        "python -m w2dual figure {wildcards.figure} --params {input.params}"
+        " --metrics {input.metrics} --measures {input.measures}"
+        " --pdf {output.pdf} --png {output.png} > {log} 2>&1"
+
+
+rule animation:
+    """A figure that moves."""
+    input:
+        params=lambda wc: expand(rules.train.output.params, cell=cells_of_figure(wc.figure)),
+        metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of_figure(wc.figure)),
+        measures=lambda wc: pairs_of_figure(wc.figure),
+        code=lambda wc: code("figure", wc.figure),
+    output:
+        "figures/{figure}.gif",
+    log:
+        "logs/animation/{figure}.log",
+    conda:
+        "../envs/w2dual.yaml"
+    resources:
+        mem_mb=lambda wc, attempt: attempt * 4000,
+        runtime=lambda wc, attempt: attempt * 30,
+    message:
+        "Drawing {output}"
+    shell:
+        "python -m w2dual figure {wildcards.figure} --params {input.params}"
+        " --metrics {input.metrics} --measures {input.measures} --gif {output} > {log} 2>&1"

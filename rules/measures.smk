@@ -2,8 +2,9 @@
 
 
 rule prepare:
-    """One pair: verified weights or a pair trained anew, with its frozen constants."""
+    """One pair: verified weights or a pair trained anew, with its frozen constants; or two laws."""
     input:
+        images=lambda wc: images_of(wc.pair),
         code=code("prepare"),
     output:
         "results/measures/{pair}.safetensors",
@@ -15,14 +16,14 @@ rule prepare:
         "../envs/w2dual.yaml"
     threads: config["resources"]["cpus"]
     resources:
-        gpu=GENERATION_GPUS,
+        gpu=lambda wc: generation_gpus(wc.pair),
         mem_mb=lambda wc, attempt: attempt * config["resources"]["memory_mb"],
         runtime=lambda wc, attempt: attempt * runtime_min(DIMENSIONS[wc.pair]),
     params:
         # What decides the content; a change makes the file anew.
-        content=lambda wc: as_json(BENCHMARK_CONTENT),
+        content=lambda wc: as_json(content(wc.pair)),
         # The same and where the files are; a mirror that moved changes nothing.
-        settings=lambda wc, input: as_json(config["measures"]["benchmark"]),
+        settings=lambda wc, input: as_json(PAIRS[wc.pair]),
     message:
         "Preparing the pair of measures {wildcards.pair}"
     shell:
@@ -31,9 +32,12 @@ rule prepare:
 
 
 rule trivial:
-    """The identity, the constant and the best linear map, on every pair."""
+    """The identity, the constant and the best linear map, on every pair of the benchmark."""
     input:
-        pairs=expand("results/measures/{pair}.safetensors", pair=PAIRS),
+        pairs=expand(
+            "results/measures/{pair}.safetensors",
+            pair=sorted({cell.pair for cell in HD.values()}, key=DIMENSIONS.get),
+        ),
         code=code("trivial"),
     output:
         "tables/trivial_maps.csv",

@@ -8,14 +8,18 @@ rule everything_but_pdf:
         expand(rules.train.output.metrics, cell=CELLS),
         expand("tables/{name}.{ext}", name=TABLES, ext=["tex", "csv"]),
         expand("figures/curves_{cell}.{ext}", cell=CELLS, ext=["pdf", "png"]),
+        expand("figures/{figure}.{ext}", figure=FIGURES, ext=["pdf", "png"]),
+        expand("figures/{figure}.gif", figure=ANIMATIONS),
     localrule: True
 
 
 rule report:
-    """The evaluation as one PDF: preset, budget, tables and training curves."""
+    """The evaluation as one PDF: preset, budget, tables, the plane and training curves."""
     input:
         tables=expand("tables/{name}.tex", name=TABLES),
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
+        synthetic=rules.aggregate_synthetic.output,
+        plane=expand("figures/{figure}.pdf", figure=FIGURES),
         figures=expand("figures/curves_{cell}.pdf", cell=CELLS),
         code=code("report"),
     output:
@@ -26,9 +30,10 @@ rule report:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(table_settings() | {"potentials": POTENTIALS}),
+        settings=lambda wc: as_json(report_settings()),
     message:
         "Setting {output.pdf}"
     shell:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
-        " --metrics {input.metrics} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"
+        " --metrics {input.metrics} --synthetic {input.synthetic} --plane {input.plane}"
+        " --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

@@ -14,9 +14,7 @@ rule aggregate:
     conda:
         "../envs/w2dual.yaml"
     params:
-        cells=lambda wc: as_json(
-            [{"name": name, "hash": CELLS[name].hash} for name in cells_of(wc.potential)]
-        ),
+        cells=lambda wc: hashes(cells_of(wc.potential)),
     message:
         "Gathering the metrics of the {wildcards.potential} cells"
     shell:
@@ -68,3 +66,47 @@ rule trivial_table:
     shell:
         "python -m w2dual trivial-table --trivial {input.trivial} --settings {params.settings:q}"
         " --tex {output} > {log} 2>&1"
+
+
+rule aggregate_synthetic:
+    """One row per cell on the plane and seed."""
+    input:
+        metrics=expand(rules.train.output.metrics, cell=SYNTHETIC),
+        code=code("aggregate"),
+    output:
+        "results/metrics/synthetic.csv",
+    log:
+        "logs/aggregate/synthetic.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        cells=lambda wc: hashes(SYNTHETIC),
+    message:
+        "Gathering the metrics of the cells on the plane"
+    shell:
+        "python -m w2dual aggregate --kind synthetic --metrics {input.metrics}"
+        " --cells {params.cells:q} --out {output} > {log} 2>&1"
+
+
+rule synthetic_table:
+    """Errors both ways of the cells on the plane, beside the floor that no map can pass."""
+    input:
+        metrics=rules.aggregate_synthetic.output,
+        code=code("synthetic_table"),
+    output:
+        tex="tables/synthetic.tex",
+        csv="tables/synthetic.csv",
+    log:
+        "logs/table/synthetic.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        settings=lambda wc: as_json(synthetic_settings()),
+        cells=lambda wc: as_json(list(SYNTHETIC)),
+    message:
+        "Rendering {output.tex}"
+    shell:
+        "python -m w2dual synthetic-table --metrics {input.metrics} --cells {params.cells:q}"
+        " --settings {params.settings:q} --tex {output.tex} --csv {output.csv} > {log} 2>&1"

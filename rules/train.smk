@@ -27,7 +27,7 @@ rule train:
         preset=lambda wc, input: as_json(config["preset"]),
         # Nor is how often checkpoints are written: they move no number. Their folder is undeclared,
         # since declared outputs are wiped before each attempt.
-        checkpoint=lambda wc, input: config["hd"]["checkpoint"],
+        checkpoint=lambda wc, input: config["checkpoint"],
     message:
         "Training {wildcards.cell}"
     shell:

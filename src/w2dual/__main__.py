@@ -27,6 +27,8 @@ JOBS = {
     "aggregate": ("w2dual.aggregate", "gather the metrics of cells into one tidy file"),
     "table": ("w2dual.tables", "render one table of the HD evaluation"),
     "trivial-table": ("w2dual.tables", "render the table of the maps that need no training"),
+    "synthetic-table": ("w2dual.synthetic_table", "render the table of the cells on the plane"),
+    "figure": ("w2dual.figure_job", "draw a figure of the cells on the plane"),
     "curves": ("w2dual.plots.curves", "draw the training curves of one cell"),
     "report": ("w2dual.report", "set evaluation.pdf"),
 }

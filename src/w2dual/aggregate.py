@@ -21,16 +21,32 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 STATUSES = ("finished", "diverged")
 CELL_FIELDS = ("name", "pair", "dimension", "potential", "amortization", "solver", "hash")
-METRICS = (
-    "l2_uvp_forward_percent",
-    "l2_uvp_inverse_percent",
-    "cosine_forward",
-    "cosine_inverse",
-    "dual_objective",
+CONJUGATE_METRICS = (
     "conjugate_iterations_mean",
     "conjugate_gradient_norm_median",
     "conjugate_gradient_norm_max",
 )
+METRICS = {
+    "hd": (
+        "l2_uvp_forward_percent",
+        "l2_uvp_inverse_percent",
+        "cosine_forward",
+        "cosine_inverse",
+        "dual_objective",
+        *CONJUGATE_METRICS,
+    ),
+    "synthetic": (
+        *(
+            f"{name}_{end}"
+            for name in ("sinkhorn", "sinkhorn_floor", "w2", "w2_floor")
+            + ("cost", "monge_gap", "cycle")
+            for end in ("forward", "inverse")
+        ),
+        "dual_objective",
+        *CONJUGATE_METRICS,
+    ),
+}
+"""What the cells of each kind are measured by: with a known optimal map, and without."""
 CONJUGATE_STATUSES = (
     "converged",
     "iteration_limit",
@@ -39,25 +55,28 @@ CONJUGATE_STATUSES = (
     "non_finite",
 )
 TIMINGS = ("seconds_per_step", "steps_per_second", "training_s", "compile_s", "pretraining_s")
-COLUMNS = (
-    "cell",
-    *CELL_FIELDS[1:],
-    "seed",
-    "status",
-    "diverged_at_step",
-    "steps",
-    *METRICS,
-    *(f"conjugate_{status}" for status in CONJUGATE_STATUSES),
-    *TIMINGS,
-    "preset",
-    "preset_label",
-    "reduced",
-    "measures_source",
-    "measures_sha256",
-    "device",
-    "git_commit",
-    "ended",
-)
+COLUMNS = {
+    kind: (
+        "cell",
+        *CELL_FIELDS[1:],
+        "seed",
+        "status",
+        "diverged_at_step",
+        "steps",
+        *measured,
+        *(f"conjugate_{status}" for status in CONJUGATE_STATUSES),
+        *TIMINGS,
+        "preset",
+        "preset_label",
+        "reduced",
+        "measures_source",
+        "measures_sha256",
+        "device",
+        "git_commit",
+        "ended",
+    )
+    for kind, measured in METRICS.items()
+}
 INTEGERS = (
     "diverged_at_step",
     "steps",
@@ -66,7 +85,10 @@ INTEGERS = (
 
 
 def aggregate(
-    metrics_files: Sequence[Path], expected_cells: Sequence[Mapping[str, Any]], out_csv: Path
+    metrics_files: Sequence[Path],
+    expected_cells: Sequence[Mapping[str, Any]],
+    out_csv: Path,
+    kind: str = "hd",
 ) -> pd.DataFrame:
     """Write the tidy frame of all expected cells to `out_csv` and give it.
 
@@ -76,6 +98,7 @@ def aggregate(
         out_csv: rows are sorted by pair, potential, amortization, solver and seed, so the same
             inputs give the same bytes. An empty field is a number that was not finite, or that
             the cell does not have.
+        kind: of the cells, a key of `METRICS`.
 
     Raises:
         InputError: a file is missing, unreadable, of another format, of a cell that is not
@@ -87,7 +110,7 @@ def aggregate(
     origin: dict[str, Path] = {}
     for path in metrics_files:
         record = read_json(path)
-        found = rows_of_cell(record, path)
+        found = rows_of_cell(record, path, kind)
         name = found[0]["cell"]
         if name in origin:
             raise InputError(f"{path}: cell {name} was already given by {origin[name]}")
@@ -107,7 +130,7 @@ def aggregate(
         raise InputError(
             f"no metrics file for {len(missing)} of {len(expected)} cells: {', '.join(missing)}"
         )
-    frame = tidy(rows)
+    frame = tidy(rows, kind)
     _check_one_origin(frame, "preset", by=None, what="presets")
     _check_one_origin(frame, "measures_sha256", by="pair", what="prepared files of the measures")
     with atomic_path(out_csv) as partial:
@@ -115,16 +138,16 @@ def aggregate(
     return frame
 
 
-def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def tidy(rows: Iterable[Mapping[str, Any]], kind: str = "hd") -> pd.DataFrame:
     """Give rows as a frame in one order of rows and columns, with whole numbers kept whole."""
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    frame = pd.DataFrame(list(rows), columns=list(COLUMNS[kind]))
     for column in INTEGERS:
         frame[column] = frame[column].astype("Int64")
     order = ["dimension", "pair", "potential", "amortization", "solver", "seed"]
     return frame.sort_values(order, kind="stable", ignore_index=True)
 
 
-def rows_of_cell(record: Any, path: Path) -> list[dict[str, Any]]:
+def rows_of_cell(record: Any, path: Path, kind: str = "hd") -> list[dict[str, Any]]:
     """Give the rows of one metrics record, one for each seed, after checking it.
 
     Raises:
@@ -158,10 +181,10 @@ def rows_of_cell(record: Any, path: Path) -> list[dict[str, Any]]:
     }
     seeds = _field(record, "seeds", list, path)
     _check_seeds(cell, seeds, path)
-    return [common | _seed_fields(entry, path) for entry in seeds]
+    return [common | _seed_fields(entry, path, kind) for entry in seeds]
 
 
-def _seed_fields(entry: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str) -> dict[str, Any]:
     where = f"seed {entry['seed']}: "
     status = entry.get("status")
     if status not in STATUSES:
@@ -172,7 +195,7 @@ def _seed_fields(entry: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "status": status,
         "diverged_at_step": entry.get("diverged_at_step"),
         "steps": _field(entry, "steps", int, path, where),
-        **{name: _number(entry, name, path, where) for name in METRICS},
+        **{name: _number(entry, name, path, where) for name in METRICS[kind]},
         **{f"conjugate_{name}": counts.get(name) for name in CONJUGATE_STATUSES},
     }
 
@@ -240,7 +263,7 @@ def _check_one_origin(frame: pd.DataFrame, column: str, by: str | None, what: st
             )
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, kind: str = "hd") -> pd.DataFrame:
     """Read what `aggregate` wrote.
 
     Raises:
@@ -252,7 +275,7 @@ def read(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: is not a readable CSV file: {error}") from error
-    lacking = [column for column in COLUMNS if column not in frame.columns]
+    lacking = [column for column in COLUMNS[kind] if column not in frame.columns]
     if lacking:
         raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
     return frame
@@ -266,12 +289,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cells", required=True, help="expected cells, [{name, hash}, ...]: JSON or a file of it"
     )
+    parser.add_argument("--kind", choices=METRICS, default="hd", help="of the cells [%(default)s]")
     parser.add_argument("--out", type=Path, required=True, help="tidy .csv to write")
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the job."""
-    frame = aggregate(args.metrics, json_argument(args.cells), args.out)
+    frame = aggregate(args.metrics, json_argument(args.cells), args.out, args.kind)
     diverged = int((frame["status"] == "diverged").sum())
     log.info(
         "%s: %d cells, %d seeds, %d of them diverged",

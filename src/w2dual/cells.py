@@ -11,6 +11,9 @@ from typing import Any
 from w2dual.config import Config
 from w2dual.records import InputError, short_hash
 
+PLANE = 2
+"""Dimension of the synthetic pairs."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -73,7 +76,12 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Give all cells of a valid config, by potential, then method in the paper's order, then n."""
+    """Give all cells of a valid config: of the HD benchmark, then on the plane."""
+    return hd_grid(config) + synthetic_grid(config)
+
+
+def hd_grid(config: Config) -> list[Cell]:
+    """Give the benchmark's cells by potential, then method in the paper's order, then n."""
     return [
         _hd_cell(config, dimension, potential, method["amortization"], method["solver"])
         for potential in config["hd"]["potentials"]
@@ -86,15 +94,12 @@ def _hd_cell(
     config: Config, dimension: int, potential: str, amortization: str, solver: str
 ) -> Cell:
     hd = config["hd"]
-    loss = dict(config["amortizations"][amortization])
-    if loss.get("weight") == "dimension":
-        loss["weight"] = float(dimension)
     hidden = hidden_widths(hd["training"]["hidden"], dimension)
     training = {key: value for key, value in hd["training"].items() if key != "hidden"}
     settings = {
         "potential": config["potentials"][potential] | {"hidden": hidden},
         "amortization_model": config["amortization_model"] | {"hidden": hidden},
-        "amortization": loss,
+        "amortization": _loss(config, amortization, dimension),
         "solver": config["solvers"][solver],
         "seeds": hd["seeds"],
         "training": training,
@@ -105,3 +110,42 @@ def _hd_cell(
     pair = f"hd{dimension}"
     name = f"{pair}-{potential}-{amortization}-{solver}"
     return Cell(name, pair, dimension, potential, amortization, solver, settings)
+
+
+def synthetic_grid(config: Config) -> list[Cell]:
+    """Give the cells on the plane, grid by grid: by pair, then potential, then method."""
+    return [
+        _synthetic_cell(config, pair, potential, method, part["hidden"])
+        for part in config["synthetic"]["grids"]
+        for pair in part["pairs"]
+        for potential in part["potentials"]
+        for method in part["methods"]
+    ]
+
+
+def _synthetic_cell(
+    config: Config, pair: str, potential: str, method: dict[str, str], hidden: list[int]
+) -> Cell:
+    synthetic, amortization, solver = config["synthetic"], method["amortization"], method["solver"]
+    training = dict(synthetic["training"])
+    model_hidden = training.pop("model_hidden")
+    settings = {
+        "potential": config["potentials"][potential] | {"hidden": hidden},
+        "amortization_model": config["amortization_model"] | {"hidden": model_hidden},
+        "amortization": _loss(config, amortization, PLANE),
+        "solver": config["solvers"][solver],
+        "seeds": synthetic["seeds"],
+        "training": training,
+        "pretraining": synthetic["pretraining"],
+        "evaluation": synthetic["evaluation"],
+        "logging": synthetic["logging"],
+    }
+    name = f"{pair}-{potential}-{amortization}-{solver}"
+    return Cell(name, pair, PLANE, potential, amortization, solver, settings)
+
+
+def _loss(config: Config, amortization: str, dimension: int) -> dict[str, Any]:
+    loss = dict(config["amortizations"][amortization])
+    if loss.get("weight") == "dimension":
+        loss["weight"] = float(dimension)
+    return loss

@@ -53,6 +53,7 @@ CODE = (
     "amortization.py",
     "backend.py",
     "metrics.py",
+    "transport_metrics.py",
     "rng.py",
     "potentials/*.py",
     "conjugate/*.py",

@@ -96,7 +96,7 @@ def validate(config: Config) -> None:
                 _check_schema(settings, checked, (section, name))
             else:
                 _check_foreign_kind(section, name, kind)
-    _check_methods(config)
+    _check_grids(config)
     _check_measures(config)
     _check_numbers(config)
 
@@ -180,22 +180,49 @@ def _explain(error: Any, prefix: tuple[str, ...]) -> str:
     return message
 
 
-def _known(config: Config, key: str, name: str, section: str) -> None:
+def _known(config: Config, key: str, name: str, section: str, under: str = "") -> None:
     if name not in config[section]:
         raise InputError(
-            f"config key `{key}`: there is no `{name}` under `{section}`; "
+            f"config key `{key}`: there is no `{name}` under `{under}{section}`; "
             f"there are {', '.join(config[section])}"
         )
 
 
-def _check_methods(config: Config) -> None:
-    for potential in config["hd"]["potentials"]:
-        _known(config, "hd.potentials", potential, "potentials")
+def _check_grids(config: Config) -> None:
+    _check_methods(config, "hd", config["hd"])
+    seen: dict[tuple[str, ...], int] = {}
+    for index, part in enumerate(config["synthetic"]["grids"]):
+        where = f"synthetic.grids.{index}"
+        _check_methods(config, where, part)
+        for pair in part["pairs"]:
+            _known(config["measures"], f"{where}.pairs", pair, "synthetic", "measures.")
+        for pair in part["pairs"]:
+            for potential in part["potentials"]:
+                for method in part["methods"]:
+                    cell = (pair, potential, method["amortization"], method["solver"])
+                    if seen.setdefault(cell, index) != index:
+                        raise InputError(
+                            f"config key `{where}`: the cell {'-'.join(cell)} stands in "
+                            f"`synthetic.grids.{seen[cell]}` already"
+                        )
+    for name, figure in config["synthetic"]["figures"].items():
+        for pair in figure["pairs"]:
+            if not any(cell[:2] == (pair, figure["potential"]) for cell in seen):
+                raise InputError(
+                    f"config key `synthetic.figures.{name}`: no grid of `synthetic.grids` has a "
+                    f"cell of the pair `{pair}` with the potential `{figure['potential']}`"
+                )
+
+
+def _check_methods(config: Config, section: str, grid: Mapping[str, Any]) -> None:
+    for potential in grid["potentials"]:
+        _known(config, f"{section}.potentials", potential, "potentials")
     seen = set()
-    for index, method in enumerate(config["hd"]["methods"]):
-        where = f"config key `hd.methods.{index}`"
-        _known(config, f"hd.methods.{index}.amortization", method["amortization"], "amortizations")
-        _known(config, f"hd.methods.{index}.solver", method["solver"], "solvers")
+    for index, method in enumerate(grid["methods"]):
+        key = f"{section}.methods.{index}"
+        where = f"config key `{key}`"
+        _known(config, f"{key}.amortization", method["amortization"], "amortizations")
+        _known(config, f"{key}.solver", method["solver"], "solvers")
         amortization = config["amortizations"][method["amortization"]]["kind"]
         solver = config["solvers"][method["solver"]]["kind"]
         if amortization == "regression" and solver == "none":
@@ -235,17 +262,19 @@ def _check_measures(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    hd = config["hd"]
-    if hd["pretraining"]["min_iterations"] > hd["pretraining"]["iterations"]:
-        raise InputError(
-            "config key `hd.pretraining.min_iterations`: is above `hd.pretraining.iterations`, "
-            "so the tolerance could never be met"
-        )
-    if hd["evaluation"]["history_every"] % hd["logging"]["every"]:
-        raise InputError(
-            f"config key `hd.evaluation.history_every`: {hd['evaluation']['history_every']} is no "
-            f"multiple of `hd.logging.every` = {hd['logging']['every']} steps"
-        )
+    for name in ("hd", "synthetic"):
+        pretraining, evaluation = config[name]["pretraining"], config[name]["evaluation"]
+        if pretraining["min_iterations"] > pretraining["iterations"]:
+            raise InputError(
+                f"config key `{name}.pretraining.min_iterations`: is above "
+                f"`{name}.pretraining.iterations`, so the tolerance could never be met"
+            )
+        every = config[name]["logging"]["every"]
+        if evaluation["history_every"] % every:
+            raise InputError(
+                f"config key `{name}.evaluation.history_every`: {evaluation['history_every']} is "
+                f"no multiple of `{name}.logging.every` = {every} steps"
+            )
     for name, settings in config["amortizations"].items():
         weight = settings.get("weight", 1.0)
         if weight != "dimension" and not (_is_number(weight) and weight > 0):
@@ -261,6 +290,10 @@ def output_folder(config: Config) -> str:
     return "." if name == "paper" else f"runs/{name}"
 
 
-def pairs(config: Config) -> list[str]:
-    """Give the names of all pairs of measures that the config's cells use."""
-    return [f"hd{dimension}" for dimension in config["hd"]["dimensions"]]
+def pairs(config: Config) -> dict[str, dict[str, Any]]:
+    """Give the pairs of measures that the config's cells use: name -> settings of `prepare`."""
+    benchmark = {"kind": "benchmark"} | config["measures"]["benchmark"]
+    used = {f"hd{dimension}": benchmark for dimension in config["hd"]["dimensions"]}
+    for part in config["synthetic"]["grids"]:
+        used |= {name: config["measures"]["synthetic"][name] for name in part["pairs"]}
+    return used

@@ -15,6 +15,15 @@ WORDS = {
     "adam": "Adam",
     "icnn": "ICNN",
     "mlp": "MLP",
+    "icnn_leaky": "ICNN, leaky ReLU",
+    "mlp_leaky": "MLP, leaky ReLU",
+    "mlp_image": "MLP, leaky ReLU",
+    "icnn_smooth": "ICNN, softplus",
+    "gauss8": "8 Gaussians",
+    "gauss_sq": "Gaussians on a square",
+    "s_curve": "S curve",
+    "swiss": "swiss roll",
+    "maf_moon": "moon",
 }
 
 

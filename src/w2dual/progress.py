@@ -94,7 +94,8 @@ class Progress:
         self.timing = Timing({})
         self.step = 0
         self.diverged_seeds = 0
-        self.l2_uvp_percent: float | None = None
+        self.headline = ""
+        self.error: float | None = None
         self._last_rate: float | None = None
         self._provisional = False
         self._phase = ""
@@ -169,9 +170,9 @@ class Progress:
 
         Args:
             means: of the chunk's steps, each of shape (seeds,).
-            evaluated: the last step evaluated and the L2-UVP there, in %; None before the first.
+            evaluated: the last step evaluated and the headline there; None before the first.
         """
-        self.l2_uvp_percent = evaluated[1] if evaluated else None
+        self.error = evaluated[1] if evaluated else None
         if time.monotonic() - self._written >= STATUS_EVERY_S:
             self._write()
         left_s = (self.iterations - self.step) * self.seconds_per_step()
@@ -185,7 +186,7 @@ class Progress:
         if self.diverged_seeds:
             words.append(f"diverged seeds {self.diverged_seeds}")
         if evaluated:
-            words.append(f"L2-UVP {evaluated[1]:.3f} % at step {evaluated[0]}")
+            words.append(f"{self.headline} {evaluated[1]:.3g} at step {evaluated[0]}")
         return "  ".join(words)
 
     def _write(self) -> None:
@@ -199,7 +200,8 @@ class Progress:
             seeds=self.seeds,
             diverged_seeds=self.diverged_seeds,
             steps_per_second=1 / self.seconds_per_step() if self.timing.rates else None,
-            l2_uvp_forward_percent=self.l2_uvp_percent,
+            headline=self.headline,
+            error=self.error,
             updated=time.time(),
         )
         self._written = time.monotonic()

@@ -1,4 +1,4 @@
-"""The PDF of the evaluation: what was run, the tables, and the training curves."""
+"""The PDF of the evaluation: what was run, tables, couplings on the plane, training curves."""
 
 from __future__ import annotations
 
@@ -18,31 +18,16 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from w2dual import aggregate
+from w2dual import aggregate, captions
 from w2dual.latex import build_pdf, escape
 from w2dual.names import method_words, words
 from w2dual.records import InputError, json_argument, write_text
+from w2dual.tables import Budget, seeds_in_words
 
 log = logging.getLogger(__name__)
 
 FIGURE_PREFIX = "curves_"
 FIGURES_PER_PAGE = 8
-CAPTIONS = {
-    "hd_icnn": (
-        r"L$^2$-UVP of the forward map, input-convex potential (ICNN). What to look at: whether a "
-        "conjugate solver improves on the same amortization loss without one, and the distance to "
-        "the quoted baselines."
-    ),
-    "hd_mlp": (
-        r"L$^2$-UVP of the forward map, non-convex potential (MLP). What to look at: which losses "
-        "stay finite without a solver, and whether objective and regression with one reach lower "
-        "values than any input-convex potential does."
-    ),
-    "trivial_maps": (
-        "Trivial maps on the same measures: what a learned map has to beat to have learned "
-        "anything. What to look at: the linear map's forward error as the yardstick."
-    ),
-}
 SOURCES = {
     "mirror": "the published weights, from a local mirror",
     "download": "the published weights, downloaded",
@@ -50,70 +35,71 @@ SOURCES = {
 }
 
 
-@dataclass(frozen=True)
-class ReportSettings:
+@dataclass(frozen=True, kw_only=True)
+class PlaneSettings(Budget):
+    """What the config says about the cells on the plane.
+
+    Attributes:
+        cells: their names, in order.
+    """
+
+    cells: tuple[str, ...]
+
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._fields(record) | {"cells": tuple(record["cells"])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings(Budget):
     """What the config says about the evaluation, for the first page.
 
     Attributes:
-        preset, label, reduced: name of the preset, its description, whether it shrinks the budget.
-        dimensions, potentials, methods: the grid; methods as (amortization, solver), in order.
-        seeds: of every cell.
-        iterations, batch_size: of training; steps, and points per step.
-        evaluation_samples: points of the final evaluation.
+        dimensions, potentials, methods: the HD grid; methods as (amortization, solver), in order.
+        plane: the cells on the plane.
     """
 
-    preset: str
-    label: str
-    reduced: bool
     dimensions: tuple[int, ...]
     potentials: tuple[str, ...]
     methods: tuple[tuple[str, str], ...]
-    seeds: tuple[int, ...]
-    iterations: int
-    batch_size: int
-    evaluation_samples: int
+    plane: PlaneSettings
 
-    @staticmethod
-    def from_json(record: Mapping[str, Any]) -> ReportSettings:
-        """Read the settings of the command line.
-
-        Raises:
-            InputError: a key is missing or of the wrong type; the message names it.
-        """
-        try:
-            preset, budget = record["preset"], record["budget"]
-            return ReportSettings(
-                preset=preset["name"],
-                label=preset["label"],
-                reduced=bool(preset["reduced"]),
-                dimensions=tuple(int(n) for n in record["dimensions"]),
-                potentials=tuple(record["potentials"]),
-                methods=tuple((m["amortization"], m["solver"]) for m in record["methods"]),
-                seeds=tuple(int(s) for s in budget["seeds"]),
-                iterations=int(budget["iterations"]),
-                batch_size=int(budget["batch_size"]),
-                evaluation_samples=int(budget["evaluation_samples"]),
-            )
-        except KeyError as error:
-            raise InputError(f"report settings lack the key {error}") from error
-        except (TypeError, ValueError) as error:
-            raise InputError(f"report settings: a value has the wrong type: {error}") from error
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._fields(record) | {
+            "dimensions": tuple(int(n) for n in record["dimensions"]),
+            "potentials": tuple(record["potentials"]),
+            "methods": tuple((m["amortization"], m["solver"]) for m in record["methods"]),
+            "plane": PlaneSettings.from_json(record["plane"]),
+        }
 
 
-def read_metrics(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read tidy metrics from one or several files.
+def read_metrics(hd: Sequence[Path], synthetic: Sequence[Path]) -> pd.DataFrame:
+    """Read tidy metrics from files of both kinds of cells, which a column `kind` tells apart.
 
     Raises:
         InputError: a file cannot be read, or two hold the same seed of a cell.
     """
-    frame = pd.concat([aggregate.read(path) for path in paths], ignore_index=True)
+    files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
+    parts = [aggregate.read(path, kind).assign(kind=kind) for path, kind in files]
+    frame = pd.concat(parts, ignore_index=True)
     twice = frame[frame.duplicated(["cell", "seed"])]
     if not twice.empty:
         raise InputError(
             f"report: cell {twice['cell'].iloc[0]} stands twice in "
-            + ", ".join(str(path) for path in paths)
+            + ", ".join(str(path) for path, _ in files)
         )
     return frame
+
+
+def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give the rows of the HD benchmark."""
+    return frame[frame["kind"] == "hd"]
+
+
+def plane_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give the rows of the cells on the plane."""
+    return frame[frame["kind"] == "synthetic"]
 
 
 @dataclass(frozen=True)
@@ -158,30 +144,45 @@ def _git_head() -> tuple[str, int | None]:
 
 def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[tuple[str, str]]:
     """Give the first page's table of (what, value), ready for LaTeX."""
-    cells = frame.drop_duplicates("cell")
-    diverged = int((frame["status"] == "diverged").sum())
+    plane = settings.plane
     methods = "; ".join(method_words(*method) for method in settings.methods)
     commits = sorted({str(commit) for commit in frame["git_commit"].dropna()})
-    hours = cells[["training_s", "compile_s", "pretraining_s"]].sum().sum() / 3600
+    times = frame.drop_duplicates("cell")[["training_s", "compile_s", "pretraining_s"]]
+    hours = times.sum().sum() / 3600
+    pairs = plane_pairs(frame, settings)
     rows = [
         ("Preset", f"{settings.preset}: {settings.label}"),
         (
             "Budget",
             f"{settings.iterations:,} training iterations at batch size {settings.batch_size:,}, "
-            f"{_count(len(settings.seeds), 'seed')} per cell",
+            f"{seeds_in_words(settings)} per cell",
         ),
         ("Dimensions", ", ".join(str(n) for n in settings.dimensions)),
         ("Potentials", ", ".join(words(p) for p in settings.potentials)),
         ("Methods", f"{len(settings.methods)} (amortization loss + solver): {methods}"),
-        ("Cells", f"{len(cells)}, with {len(frame)} training runs, {diverged} of them diverged"),
+        ("Cells", _cells_and_runs(hd_part(frame))),
         ("Evaluation", f"on {settings.evaluation_samples:,} fresh samples of each measure"),
-        *(("Measures", line) for line in measures_lines(frame)),
+        *(("Measures", line) for line in measures_lines(hd_part(frame))),
+        ("Pairs on the plane", ", ".join(words(pair) for pair in pairs)),
+        ("Cells there", _cells_and_runs(plane_part(frame))),
+        (
+            "Budget there",
+            f"{plane.iterations:,} training iterations at batch size {plane.batch_size:,}, "
+            f"{seeds_in_words(plane)} per cell; evaluation on "
+            f"{plane.evaluation_samples:,} fresh samples of each measure",
+        ),
         ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
         ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
         ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
         ("Report by commit", _short(made.commit)),
     ]
     return [(escape(name), escape(value)) for name, value in rows]
+
+
+def _cells_and_runs(frame: pd.DataFrame) -> str:
+    diverged = int((frame["status"] == "diverged").sum())
+    cells = frame["cell"].nunique()
+    return f"{cells}, with {len(frame)} training runs, {diverged} of them diverged"
 
 
 def measures_lines(frame: pd.DataFrame) -> list[str]:
@@ -201,11 +202,13 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
         found.append(
             r"\textbf{Reduced budget.} Made with the preset "
             f"{escape(settings.preset)} ({escape(settings.label)}): "
-            f"{settings.iterations:,} iterations and {_count(len(settings.seeds), 'seed')} per "
-            "cell. The numbers show that the pipeline works; they are not comparable with the "
-            "paper's."
+            f"{settings.iterations:,} iterations and {seeds_in_words(settings)} per "
+            f"cell, on the plane {settings.plane.iterations:,} and "
+            f"{seeds_in_words(settings.plane)}. The numbers show that the pipeline "
+            "works; they are not comparable with the paper's."
         )
-    generated = sorted(set(frame[frame["measures_source"] == "generated"]["dimension"]))
+    hd = hd_part(frame)
+    generated = sorted(set(hd[hd["measures_source"] == "generated"]["dimension"]))
     if generated:
         found.append(
             r"\textbf{Measures generated anew.} For $n = "
@@ -228,7 +231,7 @@ def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
         iterations = group["conjugate_iterations_mean"].mean()
         rows.append(
             [
-                str(first["dimension"]),
+                _pair(first),
                 escape(words(first["potential"])),
                 escape(words(first["amortization"])),
                 escape(words(first["solver"])),
@@ -245,27 +248,63 @@ def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
 
 
 def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
-    """Give the names of all cells by dimension, potential, then method in the config's order."""
-    cells = frame.drop_duplicates("cell")
+    """Give the names of all cells in the order of the tables.
+
+    First the benchmark's by dimension, potential, then method in the config's order; then those on
+    the plane by pair, then as the config has them.
+    """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
+    pairs = plane_pairs(frame, settings)
 
-    def key(row: Any) -> tuple[int, int, int, str]:
+    def key(row: Any) -> tuple[int, int, int, int, str]:
+        if row.kind == "synthetic":
+            return 1, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
         method = (row.amortization, row.solver)
         return (
+            0,
             row.dimension,
             potentials.get(row.potential, len(potentials)),
             methods.get(method, len(methods)),
             row.cell,
         )
 
+    cells = frame.drop_duplicates("cell")
     return [str(row.cell) for row in sorted(cells.itertuples(index=False), key=key)]
+
+
+def plane_pairs(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+    """Give the pairs on the plane, in the order of their first cells."""
+    cells = plane_part(frame).drop_duplicates("cell").itertuples(index=False)
+    ordered = sorted(cells, key=lambda row: _place(row.cell, settings.plane.cells))
+    return list(dict.fromkeys(str(row.pair) for row in ordered))
+
+
+def _place(name: Any, names: Sequence[str]) -> int:
+    return names.index(name) if name in names else len(names)
+
+
+def _pair(row: Mapping[str, Any] | pd.Series) -> str:
+    """Name a cell's pair for LaTeX; the benchmark's by its dimension."""
+    return rf"$n={row['dimension']}$" if row["kind"] == "hd" else escape(words(row["pair"]))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures under one title; `new_page` where it starts a page."""
+
+    title: str
+    figures: list[Path]
+    new_page: bool
 
 
 def figure_groups(
     figures: Sequence[Path], frame: pd.DataFrame, settings: ReportSettings
-) -> list[tuple[str, list[Path]]]:
-    """Arrange the cells' figures in pages by dimension and potential: (title, figures).
+) -> list[Group]:
+    """Arrange the cells' training curves.
+
+    A group is a dimension and potential, and at most a page; on the plane it is a pair, and pages
+    are filled.
 
     Raises:
         InputError: a cell has no figure, or a figure is of no cell or given twice.
@@ -283,15 +322,20 @@ def figure_groups(
         raise InputError(f"report: no figure of training curves for {', '.join(missing)}")
     if foreign:
         raise InputError(f"report: figures of no cell of the metrics: {', '.join(foreign)}")
-    groups: list[tuple[str, list[Path]]] = []
+    groups: list[Group] = []
     cells = {row["cell"]: row for row in frame.drop_duplicates("cell").to_dict("records")}
+    on_plane = False
     for name in order:
         row = cells[name]
-        title = rf"$n = {row['dimension']}$, {escape(words(row['potential']))} potential"
-        if groups and groups[-1][0] == title and len(groups[-1][1]) < FIGURES_PER_PAGE:
-            groups[-1][1].append(by_cell[name])
+        if row["kind"] == "hd":
+            title = rf"$n = {row['dimension']}$, {escape(words(row['potential']))} potential"
         else:
-            groups.append((title, [by_cell[name]]))
+            title = rf"On the plane: {escape(words(row['pair']))}"
+        if groups and groups[-1].title == title and len(groups[-1].figures) < FIGURES_PER_PAGE:
+            groups[-1].figures.append(by_cell[name])
+        else:
+            groups.append(Group(title, [by_cell[name]], new_page=not on_plane))
+        on_plane = row["kind"] == "synthetic"
     return groups
 
 
@@ -299,13 +343,23 @@ def document(
     frame: pd.DataFrame,
     settings: ReportSettings,
     tables: Sequence[Path],
-    figures: Sequence[Path],
+    curves: Sequence[Path],
+    plane: Sequence[Path],
     made: Origin,
 ) -> tuple[str, dict[str, Path]]:
     """Give the LaTeX document, and the files beside it as name -> source.
 
+    Args:
+        frame: metrics of all cells, as `read_metrics` gives them.
+        settings: what the config says.
+        tables: .tex, in order.
+        curves: figures of training curves, one for each cell.
+        plane: figures of the couplings on the plane, in order; the overview goes to
+            the first page.
+        made: which code writes it, and when.
+
     Raises:
-        InputError: the metrics are of another preset, or the figures are not those of the cells.
+        InputError: the metrics are of another preset, or the curves are not those of the cells.
     """
     presets = sorted(set(frame["preset"]))
     if presets != [settings.preset]:
@@ -318,19 +372,26 @@ def document(
     for number, path in enumerate(tables, start=1):
         name = f"table-{number}.tex"
         beside[name] = path
-        caption = CAPTIONS.get(path.stem, escape(path.stem.replace("_", " ")))
-        shown_tables.append({"file": name, "caption": caption})
+        shown_tables.append({"file": name, "caption": captions.caption(path, captions.TABLES)})
     shown_groups = []
-    for title, paths in figure_groups(figures, frame, settings):
-        names = [f"figure-{len(beside) + offset}.pdf" for offset in range(len(paths))]
-        beside |= dict(zip(names, paths, strict=True))
-        shown_groups.append({"title": title, "figures": names})
+    for group in figure_groups(curves, frame, settings):
+        names = [f"figure-{len(beside) + offset}.pdf" for offset in range(len(group.figures))]
+        beside |= dict(zip(names, group.figures, strict=True))
+        shown_groups.append({"title": group.title, "figures": names, "new_page": group.new_page})
+    overview, shown_plane = [], []
+    for number, path in enumerate(plane, start=1):
+        name = f"plane-{number}.pdf"
+        beside[name] = path
+        shown = {"file": name, "caption": captions.caption(path, captions.FIGURES)}
+        (overview if path.stem == captions.OVERVIEW else shown_plane).append(shown)
     date = datetime.fromtimestamp(made.date_epoch, UTC)
     text = _template().render(
         date=f"{date.day} {date:%B %Y}",
         warnings=warnings(frame, settings),
+        overview=overview,
         facts=facts(frame, settings, made),
         tables=shown_tables,
+        plane=shown_plane,
         runs=run_rows(frame, settings),
         groups=shown_groups,
     )
@@ -359,10 +420,6 @@ def _short(commit: str) -> str:
     return commit[:12] + (" with uncommitted changes" if commit.endswith("+") else "")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def _number(value: Any, form: str) -> str:
     number = float(value)
     return format(number, form) if math.isfinite(number) else "--"
@@ -375,10 +432,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tables", type=Path, nargs="+", required=True, help=".tex tables, in order"
     )
     parser.add_argument(
-        "--metrics", type=Path, nargs="+", required=True, help="tidy metrics, all cells together"
+        "--metrics", type=Path, nargs="+", required=True, help="tidy metrics of the HD cells"
+    )
+    parser.add_argument(
+        "--synthetic", type=Path, nargs="+", required=True, help="those of the cells on the plane"
     )
     parser.add_argument(
         "--figures", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
+    )
+    parser.add_argument(
+        "--plane", type=Path, nargs="+", required=True, help="figures of the plane, in order"
     )
     parser.add_argument("--pdf", type=Path, required=True, help="report to write")
     parser.add_argument("--tex", type=Path, help="keep the document's LaTeX here too")
@@ -387,9 +450,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Run the job."""
     settings = ReportSettings.from_json(json_argument(args.settings))
-    frame = read_metrics(args.metrics)
+    frame = read_metrics(args.metrics, args.synthetic)
     made = origin(os.environ, frame)
-    text, beside = document(frame, settings, args.tables, args.figures, made)
+    text, beside = document(frame, settings, args.tables, args.figures, args.plane, made)
     build_pdf(text, beside, args.pdf, made.date_epoch)
     if args.tex is not None:
         write_text(args.tex, text)

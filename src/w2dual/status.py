@@ -11,7 +11,7 @@ from typing import Any
 
 from w2dual.records import InputError, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 NAME = "status.json"
 PHASES = ("pre-training", "compiling", "training", "evaluating", "stopped")
 
@@ -28,7 +28,8 @@ class CellStatus:
         seeds: how many are trained.
         diverged_seeds: how many of them have diverged.
         steps_per_second: median over the chunks; None before the first.
-        l2_uvp_forward_percent: mean over the live seeds, at the last evaluation; None before it.
+        headline: what `error` is, in words; empty before the first evaluation.
+        error: mean over the live seeds, at the last evaluation; None before it.
         updated: seconds since 1970-01-01 UTC.
     """
 
@@ -39,7 +40,8 @@ class CellStatus:
     seeds: int
     diverged_seeds: int
     steps_per_second: float | None
-    l2_uvp_forward_percent: float | None
+    headline: str
+    error: float | None
     updated: float
 
     def write(self, folder: Path) -> None:
@@ -57,7 +59,7 @@ class CellStatus:
         record = read_json(path)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"{path}: is no status file of format {FORMAT}")
-        text = {name: field(record, name, str, path) for name in ("cell", "phase")}
+        text = {name: field(record, name, str, path) for name in ("cell", "phase", "headline")}
         if text["phase"] not in PHASES:
             raise InputError(f"{path}: phase is {text['phase']!r}; expected one of {PHASES}")
         counts = ("step", "iterations", "seeds", "diverged_seeds")
@@ -66,7 +68,7 @@ class CellStatus:
             **text,
             **numbers,
             steps_per_second=number(record, "steps_per_second", path),
-            l2_uvp_forward_percent=number(record, "l2_uvp_forward_percent", path),
+            error=number(record, "error", path),
             updated=number(record, "updated", path) or 0.0,
         )
 

@@ -22,7 +22,7 @@ from w2dual.status import NAME, CellStatus, field, number, rate
 STALLED_S = 300.0
 """A training job that has said nothing for longer has stalled, or was killed."""
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"
-COLUMNS = ("cell", "step", "steps/s", "left", "L2-UVP %", "diverged", "state")
+COLUMNS = ("cell", "step", "steps/s", "left", "error", "diverged", "state")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Row:
         iterations: steps to do.
         steps_per_second: median over the run.
         left_s: seconds until the last step, at that rate; None unless it is running.
-        l2_uvp_forward_percent: mean over the live seeds, at the last evaluation.
+        headline: what `error` is, in words.
+        error: mean over the live seeds, at the last evaluation.
         diverged_seeds: how many seeds have diverged ...
         seeds: ... of how many.
         updated: when the cell was last heard of; seconds since 1970-01-01 UTC.
@@ -53,7 +54,8 @@ class Row:
     iterations: int | None = None
     steps_per_second: float | None = None
     left_s: float | None = None
-    l2_uvp_forward_percent: float | None = None
+    headline: str = ""
+    error: float | None = None
     diverged_seeds: int | None = None
     seeds: int | None = None
     updated: float | None = None
@@ -167,7 +169,8 @@ def _in_training(folder: str, status: CellStatus, now: float) -> Row:
         iterations=status.iterations,
         steps_per_second=status.steps_per_second,
         left_s=left,
-        l2_uvp_forward_percent=status.l2_uvp_forward_percent,
+        headline=status.headline,
+        error=status.error,
         diverged_seeds=status.diverged_seeds,
         seeds=status.seeds,
         updated=status.updated,
@@ -184,7 +187,9 @@ def _finished(folder: str, path: Path) -> Row:
     if not all(isinstance(seed, dict) for seed in seeds):
         raise InputError(f"{path}: field `seeds` holds something else than records")
     live = [seed for seed in seeds if seed.get("status") != "diverged"]
-    errors = [number(seed, "l2_uvp_forward_percent", path) for seed in live]
+    headline = field(record, "headline", dict, path)
+    column = field(headline, "column", str, path)
+    errors = [number(seed, column, path) for seed in live]
     known = [error for error in errors if error is not None]
     return Row(
         folder=folder,
@@ -194,7 +199,8 @@ def _finished(folder: str, path: Path) -> Row:
         iterations=field(training, "iterations", int, path),
         steps_per_second=number(field(record, "timing", dict, path), "steps_per_second", path),
         # A seed that is live and has no number makes the mean no number either.
-        l2_uvp_forward_percent=sum(known) / len(live) if live and known == errors else None,
+        headline=field(headline, "label", str, path),
+        error=sum(known) / len(live) if live and known == errors else None,
         diverged_seeds=len(seeds) - len(live),
         seeds=len(seeds),
         updated=path.stat().st_mtime,
@@ -235,7 +241,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         step,
         "-" if row.steps_per_second is None else rate(row.steps_per_second),
         "-" if row.left_s is None else duration(row.left_s),
-        shown(row.l2_uvp_forward_percent, ".3f"),
+        "-" if row.error is None else f"{row.headline} {row.error:.3g}",
         diverged,
         f"{row.state} ({row.phase})" if told else row.state,
     )

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -65,55 +65,76 @@ QUANTITIES = {
 }
 
 
-@dataclass(frozen=True)
-class TableSettings:
-    """What the config says about a table.
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a preset allows, for the notes below a table and the report.
 
     Attributes:
-        dimensions: columns, in order.
-        methods: rows, in order: (amortization, solver).
-        decimals: digits after the point of means and standard deviations.
-        diverged_above: percent; a mean above it is shown as `>` this value.
         preset, label, reduced: name of the preset, its description, whether it shrinks the budget.
-        iterations, batch_size, seeds: the budget, for the note below the table.
+        iterations, batch_size, seeds: of training.
+        evaluation_samples: fresh points of each measure, at the end.
     """
 
-    dimensions: tuple[int, ...]
-    methods: tuple[tuple[str, str], ...]
-    decimals: int
-    diverged_above: float
     preset: str
     label: str
     reduced: bool
     iterations: int
     batch_size: int
     seeds: tuple[int, ...]
+    evaluation_samples: int
 
-    @staticmethod
-    def from_json(record: Mapping[str, Any]) -> TableSettings:
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Read the settings of the command line.
 
         Raises:
             InputError: a key is missing or of the wrong type; the message names it.
         """
         try:
-            preset, budget = record["preset"], record["budget"]
-            return TableSettings(
-                dimensions=tuple(int(n) for n in record["dimensions"]),
-                methods=tuple((m["amortization"], m["solver"]) for m in record["methods"]),
-                decimals=int(record["decimals"]),
-                diverged_above=float(record["diverged_above"]),
-                preset=preset["name"],
-                label=preset["label"],
-                reduced=bool(preset["reduced"]),
-                iterations=int(budget["iterations"]),
-                batch_size=int(budget["batch_size"]),
-                seeds=tuple(int(s) for s in budget["seeds"]),
-            )
+            return cls(**cls._fields(record))
         except KeyError as error:
-            raise InputError(f"table settings lack the key {error}") from error
+            raise InputError(f"settings lack the key {error}") from error
         except (TypeError, ValueError) as error:
-            raise InputError(f"table settings: a value has the wrong type: {error}") from error
+            raise InputError(f"settings: a value has the wrong type: {error}") from error
+
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        preset, budget = record["preset"], record["budget"]
+        return {
+            "preset": preset["name"],
+            "label": preset["label"],
+            "reduced": bool(preset["reduced"]),
+            "iterations": int(budget["iterations"]),
+            "batch_size": int(budget["batch_size"]),
+            "seeds": tuple(int(s) for s in budget["seeds"]),
+            "evaluation_samples": int(budget["evaluation_samples"]),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(Budget):
+    """What the config says about a table of the HD evaluation.
+
+    Attributes:
+        dimensions: columns, in order.
+        methods: rows, in order: (amortization, solver).
+        decimals: digits after the point of means and standard deviations.
+        diverged_above: percent; a mean above it is shown as `>` this value.
+    """
+
+    dimensions: tuple[int, ...]
+    methods: tuple[tuple[str, str], ...]
+    decimals: int
+    diverged_above: float
+
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._fields(record) | {
+            "dimensions": tuple(int(n) for n in record["dimensions"]),
+            "methods": tuple((m["amortization"], m["solver"]) for m in record["methods"]),
+            "decimals": int(record["decimals"]),
+            "diverged_above": float(record["diverged_above"]),
+        }
 
 
 @dataclass(frozen=True)
@@ -172,7 +193,7 @@ def hd_tidy(
                 & (ours["solver"] == solver)
                 & (ours["dimension"] == dimension)
             ]
-            _check_cell(cell, f"{potential}, {amortization}, {solver}, n = {dimension}", settings)
+            check_cell(cell, f"{potential}, {amortization}, {solver}, n = {dimension}", settings)
             entry = Entry.of(cell[METRIC].tolist(), cell["status"].tolist())
             known: Any = paper.get((amortization, solver, dimension))
             rows.append(
@@ -203,7 +224,12 @@ def hd_tidy(
     return tidy
 
 
-def _check_cell(cell: pd.DataFrame, what: str, settings: TableSettings) -> None:
+def check_cell(cell: pd.DataFrame, what: str, settings: Budget) -> None:
+    """Check that the rows of a cell are there, one for each seed, and of the preset.
+
+    Raises:
+        InputError: they are not; the message names the cell by `what`.
+    """
     if cell.empty:
         raise InputError(f"table: the metrics have no cell {what}")
     found = sorted(cell["seed"].tolist())
@@ -270,11 +296,9 @@ def _hd_entry(row: Mapping[str, Any], settings: TableSettings) -> str:
 
 def _hd_notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
     ours = tidy[tidy["source"] == "ours"]
-    number = len(settings.seeds)
-    seeds = f"{number} seed" + ("s" if number > 1 else "")
     notes = [
         rf"L$^2$-UVP of the forward map in percent, lower is better: mean $\pm$ standard deviation "
-        rf"(ddof 0) over {seeds}. Best entries of a column in bold."
+        rf"(ddof 0) over {seeds_in_words(settings)}. Best entries of a column in bold."
     ]
     if (tidy["source"] == "quoted").any():
         notes.append("* quoted from Korotin et al.\\ (2021), not run here.")
@@ -287,17 +311,22 @@ def _hd_notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
     return notes + budget_notes(settings) + measures_notes(ours)
 
 
-def budget_notes(settings: TableSettings) -> list[str]:
+def budget_notes(settings: Budget) -> list[str]:
     """Say of a reduced preset that it is one, in LaTeX."""
     if not settings.reduced:
         return []
-    number = len(settings.seeds)
     return [
         rf"\textbf{{Reduced budget}}, not comparable with published values: preset "
         rf"{escape(settings.preset)} ({escape(settings.label)}), "
         rf"{settings.iterations:,} iterations at batch size {settings.batch_size:,}, "
-        rf"{number} seed{'s' if number > 1 else ''}."
+        rf"{seeds_in_words(settings)}."
     ]
+
+
+def seeds_in_words(settings: Budget) -> str:
+    """Count the seeds, as in "5 seeds"."""
+    number = len(settings.seeds)
+    return f"{number} seed" + ("s" if number > 1 else "")
 
 
 def measures_notes(frame: pd.DataFrame) -> list[str]:

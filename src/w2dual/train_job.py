@@ -19,6 +19,7 @@ from w2dual.cells import Cell
 from w2dual.checkpoint import EVERY_S, KEEP, Checkpoints, origin
 from w2dual.dual import Networks
 from w2dual.loop import shards
+from w2dual.measures import Measures, Pair
 from w2dual.records import (
     InputError,
     file_sha256,
@@ -83,13 +84,19 @@ def _now() -> str:
 
 def _csv(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, training.HISTORY_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     for row in rows:
         # An empty field stands for a number that is not finite.
         kept = {k: "" if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
         writer.writerow(kept)
     return text.getvalue()
+
+
+def _variances(pair: Measures) -> dict[str, float]:
+    if not isinstance(pair, Pair):
+        return {}
+    return {"var_source": float(pair.var_source), "var_target": float(pair.var_target)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -165,10 +172,10 @@ def main(args: argparse.Namespace) -> None:
         "preset": preset,
         "measures": {
             "source": pair_metadata.get("source"),
-            "var_source": float(pair.var_source),
-            "var_target": float(pair.var_target),
+            **_variances(pair),
             "sha256": measures_sha256,
         },
+        "headline": result.headline._asdict(),
         "seeds": result.seeds,
         "timing": result.timing,
         "provenance": provenance.gather(started, _now())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,30 +21,19 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
-from w2dual import potentials, rng
+from w2dual import metrics, potentials, rng, transport_metrics
 from w2dual.backend import jit
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot
 from w2dual.conjugate import Status
 from w2dual.dual import DualProblem, DualState, Networks, make_problem
 from w2dual.loop import compile_loop, streams
-from w2dual.metrics import Evaluation, evaluator
+from w2dual.measures import Measures, Pair
 from w2dual.progress import CHUNK_S, Progress, Timing
 from w2dual.stopping import StopSignals
+from w2dual.transport_metrics import ENDS
 
 log = logging.getLogger(__name__)
-
-HISTORY_COLUMNS: tuple[str, ...] = (
-    "seed",
-    "step",
-    "l2_uvp_forward_percent",
-    "l2_uvp_inverse_percent",
-    "cosine_forward",
-    "cosine_inverse",
-    "dual_objective",
-    "conjugate_iterations_mean",
-    "seconds_per_step",
-)
 
 
 @dataclass
@@ -52,6 +41,7 @@ class TrainingResult:
     """What training a cell gave: final parameters, metrics per seed, history and times."""
 
     state: DualState
+    headline: Headline
     seeds: list[dict[str, Any]]
     history: list[dict[str, Any]]
     timing: dict[str, Any]
@@ -205,7 +195,7 @@ def initial_params(problem: DualProblem, cell: Cell) -> tuple[Networks, dict[str
 
 def train(
     cell: Cell,
-    pair: Any,
+    pair: Measures,
     checkpoints: Checkpoints | None = None,
     chunk_s: float = CHUNK_S,
 ) -> TrainingResult:
@@ -216,7 +206,7 @@ def train(
 
     Args:
         cell: the cell, with all its settings.
-        pair: a `measures.Pair` of the cell's dimension.
+        pair: a pair of measures of the cell's dimension.
         checkpoints: where they are kept; None for none.
         chunk_s: seconds that a chunk of steps may take. It moves no number.
 
@@ -238,6 +228,7 @@ def train(
         log.info("compiled in %.1f s", time.perf_counter() - began)
 
         watch = _Watch(cell, problem, pair, now.history)
+        progress.headline = watch.headline.label
         progress.enter("training")
         with StopSignals(active=checkpoints is not None) as stop:
             if not now.history:
@@ -258,7 +249,8 @@ def train(
             if checkpoints is not None:
                 checkpoints.tend(now, stop.received, last=True)
         progress.enter("evaluating")
-        return TrainingResult(now.state, watch.final(now.state), now.history, now.timing.record())
+        final = watch.final(now.state)
+        return TrainingResult(now.state, watch.headline, final, now.history, now.timing.record())
 
 
 def _start(
@@ -288,19 +280,53 @@ def _start(
     return now
 
 
+class Headline(NamedTuple):
+    """The one figure that says how good a cell is: its column, and what people call it."""
+
+    column: str
+    label: str
+
+
+def evaluation_of(
+    problem: DualProblem, pair: Measures, settings: Mapping[str, Any]
+) -> tuple[Callable[[Networks, Key[Array, " seeds"], Any, int], Any], Headline, tuple[str, ...]]:
+    """Give what evaluates a cell: against the optimal map where it is known, else by samples.
+
+    Args:
+        problem: what is trained.
+        pair: the measures.
+        settings: the cell's `evaluation`.
+
+    Returns:
+        A function of (params, one key per seed, pair, samples), whose result is a named tuple with
+        a number for each seed; the headline; and the columns of the history.
+    """
+    common = ("dual_objective", "conjugate_iterations_mean")
+    if isinstance(pair, Pair):
+        most = max(settings["history_samples"], settings["samples"])
+        columns = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
+        columns += ("cosine_forward", "cosine_inverse")
+        headline = Headline("l2_uvp_forward_percent", "L2-UVP %")
+        return metrics.evaluator(problem, most), headline, columns + common
+    columns = tuple(
+        f"{name}_{end}" for name in ("sinkhorn", "w2", "monge_gap", "cycle") for end in ENDS
+    )
+    evaluate = transport_metrics.evaluator(problem, settings["epsilon"])
+    return evaluate, Headline("w2_forward", "W2 squared"), columns + common
+
+
 class _Watch:
     """Evaluates the state on streams of its own and adds to the history."""
 
     def __init__(
-        self, cell: Cell, problem: DualProblem, pair: Any, history: list[dict[str, Any]]
+        self, cell: Cell, problem: DualProblem, pair: Measures, history: list[dict[str, Any]]
     ) -> None:
         self.settings = cell.settings["evaluation"]
         self.iterations = cell.settings["training"]["iterations"]
         self.seeds: list[int] = cell.settings["seeds"]
         self.pair = pair
         self.problem = problem
-        most = max(self.settings["history_samples"], self.settings["samples"])
-        self.evaluator = evaluator(problem, most)
+        self.evaluator, self.headline, self.columns = evaluation_of(problem, pair, self.settings)
         self.keys = streams(self.seeds, "history evaluation")
         self.rows = history
         self.has_solver = problem.solver is not None
@@ -316,16 +342,16 @@ class _Watch:
         for i, seed in enumerate(self.seeds):
             if int(state.diverged_at[i]) >= 0:
                 continue
-            row = {name: float(getattr(values, name)[i]) for name in HISTORY_COLUMNS[2:8]}
-            row |= {"seed": seed, "step": int(state.step), "seconds_per_step": seconds_per_step}
-            self.rows.append({name: row[name] for name in HISTORY_COLUMNS})
+            row = {name: float(getattr(values, name)[i]) for name in self.columns}
+            step = {"seed": seed, "step": int(state.step)}
+            self.rows.append(step | row | {"seconds_per_step": seconds_per_step})
 
     def latest(self) -> tuple[int, float] | None:
-        """Give the last step that was evaluated, and the L2-UVP there: forward, mean, in %."""
+        """Give the last step that was evaluated, and the headline there, a mean over seeds."""
         if not self.rows:
             return None
         last = self.rows[-1]["step"]
-        now = [row["l2_uvp_forward_percent"] for row in self.rows if row["step"] == last]
+        now = [row[self.headline.column] for row in self.rows if row["step"] == last]
         return last, sum(now) / len(now)
 
     def final(self, state: DualState) -> list[dict[str, Any]]:
@@ -334,14 +360,12 @@ class _Watch:
         values = self.evaluator(state.params, keys, self.pair, self.settings["samples"])
         return [self._seed_record(state, values, i, seed) for i, seed in enumerate(self.seeds)]
 
-    def _seed_record(
-        self, state: DualState, values: Evaluation, i: int, seed: int
-    ) -> dict[str, Any]:
+    def _seed_record(self, state: DualState, values: Any, i: int, seed: int) -> dict[str, Any]:
         diverged_at = int(state.diverged_at[i])
         diverged = diverged_at >= 0
         figures = {
             name: None if diverged else float(getattr(values, name)[i])
-            for name in Evaluation._fields
+            for name in values._fields
             if name != "conjugate_status_counts"
         }
         counts = values.conjugate_status_counts[i]

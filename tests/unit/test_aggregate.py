@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from w2dual.aggregate import aggregate, read
+from w2dual.aggregate import COLUMNS, METRICS, aggregate, read
 from w2dual.records import InputError
 
 
@@ -40,11 +40,34 @@ def record(solver: str = "lbfgs", seeds: tuple[int, ...] = (0, 1)) -> dict[str, 
         | {"hash": "a" * 12, "settings": {"seeds": list(seeds)}},
         "preset": {"name": "smoke", "label": "smoke test", "reduced": True},
         "measures": {"source": "mirror", "var_source": 2.0, "var_target": 2.0, "sha256": "f" * 64},
+        "headline": {"column": "l2_uvp_forward_percent", "label": "L2-UVP %"},
         "seeds": [seed(number) for number in seeds],
         "timing": {"seconds_per_step": 0.01, "steps_per_second": 100.0, "training_s": 1.0}
         | {"compile_s": 2.0, "pretraining_s": 0.5},
         "provenance": {"git_commit": "c" * 40, "device": "cpu", "ended": "2026-01-01T00:00:00Z"},
     }
+
+
+def plane_seed(number: int, value: float | None = 0.02, status: str = "finished") -> dict[str, Any]:
+    """A seed on the plane: `value` as its distances, half of it as their floors."""
+    hd = seed(number, None, status)
+    one = {key: kept for key, kept in hd.items() if key not in METRICS["hd"]}
+    floor = None if value is None else value / 2
+    figures = {key: floor if "floor" in key else value for key in METRICS["synthetic"]}
+    return one | figures
+
+
+def plane_record(
+    pair: str = "gauss8", potential: str = "icnn_leaky", seeds: tuple[int, ...] = (0, 1)
+) -> dict[str, Any]:
+    one = record("lbfgs", seeds)
+    one["cell"] |= {"name": f"{pair}-{potential}-regression-lbfgs", "pair": pair}
+    one["cell"] |= {"potential": potential, "amortization": "regression"}
+    one["cell"]["settings"] |= {"evaluation": {"samples": 2048, "history_samples": 512}}
+    one["measures"] = {"source": "closed form", "sha256": pair}
+    one["headline"] = {"column": "w2_forward", "label": "W2 squared"}
+    one["seeds"] = [plane_seed(number) for number in seeds]
+    return one
 
 
 def write(folder: Path, *records: dict[str, Any]) -> list[Path]:
@@ -153,6 +176,28 @@ def test_malformed_record_names_file_and_field(tmp_path: Path, change: Any, mess
     change(one)
     with pytest.raises(InputError, match="metrics-0.json: .*" + message):
         aggregate(write(tmp_path, one), wanted, tmp_path / "out.csv")
+
+
+def test_each_kind_of_cell_has_its_own_columns(tmp_path: Path) -> None:
+    one = plane_record(potential="mlp_leaky")
+    other = plane_record(potential="icnn_leaky")
+    paths, wanted = write(tmp_path, one, other), expected(one, other)
+    aggregate(paths, wanted, tmp_path / "out.csv", "synthetic")
+    frame = read(tmp_path / "out.csv", "synthetic")
+    assert list(frame.columns) == list(COLUMNS["synthetic"])
+    assert frame["potential"].tolist() == ["icnn_leaky"] * 2 + ["mlp_leaky"] * 2
+    assert frame["w2_forward"].tolist() == [0.02] * 4
+    assert frame["w2_floor_forward"].tolist() == [0.01] * 4
+    with pytest.raises(InputError, match=r"out.csv: lacks the columns l2_uvp_forward_percent"):
+        read(tmp_path / "out.csv")
+
+
+def test_cell_of_the_other_kind_is_refused(tmp_path: Path) -> None:
+    plane, hd = plane_record(), record()
+    with pytest.raises(InputError, match="seed 0: l2_uvp_forward_percent is missing"):
+        aggregate(write(tmp_path, plane), expected(plane), tmp_path / "out.csv")
+    with pytest.raises(InputError, match="seed 0: sinkhorn_forward is missing"):
+        aggregate(write(tmp_path, hd), expected(hd), tmp_path / "out.csv", "synthetic")
 
 
 def test_read_names_a_file_without_the_columns(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from w2dual import amortization, conjugate, potentials
-from w2dual.cells import Cell, grid, hidden_widths
+from w2dual.cells import Cell, grid, hd_grid, hidden_widths, synthetic_grid
 from w2dual.config import SCHEMA, load
 from w2dual.records import InputError, short_hash
 
@@ -82,7 +82,9 @@ def test_names_are_the_tables_in_the_papers_order(
     preset: str | None, count: int, dimensions: list[int]
 ):
     files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
-    names = [cell.name for cell in grid(load(files))]
+    config = load(files)
+    names = [cell.name for cell in hd_grid(config)]
+    assert [cell.name for cell in grid(config)][:count] == names
     assert len(names) == count
     assert names == [
         f"hd{n}-{potential}-{method}"
@@ -92,9 +94,42 @@ def test_names_are_the_tables_in_the_papers_order(
     ]
 
 
+@pytest.mark.parametrize(
+    ("preset", "count"),
+    [(None, 21), ("smoke", 12), ("laptop", 21)],
+    ids=["paper", "smoke", "laptop"],
+)
+def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, count: int):
+    files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
+    config = load(files)
+    names = [cell.name for cell in synthetic_grid(config)]
+    assert names == [
+        f"{pair}-{potential}-{method['amortization']}-{method['solver']}"
+        for part in config["synthetic"]["grids"]
+        for pair in part["pairs"]
+        for potential in part["potentials"]
+        for method in part["methods"]
+    ]
+    assert len(names) == count
+    assert [cell.name for cell in grid(config)][-count:] == names
+
+
+def test_the_papers_cells_on_the_plane():
+    """Both networks on each pair of the published data, one more for densities, and the images."""
+    method = "regression-lbfgs_high_precision"
+    pairs = ["gauss8", "gauss_sq", "circles", "moons", "s_curve", "swiss", "maf_moon", "rings"]
+    pairs.append("moon_to_rings")
+    assert [cell.name for cell in synthetic_grid(PAPER)] == [
+        *(f"{pair}-{kind}_leaky-{method}" for pair in pairs for kind in ("icnn", "mlp")),
+        *(f"{pair}-icnn_smooth-{method}" for pair in ("maf_moon", "rings")),
+        f"images-mlp_image-{method}",
+    ]
+
+
 def test_cell_names_its_parts():
     for cell in grid(PAPER):
-        assert cell.pair == f"hd{cell.dimension}"
+        on_the_plane = cell.pair in PAPER["measures"]["synthetic"]
+        assert cell.pair == f"hd{cell.dimension}" or (on_the_plane and cell.dimension == 2)
         parts = [cell.pair, cell.potential, cell.amortization, cell.solver]
         assert cell.name == "-".join(parts)
 
@@ -105,7 +140,7 @@ def test_cell_names_its_parts():
 )
 def test_hidden_widths_of_the_paper(n: int, expected: list[int]):
     assert hidden_widths("paper", n) == expected
-    for cell in grid(PAPER):
+    for cell in hd_grid(PAPER):
         if cell.dimension == n:
             assert cell.settings["potential"]["hidden"] == expected
             assert cell.settings["amortization_model"]["hidden"] == expected
@@ -117,10 +152,30 @@ def test_hidden_widths_may_be_given():
     assert cell.settings["amortization_model"]["hidden"] == [5, 6]
 
 
+def test_hidden_widths_on_the_plane_are_those_of_the_grid():
+    widths = {
+        cell.potential: cell.settings["potential"]["hidden"] for cell in synthetic_grid(PAPER)
+    }
+    leaky = [128, 128]
+    assert widths == {
+        "icnn_leaky": leaky,
+        "mlp_leaky": leaky,
+        "icnn_smooth": leaky,
+        "mlp_image": [512, 512],
+    }
+    changed = copy.deepcopy(PAPER)
+    changed["synthetic"]["grids"][1]["hidden"] = [7]
+    for old, new in zip(synthetic_grid(PAPER), synthetic_grid(changed), strict=True):
+        assert new.settings["amortization_model"]["hidden"] == [512, 512]
+        assert (old.hash != new.hash) == (new.potential == "icnn_smooth")
+        if old.hash != new.hash:
+            assert new.settings["potential"]["hidden"] == [7]
+
+
 def test_cycle_weight_is_the_dimension_or_a_number():
     weights = {
         c.dimension: c.settings["amortization"]["weight"]
-        for c in grid(PAPER)
+        for c in hd_grid(PAPER)
         if c.amortization == "cycle"
     }
     assert weights == {n: float(n) for n in PAPER["hd"]["dimensions"]}
@@ -128,6 +183,9 @@ def test_cycle_weight_is_the_dimension_or_a_number():
     assert {
         c.settings["amortization"]["weight"] for c in grid(fixed) if c.amortization == "cycle"
     } == {2.5}
+    plane = copy.deepcopy(PAPER)
+    plane["synthetic"]["grids"][0]["methods"] = [{"amortization": "cycle", "solver": "none"}]
+    assert synthetic_grid(plane)[0].settings["amortization"]["weight"] == 2.0
 
 
 def test_grid_leaves_the_config_alone():
@@ -139,13 +197,16 @@ def test_grid_leaves_the_config_alone():
 # ---------------------------------------------------------------- what reaches a cell
 
 # Grid axes become cells and names; the others stand for something that has one choice so far.
-AXES = {("hd", "dimensions"), ("hd", "potentials"), ("hd", "methods")}
+AXES = {("hd", "dimensions"), ("hd", "potentials"), ("hd", "methods"), ("synthetic", "grids")}
 ONE_CHOICE = {("hd", "measures", "kind"), ("hd", "seeds_per_job")}
 # These move no number, so they are no settings of a cell.
-NO_NUMBER = {("hd", "checkpoint", "every_s"), ("hd", "checkpoint", "keep")}
-HD_LEAVES = [
-    path for path in leaves({"hd": PAPER["hd"]}) if path not in AXES | ONE_CHOICE | NO_NUMBER
-]
+NO_NUMBER = {("checkpoint", "every_s"), ("checkpoint", "keep")} | {
+    ("synthetic", "figures", *path) for path in leaves(PAPER["synthetic"]["figures"])
+}
+HD_LEAVES, SYNTHETIC_LEAVES = (
+    [p for p in leaves({section: PAPER[section]}) if p not in AXES | ONE_CHOICE | NO_NUMBER]
+    for section in ("hd", "synthetic")
+)
 METHOD_LEAVES = [
     path
     for section in ("potentials", "amortization_model", "amortizations", "solvers")
@@ -178,8 +239,18 @@ def changed_cells(path: Leaf) -> set[str]:
 
 
 @pytest.mark.parametrize("path", HD_LEAVES, ids=".".join)
-def test_each_training_setting_reaches_every_cell(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in grid(every_method())}
+def test_each_training_setting_reaches_every_cell_of_the_benchmark(path: Leaf):
+    assert changed_cells(path) == {cell.name for cell in hd_grid(every_method())}
+
+
+@pytest.mark.parametrize("path", SYNTHETIC_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_every_cell_on_the_plane(path: Leaf):
+    assert changed_cells(path) == {cell.name for cell in synthetic_grid(every_method())}
+
+
+def test_the_settings_of_both_kinds_of_cells_are_found():
+    assert {path[1] for path in HD_LEAVES} == {path[1] for path in SYNTHETIC_LEAVES}
+    assert ("synthetic", "evaluation", "epsilon") in SYNTHETIC_LEAVES
 
 
 @pytest.mark.parametrize("path", METHOD_LEAVES, ids=".".join)
@@ -238,7 +309,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128
+    assert len(set(hashes)) == 128 + 21
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

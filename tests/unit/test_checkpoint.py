@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import pytest
 from tests.slow.kill import OUTPUTS, Job, alone, differences, environment
+from tests.unit import settings
 
 from w2dual import checkpoint, measures, train_job, training
 from w2dual.__main__ import main
@@ -33,23 +34,8 @@ SETTINGS = {
     "amortization": {"kind": "objective"},
     "solver": {"kind": "none"},
     "seeds": [0, 3],
-    "training": {
-        "batch_size": 16,
-        "iterations": 24,
-        "learning_rate": 5e-3,
-        "final_learning_rate_factor": 1e-4,
-        "b1": 0.5,
-        "b2": 0.5,
-        "weight_decay": 1e-4,
-        "divergence_loss": 1e5,
-    },
-    "pretraining": {
-        "iterations": 20,
-        "learning_rate": 1e-3,
-        "bound": 5.0,
-        "tolerance": 1e-6,
-        "min_iterations": 10,
-    },
+    "training": settings.training(batch_size=16, iterations=24, learning_rate=5e-3),
+    "pretraining": settings.pretraining(iterations=20, min_iterations=10),
     "evaluation": {"samples": 128, "history_every": 8, "history_samples": 64},
     "logging": {"every": 4},
 }
@@ -58,10 +44,10 @@ EVERY_CHUNK = 1e-9  # s
 
 
 def cell(**sections) -> Cell:
-    settings = json.loads(json.dumps(SETTINGS))
+    changed = json.loads(json.dumps(SETTINGS))
     for section, changes in sections.items():
-        settings[section] |= changes
-    return Cell("tiny", "hd2", 2, "mlp", "objective", "none", settings)
+        changed[section] |= changes
+    return Cell("tiny", "hd2", 2, "mlp", "objective", "none", changed)
 
 
 class Interrupted(Exception):
@@ -92,7 +78,7 @@ def pair_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pair(pair_file: Path) -> measures.Pair:
-    return measures.load(pair_file)
+    return measures.load_pair(pair_file)
 
 
 @pytest.fixture(scope="module")

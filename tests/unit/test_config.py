@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from w2dual import config
+from w2dual.cells import synthetic_grid
 from w2dual.records import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,33 @@ def test_paper_is_valid_and_fills_the_root():
     assert paper == yaml.safe_load(PAPER.read_text())
     assert not paper["preset"]["reduced"]
     assert config.output_folder(paper) == "."
-    assert config.pairs(paper) == ["hd2", "hd4", "hd8", "hd16", "hd32", "hd64", "hd128", "hd256"]
+    published = ["hd2", "hd4", "hd8", "hd16", "hd32", "hd64", "hd128", "hd256"]
+    assert list(config.pairs(paper)) == published + list(paper["measures"]["synthetic"])
+
+
+def test_pairs_come_with_what_prepares_them():
+    pairs = config.pairs(PARSED)
+    assert pairs["hd4"] == {"kind": "benchmark"} | PARSED["measures"]["benchmark"]
+    assert pairs["circles"] == {
+        "kind": "synthetic",
+        "source": "circle_big",
+        "target": "circle_small",
+    }
+    assert pairs["images"]["kind"] == "images"
+
+
+def test_a_pair_that_no_cell_uses_is_not_prepared():
+    unused = "measures: {synthetic: {mine: {kind: synthetic, source: rings, target: rings}}}"
+    assert "mine" not in config.pairs(load(unused))
+    grid = {
+        "pairs": ["mine"],
+        "potentials": ["mlp_leaky"],
+        "methods": [{"amortization": "none", "solver": "adam"}],
+        "hidden": [4],
+    }
+    grids = [*PARSED["synthetic"]["grids"], grid]
+    used = config.pairs(load(unused + "\n" + yaml.safe_dump({"synthetic": {"grids": grids}})))
+    assert list(used)[-1] == "mine"
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
@@ -50,6 +77,11 @@ def test_presets_are_valid_and_shrink_budgets_alone(path: Path):
         assert preset["hd"][key] == paper["hd"][key]
     for key in ("potentials", "amortization_model", "amortizations", "solvers"):
         assert preset[key] == paper[key]
+    assert preset["measures"]["synthetic"] == paper["measures"]["synthetic"]
+    assert preset["synthetic"]["figures"].keys() == paper["synthetic"]["figures"].keys()
+    names = [{cell.name for cell in synthetic_grid(given)} for given in (preset, paper)]
+    assert names[0] <= names[1]
+    assert config.pairs(preset).keys() <= config.pairs(paper).keys()
 
 
 def test_presets_are_found():
@@ -116,6 +148,19 @@ def test_unpublished_dimension_may_be_generated_at_full_budget():
             ["`amortizations.objective.weight` is not known"],
             id="loss",
         ),
+        pytest.param(
+            "synthetic: {training: {hidden: [4]}}",
+            ["`synthetic.training.hidden` is not known", "did you mean `model_hidden`"],
+            id="synthetic",
+        ),
+        pytest.param(
+            "synthetic: {figures: {flow: {pair: [rings]}}}",
+            ["`synthetic.figures.flow.pair` is not known", "did you mean `pairs`"],
+            id="figure",
+        ),
+        pytest.param(
+            "checkpoint: {every: 5}", ["`checkpoint.every` is not known"], id="checkpoint"
+        ),
     ],
 )
 def test_unknown_key_is_named(text: str, parts: list[str]):
@@ -149,6 +194,20 @@ def test_unknown_key_is_named(text: str, parts: list[str]):
         ("measures: {benchmark: {url: 'http://a'}}", "measures.benchmark.url"),
         ("resources: {runtime_min: {2: 0}}", "resources.runtime_min.2"),
         ("resources: {runtime_min: {two: 5}}", "resources.runtime_min"),
+        ("synthetic: {grids: []}", "synthetic.grids"),
+        ("synthetic: {seeds: [1, 1]}", "synthetic.seeds"),
+        ("synthetic: {evaluation: {samples: 8193}}", "synthetic.evaluation.samples"),
+        ("synthetic: {evaluation: {history_samples: 1}}", "synthetic.evaluation.history_samples"),
+        ("synthetic: {evaluation: {epsilon: 0}}", "synthetic.evaluation.epsilon"),
+        ("synthetic: {pretraining: {bound: -1}}", "synthetic.pretraining.bound"),
+        ("synthetic: {figures: {flow: {pairs: []}}}", "synthetic.figures.flow.pairs"),
+        ("synthetic: {figures: {Flow: {pairs: [rings]}}}", "synthetic.figures"),
+        ("measures: {synthetic: {rings: {scale: 2.0}}}", "measures.synthetic.rings"),
+        ("measures: {synthetic: {rings: {kind: fractal}}}", "measures.synthetic.rings"),
+        ("measures: {synthetic: {images: {scale: 0}}}", "measures.synthetic.images"),
+        ("measures: {synthetic: {hd2: {kind: synthetic}}}", "measures.synthetic"),
+        ("checkpoint: {every_s: 0}", "checkpoint.every_s"),
+        ("checkpoint: {keep: 0}", "checkpoint.keep"),
         ("preset: {name: 'a/b'}", "preset.name"),
         ("preset: {reduced: 'yes'}", "preset.reduced"),
     ],
@@ -224,6 +283,75 @@ def test_unknown_method_name_is_named_with_what_there_is(text: str, parts: list[
         assert part in message
 
 
+GRID = """\
+synthetic:
+  grids:
+    - {pairs: [PAIR], potentials: [POTENTIAL], methods: [{amortization: LOSS, solver: SOLVER}],
+       hidden: [4]}
+"""
+
+
+def one_grid(pair="rings", potential="mlp_leaky", loss="regression", solver="lbfgs") -> str:
+    names = {"PAIR": pair, "POTENTIAL": potential, "LOSS": loss, "SOLVER": solver}
+    text = GRID
+    for word, name in names.items():
+        text = text.replace(word, name)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            one_grid(pair="ring"),
+            [
+                "`synthetic.grids.0.pairs`",
+                "no `ring` under `measures.synthetic`",
+                "maf_moon, rings",
+            ],
+        ),
+        (one_grid(pair="hd2"), ["`synthetic.grids.0.pairs`", "no `hd2`"]),
+        (one_grid(potential="resnet"), ["`synthetic.grids.0.potentials`", "no `resnet`", "icnn, "]),
+        (
+            one_grid(loss="cycles"),
+            ["`synthetic.grids.0.methods.0.amortization`", "no `cycles` under `amortizations`"],
+        ),
+        (one_grid(solver="sgd"), ["`synthetic.grids.0.methods.0.solver`", "no `sgd`"]),
+        (one_grid(solver="none"), ["`synthetic.grids.0.methods.0`", "regression loss needs"]),
+    ],
+    ids=["pair", "benchmark", "potential", "loss", "solver", "no-solver"],
+)
+def test_grid_on_the_plane_with_an_unknown_name(text: str, parts: list[str]):
+    message = refusal(text)
+    for part in parts:
+        assert part in message
+
+
+def test_a_cell_of_two_grids():
+    part = PARSED["synthetic"]["grids"][0]
+    again = part | {"pairs": ["rings"], "hidden": [4]}
+    message = refusal(yaml.safe_dump({"synthetic": {"grids": [part, again]}}))
+    assert "`synthetic.grids.1`" in message
+    assert (
+        "rings-icnn_leaky-regression-lbfgs_high_precision stands in `synthetic.grids.0`" in message
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "parts"),
+    [
+        ("{potential: icnn}", "flow", ["pair `maf_moon` with the potential `icnn`"]),
+        ("{pairs: [rings, images]}", "flow", ["pair `images` with the potential `icnn_leaky`"]),
+        ("{pairs: [ring], potential: mlp}", "mine", ["pair `ring` with the potential `mlp`"]),
+    ],
+)
+def test_a_figure_of_a_cell_that_is_in_no_grid(change: str, name: str, parts: list[str]):
+    message = refusal(f"synthetic: {{figures: {{{name}: {change}}}}}")
+    assert f"`synthetic.figures.{name}`: no grid of `synthetic.grids` has a cell of" in message
+    for part in parts:
+        assert part in message
+
+
 def test_method_given_twice():
     method = "{amortization: cycle, solver: adam}"
     message = refusal(f"hd: {{methods: [{method}, {method}]}}")
@@ -262,16 +390,18 @@ def test_generated_pair_at_full_budget():
     load(text + "\npreset: {name: small, reduced: true}")
 
 
-def test_history_between_log_lines():
-    message = refusal("hd: {evaluation: {history_every: 2500}}")
-    assert "`hd.evaluation.history_every`" in message
-    assert "2500 is no multiple of `hd.logging.every` = 1000" in message
-    load("hd: {evaluation: {history_every: 2500}, logging: {every: 500}}")
+@pytest.mark.parametrize("kind", ["hd", "synthetic"])
+def test_history_between_log_lines(kind: str):
+    message = refusal(f"{kind}: {{evaluation: {{history_every: 2500}}}}")
+    assert f"`{kind}.evaluation.history_every`" in message
+    assert f"2500 is no multiple of `{kind}.logging.every` = 1000" in message
+    load(f"{kind}: {{evaluation: {{history_every: 2500}}, logging: {{every: 500}}}}")
 
 
-def test_pretraining_that_could_not_stop_early():
-    message = refusal("hd: {pretraining: {iterations: 100, min_iterations: 101}}")
-    assert "`hd.pretraining.min_iterations`" in message
+@pytest.mark.parametrize("kind", ["hd", "synthetic"])
+def test_pretraining_that_could_not_stop_early(kind: str):
+    message = refusal(f"{kind}: {{pretraining: {{iterations: 100, min_iterations: 101}}}}")
+    assert f"`{kind}.pretraining.min_iterations`" in message
 
 
 # ---------------------------------------------------------------- the files
@@ -290,7 +420,8 @@ def test_files_are_merged_and_checked_together(tmp_path: Path):
     with pytest.raises(InputError, match="n = 3"):
         config.load([PAPER, path])
     path.write_text("hd: {dimensions: [2]}\n")
-    assert config.pairs(config.load([PAPER, path])) == ["hd2"]
+    found = config.pairs(config.load([PAPER, path]))
+    assert [name for name in found if name.startswith("hd")] == ["hd2"]
 
 
 @pytest.mark.parametrize(
@@ -314,5 +445,6 @@ def test_schema_describes_every_number_it_limits():
     """So that a message can say what would be right."""
     schema = yaml.safe_load(config.SCHEMA.read_text())
     for name, definition in schema["$defs"].items():
-        if name != "kinds":
+        # What is an object limits its keys, and each of these says what it takes.
+        if name != "kinds" and definition["type"] != "object":
             assert definition["description"], name

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from test_aggregate import record, seed
+from test_aggregate import plane_record, plane_seed, record, seed
 
 from w2dual.plots import curves, style
 from w2dual.records import InputError
@@ -31,9 +31,18 @@ def history(lengths: dict[int, int]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def plane_history(lengths: dict[int, int]) -> pd.DataFrame:
+    return history(lengths).rename(
+        columns={
+            "l2_uvp_forward_percent": "w2_forward",
+            "l2_uvp_inverse_percent": "w2_inverse",
+        }
+    )
+
+
 def drawn(one: dict[str, Any], frame: pd.DataFrame, published: dict[str, Any] | None) -> Figure:
     with style.style():
-        return curves.draw(one, frame, published)
+        return curves.draw(one, curves.errors_of(one, Path("metrics.json")), frame, published)
 
 
 def texts(figure: Figure) -> str:
@@ -74,6 +83,40 @@ def test_all_seeds_gone_at_once_still_draws() -> None:
     frame["l2_uvp_inverse_percent"] = np.inf
     figure = drawn(one, frame, None)
     assert "diverged (2 of 2)" in texts(figure)
+
+
+def test_on_the_plane_floors_and_final_values_stand_beside_the_curves() -> None:
+    one = plane_record()
+    for number, entry in enumerate(one["seeds"]):
+        entry |= {"w2_forward": 1.0 + number, "w2_inverse": 3.0 + number}
+        entry |= {"w2_floor_forward": 0.1 * (1 + number), "w2_floor_inverse": 0.4}
+    figure = drawn(one, plane_history({0: 3, 1: 3}), None)
+    left, right = figure.axes
+    assert left.get_ylabel() == "squared W2"
+    assert len(right.lines) == 2 + 1
+    dashed = [line for line in left.lines if line.get_linestyle() == "--"]
+    assert [float(np.asarray(line.get_ydata())[0]) for line in dashed] == pytest.approx([0.15, 0.4])
+    dots = [line for line in left.lines if line.get_marker() == "o"]
+    assert [float(np.asarray(line.get_ydata())[0]) for line in dots] == pytest.approx([1.5, 3.5])
+    assert [float(np.asarray(line.get_xdata())[0]) for line in dots] == [100, 100]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["forward", "inverse", "floor: two fresh sample sets"]
+    found = texts(figure)
+    assert "8 Gaussians; ICNN, leaky ReLU potential\nRegression + L-BFGS" in found
+    assert "curves: 512 samples; dots and floors: 2,048; reduced budget: preset smoke" in found
+    assert "paper" not in found
+
+
+def test_on_the_plane_a_diverged_seed_leaves_floors_and_no_final_value() -> None:
+    one = plane_record()
+    one["seeds"][1] = plane_seed(1, None, "diverged")
+    left, _ = drawn(one, plane_history({0: 3, 1: 2}), None).axes
+    dashed = [line for line in left.lines if line.get_linestyle() == "--"]
+    assert [float(np.asarray(line.get_ydata())[0]) for line in dashed] == [0.01, 0.01]
+    assert not [line for line in left.lines if line.get_marker() == "o"]
+    one["seeds"][0] = plane_seed(0, None, "diverged")
+    left, _ = drawn(one, plane_history({0: 2, 1: 2}), None).axes
+    assert not [line for line in left.lines if line.get_linestyle() == "--"]
 
 
 def test_reduced_and_generated_are_said() -> None:
@@ -122,6 +165,30 @@ def test_drawing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == run(tmp_path, "b")
     assert first[0].startswith(b"%PDF")
     assert first[1].startswith(b"\x89PNG")
+
+
+def test_cell_on_the_plane_is_drawn_without_a_published_value(tmp_path: Path) -> None:
+    # Of a potential, method and dimension that the paper's tables have, for another pair.
+    one = plane_record(potential="mlp")
+    (tmp_path / "metrics.json").write_text(json.dumps(one), encoding="utf-8")
+    frame = plane_history({0: 3, 1: 3})
+    frame.to_csv(tmp_path / "history.csv", index=False)
+    first = run(tmp_path, "a")
+    assert first == run(tmp_path, "b")
+    with style.style():
+        style.save(drawn(one, frame, None), tmp_path / "c.pdf", tmp_path / "c.png")
+    assert first[1] == (tmp_path / "c.png").read_bytes()
+    history({0: 1}).to_csv(tmp_path / "history.csv", index=False)
+    with pytest.raises(InputError, match=r"history.csv: lacks the columns w2_forward, w2_inverse"):
+        run(tmp_path, "a")
+
+
+def test_unknown_headline_is_named(tmp_path: Path) -> None:
+    one = record()
+    one["headline"]["column"] = "beauty"
+    (tmp_path / "metrics.json").write_text(json.dumps(one), encoding="utf-8")
+    with pytest.raises(InputError, match=r"metrics.json: headline.column is 'beauty', expected"):
+        run(tmp_path, "a")
 
 
 def test_bad_history_is_named_and_nothing_is_written(tmp_path: Path) -> None:

@@ -7,31 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tests.unit.settings import solver as solver_settings
+from tests.unit.settings import training as training_settings
 
 from w2dual import amortization, conjugate
 from w2dual.dual import Networks, make_problem
 from w2dual.records import InputError
 
-SOLVER = {
-    "kind": "lbfgs",
-    "history": 10,
-    "gradient_tolerance": 1e-9,
-    "max_iterations": 200,
-    "decrease_tolerance": 0.0,
-    "armijo": 1e-4,
-    "shrink": 1.5,
-    "trials": 30,
-    "line_search": "sequential",
-}
-TRAINING = {
-    "iterations": 100,
-    "learning_rate": 5e-4,
-    "final_learning_rate_factor": 1e-4,
-    "b1": 0.5,
-    "b2": 0.5,
-    "weight_decay": 1e-4,
-    "divergence_loss": 1e5,
-}
+SOLVER = solver_settings(
+    gradient_tolerance=1e-9, max_iterations=200, decrease_tolerance=0.0, trials=30
+)
 
 
 def settings(potential="icnn", loss="regression", solver=None, weight=None, **training):
@@ -41,7 +26,7 @@ def settings(potential="icnn", loss="regression", solver=None, weight=None, **tr
         "amortization_model": {"kind": "mlp_skip", "activation": "elu", "hidden": [8, 8]},
         "amortization": {"kind": loss} | ({"weight": weight} if weight else {}),
         "solver": SOLVER if solver is None else solver,
-        "training": TRAINING | training,
+        "training": training_settings(**{"iterations": 100} | training),
     }
 
 

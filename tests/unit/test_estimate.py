@@ -14,7 +14,7 @@ import pytest
 
 from w2dual import provenance
 from w2dual.__main__ import main
-from w2dual.cells import Cell, grid
+from w2dual.cells import Cell, grid, hd_grid, synthetic_grid
 from w2dual.config import load
 from w2dual.costs import COLUMNS, Cost, from_runs, read_costs, update, write_costs
 from w2dual.estimate import Basis, estimate, makespan, runtime_min
@@ -62,7 +62,7 @@ def cell(n: int = 2, seeds: int = 10, batch: int = 1024, method: tuple[str, str]
     config["hd"] |= {"dimensions": [n], "seeds": list(range(seeds)), "potentials": ["mlp"]}
     config["hd"]["training"] |= {"batch_size": batch, "iterations": 1000}
     config["hd"]["pretraining"]["iterations"] = 100
-    return next(c for c in grid(config) if (c.amortization, c.solver) == method)
+    return next(c for c in hd_grid(config) if (c.amortization, c.solver) == method)
 
 
 def figures(*arguments: Any) -> Any:
@@ -383,12 +383,33 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path):
 
 @pytest.fixture
 def costs(tmp_path: Path) -> str:
-    """Smoke's methods but one, as measured on the CPU with its batch and seeds."""
-    own = {"device": "CPU: Test", "kind": "cpu", "threads": 1, "batch_size": 128, "seeds": 2}
+    """Smoke's methods but one, as measured on the CPU with its batches and seeds."""
+    own = {"device": "CPU: Test", "kind": "cpu", "threads": 1, "seeds": 2}
     rows = [
-        cost(2, ms=3600.0, potential=p, amortization=m["amortization"], solver=m["solver"], **own)
-        for p in PAPER["hd"]["potentials"]
-        for m in PAPER["hd"]["methods"][:-1]
+        cost(
+            2,
+            ms=3600.0,
+            potential=potential,
+            amortization=method["amortization"],
+            solver=method["solver"],
+            batch_size=128,
+            **own,
+        )
+        for potential in PAPER["hd"]["potentials"]
+        for method in PAPER["hd"]["methods"][:-1]
+    ]
+    rows += [
+        cost(
+            2,
+            ms=3600.0,
+            potential=potential,
+            amortization="regression",
+            solver="lbfgs_high_precision",
+            hidden="64-64",
+            batch_size=256,
+            **own,
+        )
+        for potential in sorted({cell.potential for cell in synthetic_grid(load([CONFIG, SMOKE]))})
     ]
     write_costs(tmp_path / "costs.csv", rows)
     return str(tmp_path / "costs.csv")
@@ -405,11 +426,13 @@ CPU = ("--device", "CPU: Test")
 def test_the_table_says_what_it_does_not_know(costs: str, capsys: pytest.CaptureFixture[str]):
     assert smoke(costs, *CPU, "--gpus", "4", "--per-cell") == 0
     out = capsys.readouterr().out
-    # 14 known cells of 1000 steps at 3.6 s, 600 of pre-training at 20 ms, 5 s: 3617 s each
-    assert "total: at least 14.1 CPU hours of 1 thread(s)" in out
-    assert "basis: 14 measured, 2 unknown" in out
-    assert "UNKNOWN, and not in the total: 2 of 16 cells" in out
-    assert "wall clock: at least 4.02 hours on 4 device(s)" in out  # 4 of 14 on the fullest
+    # 14 known cells of 1000 steps at 3.6 s, 600 of pre-training at 20 ms, 5 s: 3617 s each; and
+    # 12 on the plane of 600 steps at 3.6 s, 400 of pre-training at 20 ms, 5 s: 2173 s each
+    assert "total: at least 21.3 CPU hours of 1 thread(s)" in out
+    assert "basis: 26 measured, 2 unknown" in out
+    assert "UNKNOWN, and not in the total: 2 of 28 cells" in out
+    # 3 and 4 of the longer cells on two devices each, then 4 and 2 of the shorter: 19543 s at most
+    assert "wall clock: at least 5.43 hours on 4 device(s)" in out
     assert "{2: 95}" in out  # 60.3 min * 1.5
     assert "[1] first steps, on a pair (2026-01-02, commit cccccccccc)" in out
     lines = [line.split() for line in out.splitlines() if line.startswith("hd2-")]
@@ -423,9 +446,9 @@ def test_the_record_adds_up(costs: str, capsys: pytest.CaptureFixture[str]):
     assert smoke(costs, *CPU, "--json", "--assume-method", "cycle,none") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["total"]["unknown"] == 0
-    assert record["total"]["basis"] == {"measured": 14, "assumed": 2}
+    assert record["total"]["basis"] == {"measured": 26, "assumed": 2}
     hours = [item["hours"] for item in record["cells"]]
-    assert hours == pytest.approx([3617 / 3600] * 16)
+    assert hours == pytest.approx([3617 / 3600] * 16 + [2173 / 3600] * 12)
     assert record["total"]["hours"] == pytest.approx(sum(hours))
     assert record["by_dimension"]["2"]["hours"] == pytest.approx(sum(hours))
     assert record["wall_clock_hours"] is None
@@ -434,7 +457,7 @@ def test_the_record_adds_up(costs: str, capsys: pytest.CaptureFixture[str]):
 
 def test_strict_takes_nothing_unknown(costs: str, capsys: pytest.CaptureFixture[str]):
     assert smoke(costs, *CPU, "--strict") == 2
-    assert "--strict: the cost of 2 of 16 cells is unknown" in capsys.readouterr().err
+    assert "--strict: the cost of 2 of 28 cells is unknown" in capsys.readouterr().err
     assert smoke(costs, *CPU, "--strict", "--assume-method", "cycle,none") == 0
 
 

@@ -52,7 +52,7 @@ def test_light_jobs_start_without_jax_and_pandas():
     )
     run = python("-c", code)
     assert run.stderr.strip() == "[]"
-    assert len(run.stdout.splitlines()) == 128
+    assert len(run.stdout.splitlines()) == 128 + 21
 
 
 # ---------------------------------------------------------------- dispatch
@@ -117,13 +117,16 @@ def test_errors_of_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch):
 def test_cells_prints_names_or_one_record(capsys: pytest.CaptureFixture[str]):
     assert main(["cells", "--configfile", CONFIG, SMOKE]) == 0
     names = capsys.readouterr().out.splitlines()
-    assert len(names) == 16
+    assert len(names) == 16 + 12
     assert CELL in names
     assert main(["cells", CELL, "--configfile", CONFIG, SMOKE]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["name"] == CELL
     training = load([CONFIG, SMOKE])["hd"]["training"]
     assert record["settings"]["training"]["iterations"] == training["iterations"]
+    assert names[-1].startswith("images-mlp_image-")
+    assert main(["cells", names[-1], "--configfile", CONFIG, SMOKE]) == 0
+    assert json.loads(capsys.readouterr().out)["pair"] == "images"
 
 
 @pytest.mark.parametrize(

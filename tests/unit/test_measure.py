@@ -10,7 +10,7 @@ import pytest
 
 from w2dual import measure_job, provenance, training
 from w2dual.__main__ import main, parser
-from w2dual.cells import grid
+from w2dual.cells import hd_grid
 from w2dual.config import load
 from w2dual.costs import read_costs, write_costs
 from w2dual.dual import make_problem
@@ -111,7 +111,7 @@ def test_steps_of_pretraining_are_told_from_what_is_paid_once(monkeypatch: pytes
         return lambda problem, cell, steps: (1.0 + seconds * steps, 7.0, steps)
 
     monkeypatch.setattr(measure_job, "_timed_pretraining", timed(0.25))
-    cell = grid(load([CONFIG]))[0]
+    cell = hd_grid(load([CONFIG]))[0]
     params, once, steps = measure_job.pretrain(cell, 8)
     assert params == 24  # those of the longer one
     assert once == pytest.approx(8.0)

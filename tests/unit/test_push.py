@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.unit.settings import solver, training
 
 from w2dual import push
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.dual import DualProblem, Networks, make_problem
-from w2dual.measures import gaussian
+from w2dual.measures import gaussian, synthetic
 from w2dual.records import InputError, load_arrays, save_arrays
 from w2dual.train_job import FORMAT, flatten, load_params
 
@@ -29,27 +30,9 @@ CELL = Cell(
         "potential": {"kind": "icnn", "activation": "elu", "actnorm": True, "hidden": [4, 3]},
         "amortization_model": {"kind": "mlp_skip", "activation": "elu", "hidden": [4]},
         "amortization": {"kind": "regression"},
-        "solver": {
-            "kind": "lbfgs",
-            "history": 5,
-            "gradient_tolerance": 1e-3,
-            "max_iterations": 100,
-            "decrease_tolerance": 0.0,
-            "armijo": 1e-4,
-            "shrink": 1.5,
-            "trials": 30,
-            "line_search": "sequential",
-        },
+        "solver": solver(history=5, gradient_tolerance=1e-3, decrease_tolerance=0.0, trials=30),
         "seeds": SEEDS,
-        "training": {
-            "learning_rate": 1e-3,
-            "iterations": 10,
-            "final_learning_rate_factor": 1e-4,
-            "b1": 0.5,
-            "b2": 0.5,
-            "weight_decay": 0.0,
-            "divergence_loss": 1e5,
-        },
+        "training": training(),
     },
 )
 POINTS = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
@@ -345,6 +328,19 @@ def test_arguments_that_do_not_fit(
     files = {"PAIR": str(pair_file), "CELL": str(params_file)}
     assert run(as_npy(tmp_path), *(files.get(item, item) for item in arguments)) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.npy").exists()
+
+
+@pytest.mark.parametrize("name", push.GROUND_TRUTH)
+def test_a_pair_whose_map_is_not_known_has_no_ground_truth(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], name: str
+):
+    path = tmp_path / "rings.safetensors"
+    laws = {"source": "rings", "target": "gauss_1_unit"}
+    save_arrays(path, *synthetic.prepare("rings", laws))
+    assert run(as_npy(tmp_path), "--map", name, "--measures", path) == 2
+    error = capsys.readouterr().err
+    assert f"{path}: the optimal map of this pair is not known" in error
     assert not (tmp_path / "out.npy").exists()
 
 

@@ -9,16 +9,25 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.figure import Figure
-from test_aggregate import expected, record, seed, write
+from test_aggregate import expected, plane_record, plane_seed, record, seed, write
 
-from w2dual import latex, report
+from w2dual import captions, latex, report
 from w2dual.aggregate import aggregate
 from w2dual.plots import style
 from w2dual.records import InputError
 
 MADE = report.Origin("d" * 40, 1_700_000_000)
 SOLVERS = ("none", "lbfgs")
+PLANE = [
+    f"{pair}-{potential}-regression-lbfgs"
+    for pair, potential in (
+        ("maf_moon", "icnn_leaky"),
+        ("gauss8", "icnn_leaky"),
+        ("maf_moon", "icnn_smooth"),
+    )
+]
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -29,6 +38,12 @@ def settings(**changes: Any) -> dict[str, Any]:
         "methods": [{"amortization": "objective", "solver": solver} for solver in SOLVERS],
         "budget": {"iterations": 2000, "batch_size": 256, "seeds": [0, 1]}
         | {"evaluation_samples": 4096},
+        "plane": {
+            "preset": {"name": "smoke", "label": "50% of {a} test", "reduced": True},
+            "budget": {"iterations": 3000, "batch_size": 512, "seeds": [0, 1]}
+            | {"evaluation_samples": 1024},
+            "cells": PLANE,
+        },
     } | changes
 
 
@@ -38,19 +53,36 @@ def frame(tmp_path: Path) -> pd.DataFrame:
     records[0]["seeds"][1] = seed(1, None, "diverged")
     for one in records:
         one["provenance"] |= {"device": "cpu: a_b & c", "git_commit": "c" * 40 + "+"}
-    return aggregate(write(tmp_path, *records), expected(*records), tmp_path / "hd.csv")
+    aggregate(write(tmp_path, *records), expected(*records), tmp_path / "hd.csv")
+    planes = []
+    for name in PLANE:
+        pair, potential, *_ = name.split("-")
+        planes.append(plane_record(pair, potential))
+    planes[1]["seeds"][0] = plane_seed(0, None, "diverged")
+    out = tmp_path / "synthetic.csv"
+    aggregate(write(tmp_path, *planes), expected(*planes), out, "synthetic")
+    return report.read_metrics([tmp_path / "hd.csv"], [out])
+
+
+def drawn(*paths: Path) -> list[Path]:
+    figure = Figure(figsize=(1, 1))
+    figure.add_subplot().plot([0, 1])
+    for path in paths:
+        with style.style():
+            style.save(figure, path, path.with_suffix(".png"))
+    return list(paths)
 
 
 @pytest.fixture
 def figures(tmp_path: Path) -> list[Path]:
-    paths = []
-    for solver in SOLVERS:
-        figure = Figure(figsize=(1, 1))
-        figure.add_subplot().plot([0, 1])
-        paths.append(tmp_path / f"curves_hd2-mlp-objective-{solver}.pdf")
-        with style.style():
-            style.save(figure, paths[-1], paths[-1].with_suffix(".png"))
-    return paths
+    cells = [f"hd2-mlp-objective-{solver}" for solver in SOLVERS]
+    cells += [PLANE[0], PLANE[2], PLANE[1]]
+    return drawn(*(tmp_path / f"curves_{cell}.pdf" for cell in cells))
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> list[Path]:
+    return drawn(*(tmp_path / f"{name}.pdf" for name in ("transport", "my_own", "overview")))
 
 
 @pytest.fixture
@@ -65,9 +97,9 @@ def loaded(**changes: Any) -> report.ReportSettings:
 
 
 def test_first_page_says_the_budget_in_words(
-    frame: pd.DataFrame, figures: list[Path], table: Path
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
 ) -> None:
-    text, beside = report.document(frame, loaded(), [table], figures, MADE)
+    text, beside = report.document(frame, loaded(), [table], figures, plane, MADE)
     first = text[: text.index("The runs")]
     for said in (
         r"smoke: 50\% of \{a\} test",
@@ -80,11 +112,42 @@ def test_first_page_says_the_budget_in_words(
         "dddddddddddd",
         "cccccccccccc with uncommitted changes",
         r"\textbf{Reduced budget.}",
+        "Pairs on the plane & \\raggedright moon, 8 Gaussians",
+        "3, with 6 training runs, 1 of them diverged",
+        "3,000 training iterations at batch size 512, 2 seeds per cell; evaluation on 1,024 fresh",
+        "2,000 iterations and 2 seeds per cell, on the plane 3,000 and 2 seeds",
     ):
         assert said in first
-    assert sorted(beside) == ["figure-1.pdf", "figure-2.pdf", "table-1.tex"]
-    assert "What to look at" in report.CAPTIONS["hd_mlp"]
-    assert report.CAPTIONS["hd_mlp"] in text
+    assert sorted(beside) == [
+        *(f"figure-{number}.pdf" for number in range(1, 6)),
+        *(f"plane-{number}.pdf" for number in range(1, 4)),
+        "table-1.tex",
+    ]
+    assert "What to look at" in captions.TABLES["hd_mlp"]
+    assert captions.TABLES["hd_mlp"] in text
+
+
+def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
+) -> None:
+    text, beside = report.document(frame, loaded(), [table], figures, plane, MADE)
+    assert [beside[f"plane-{number}.pdf"] for number in (1, 2, 3)] == plane
+    order = ["plane-3.pdf", "How this was made", "table-1.tex", "Couplings on the plane}"]
+    order += ["plane-1.pdf", captions.FIGURES["transport"], "plane-2.pdf", "{my own}", "The runs"]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    assert captions.FIGURES["overview"] in text[places[0] : places[1]]
+    text, _ = report.document(frame, loaded(), [table], figures, plane[2:], MADE)
+    assert "section*{Couplings" not in text
+
+
+def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> None:
+    config = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text("utf-8"))
+    assert set(captions.FIGURES) == set(config["synthetic"]["figures"])
+    tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
+    assert set(captions.TABLES) == tables | {"trivial_maps", "synthetic"}
+    for text in (captions.FIGURES | captions.TABLES).values():
+        assert "What to look at" in " ".join(text.split())
 
 
 def test_box_only_where_it_is_due(frame: pd.DataFrame) -> None:
@@ -95,19 +158,24 @@ def test_box_only_where_it_is_due(frame: pd.DataFrame) -> None:
     assert "$n = 2$" in only
 
 
-def test_run_rows_follow_the_methods_order(frame: pd.DataFrame) -> None:
+def test_run_rows_follow_the_methods_order_then_the_plane_by_pair(frame: pd.DataFrame) -> None:
     rows = report.run_rows(frame, loaded())
-    assert [row[3] for row in rows] == ["None", "L-{}BFGS"]
-    assert [row[4] for row in rows] == ["1/2", "2/2"]
-    assert [row[8] for row in rows] == ["--", r"90.0\%"]
+    assert [row[0] for row in rows] == ["$n=2$", "$n=2$", "moon", "moon", "8 Gaussians"]
+    assert [row[1] for row in rows[2:]] == ["ICNN, leaky ReLU", "ICNN, softplus"] + [
+        "ICNN, leaky ReLU"
+    ]
+    assert [row[3] for row in rows] == ["None"] + ["L-{}BFGS"] * 4
+    assert [row[4] for row in rows] == ["1/2", "2/2", "2/2", "2/2", "1/2"]
+    assert [row[8] for row in rows] == ["--"] + [r"90.0\%"] * 4
 
 
 def test_figures_are_those_of_the_cells(
     frame: pd.DataFrame, figures: list[Path], tmp_path: Path
 ) -> None:
-    ((title, paths),) = report.figure_groups(figures[::-1], frame, loaded())
-    assert title == "$n = 2$, MLP potential"
-    assert paths == figures
+    hd, moon, gauss = report.figure_groups(figures[::-1], frame, loaded())
+    assert hd == report.Group("$n = 2$, MLP potential", figures[:2], new_page=True)
+    assert moon == report.Group("On the plane: moon", figures[2:4], new_page=True)
+    assert gauss == report.Group("On the plane: 8 Gaussians", figures[4:], new_page=False)
     with pytest.raises(InputError, match="no figure of training curves for hd2-mlp-objective-none"):
         report.figure_groups(figures[1:], frame, loaded())
     with pytest.raises(InputError, match="of no cell of the metrics: .*curves_other"):
@@ -116,10 +184,12 @@ def test_figures_are_those_of_the_cells(
         report.figure_groups([*figures, figures[0]], frame, loaded())
 
 
-def test_other_preset_is_refused(frame: pd.DataFrame, figures: list[Path], table: Path) -> None:
+def test_other_preset_is_refused(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
+) -> None:
     other = loaded(preset={"name": "paper", "label": "", "reduced": False})
     with pytest.raises(InputError, match="come from preset smoke, the settings are those of paper"):
-        report.document(frame, other, [table], figures, MADE)
+        report.document(frame, other, [table], figures, plane, MADE)
 
 
 def test_date_is_given_by_the_environment_first(frame: pd.DataFrame) -> None:
@@ -144,18 +214,24 @@ def test_missing_latex_names_the_packages(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_metrics_come_in_several_files_without_overlap(frame: pd.DataFrame, tmp_path: Path) -> None:
+    whole = pd.read_csv(tmp_path / "hd.csv")
     for solver in SOLVERS:
-        frame[frame["solver"] == solver].to_csv(tmp_path / f"{solver}.csv", index=False)
+        whole[whole["solver"] == solver].to_csv(tmp_path / f"{solver}.csv", index=False)
     parts = [tmp_path / f"{solver}.csv" for solver in SOLVERS]
-    assert len(report.read_metrics(parts)) == len(frame) == 4
+    on_plane = tmp_path / "synthetic.csv"
+    assert len(report.read_metrics(parts, [])) == len(whole) == 4
+    assert len(report.read_metrics(parts, [on_plane])) == len(frame) == 10
     with pytest.raises(InputError, match="cell hd2-mlp-objective-none stands twice"):
-        report.read_metrics([*parts, parts[0]])
+        report.read_metrics([*parts, parts[0]], [on_plane])
+    with pytest.raises(InputError, match=r"hd.csv: lacks the columns sinkhorn_forward"):
+        report.read_metrics(parts, [tmp_path / "hd.csv"])
 
 
 @pytest.mark.tex
 def test_report_to_pdf_twice_the_same(
     frame: pd.DataFrame,
     figures: list[Path],
+    plane: list[Path],
     table: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -167,6 +243,7 @@ def test_report_to_pdf_twice_the_same(
     for name in ("a", "b"):
         command = ["--settings", json.dumps(settings()), "--tables", str(table)]
         command += ["--metrics", str(tmp_path / "hd.csv"), "--figures", *map(str, figures)]
+        command += ["--synthetic", str(tmp_path / "synthetic.csv"), "--plane", *map(str, plane)]
         command += ["--pdf", str(tmp_path / f"{name}.pdf"), "--tex", str(tmp_path / f"{name}.tex")]
         report.main(parser.parse_args(command))
     first = (tmp_path / "a.pdf").read_bytes()

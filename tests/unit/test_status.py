@@ -25,7 +25,8 @@ RUNNING = CellStatus(
     seeds=10,
     diverged_seeds=1,
     steps_per_second=12.5,
-    l2_uvp_forward_percent=3.14159,
+    headline="L2-UVP %",
+    error=3.14159,
     updated=0.0,
 )
 
@@ -46,6 +47,7 @@ def write_metrics(folder: Path, name: str = "hd4-icnn-cycle-none", **changes: An
             {"status": "diverged", "steps": 77, "l2_uvp_forward_percent": None},
         ],
         "timing": {"steps_per_second": 1234.5},
+        "headline": {"column": "l2_uvp_forward_percent", "label": "L2-UVP %"},
     }
     write_json(path, record | changes)
     return path
@@ -70,10 +72,26 @@ def test_a_table_of_running_and_finished_cells(tmp_path: Path, capsys):
     write_status(tmp_path)
     write_metrics(tmp_path)
     assert shown(capsys, tmp_path) == [
-        "cell                       step  steps/s    left  L2-UVP %  diverged  state",
-        "hd2-mlp-cycle-adam   2500/10000     12.5  10 min     3.142   1 of 10  running",
-        "hd4-icnn-cycle-none     500/500     1234       -     1.500    1 of 3  finished",
+        "cell                       step  steps/s    left          error  diverged  state",
+        "hd2-mlp-cycle-adam   2500/10000     12.5  10 min  L2-UVP % 3.14   1 of 10  running",
+        "hd4-icnn-cycle-none     500/500     1234       -   L2-UVP % 1.5    1 of 3  finished",
     ]
+
+
+def test_cells_of_either_kind_say_what_their_error_is(tmp_path: Path, capsys):
+    write_status(tmp_path, cell="rings-mlp", headline="W2 squared", error=0.012345)
+    metrics = {"headline": {"column": "w2_forward", "label": "W2 squared"}}
+    seeds = [{"status": "finished", "steps": 500, "w2_forward": value} for value in (2.0, 4.0)]
+    write_metrics(tmp_path, "gauss8-mlp", seeds=seeds, **metrics)
+    write_metrics(tmp_path)
+    rows = shown(capsys, tmp_path)[1:]
+    assert [row.split("  ")[0] for row in rows] == [
+        "rings-mlp",
+        "gauss8-mlp",
+        "hd4-icnn-cycle-none",
+    ]
+    for row, words in zip(rows, ("W2 squared 0.0123", "W2 squared 3", "L2-UVP % 1.5"), strict=True):
+        assert f"  {words}  " in row
 
 
 @pytest.mark.parametrize(
@@ -104,7 +122,7 @@ def test_time_left_is_that_of_a_running_cell(tmp_path: Path, capsys):
 
 
 def test_nothing_is_made_up_before_the_first_step(tmp_path: Path, capsys):
-    write_status(tmp_path, step=0, steps_per_second=None, l2_uvp_forward_percent=None)
+    write_status(tmp_path, step=0, steps_per_second=None, headline="", error=None)
     assert shown(capsys, tmp_path)[1].split() == [
         *("hd2-mlp-cycle-adam", "0/10000", "-", "-", "-", "1", "of", "10", "running"),
     ]
@@ -122,7 +140,8 @@ def test_a_finished_cell(tmp_path: Path, capsys):
         "iterations": 500,
         "steps_per_second": 1234.5,
         "left_s": None,
-        "l2_uvp_forward_percent": 1.5,  # of the live seeds
+        "headline": "L2-UVP %",
+        "error": 1.5,  # of the live seeds
         "diverged_seeds": 1,
         "seeds": 3,
         "updated": path.stat().st_mtime,
@@ -134,7 +153,7 @@ def test_all_seeds_diverged(tmp_path: Path, capsys):
     seeds = [{"status": "diverged", "steps": 77, "l2_uvp_forward_percent": None}]
     write_metrics(tmp_path, seeds=seeds)
     found = row(capsys, tmp_path)
-    assert (found["step"], found["l2_uvp_forward_percent"]) == (77, None)
+    assert (found["step"], found["error"]) == (77, None)
 
 
 def test_of_metrics_and_status_the_later_one_counts(tmp_path: Path, capsys):
@@ -186,24 +205,26 @@ def test_nothing_there_yet(tmp_path: Path, capsys):
 
 
 def without(name: str) -> str:
-    return json.dumps({k: v for k, v in ({"format": 1} | asdict(RUNNING)).items() if k != name})
+    return json.dumps({k: v for k, v in ({"format": 2} | asdict(RUNNING)).items() if k != name})
 
 
 def with_field(name: str, value: Any) -> str:
-    return json.dumps({"format": 1} | asdict(RUNNING) | {name: value})
+    return json.dumps({"format": 2} | asdict(RUNNING) | {name: value})
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "is not a JSON record"),
-        ("[1]", "is no status file of format 1"),
-        (with_field("format", 2), "is no status file of format 1"),
+        ("[1]", "is no status file of format 2"),
+        (with_field("format", 1), "is no status file of format 2"),
         (with_field("step", "7"), "field `step` is '7'; expected int"),
         (with_field("seeds", True), "field `seeds` is True; expected int"),
         (with_field("phase", "resting"), "phase is 'resting'; expected one of"),
         (with_field("updated", "now"), "field `updated` is 'now'; expected a number"),
         (without("cell"), "field `cell` is None; expected str"),
+        (without("headline"), "field `headline` is None; expected str"),
+        (without("error"), "field `error` is None; expected a number"),
         (without("steps_per_second"), "field `steps_per_second` is None; expected a number"),
     ],
 )
@@ -229,6 +250,9 @@ def test_a_broken_status_file_is_named_and_hides_no_other(
         ({"seeds": [1]}, "field `seeds` holds something else than records"),
         ({"seeds": [{"status": "finished", "steps": 1}]}, "field `l2_uvp_forward_percent` is None"),
         ({"timing": {}}, "field `steps_per_second` is None; expected a number"),
+        ({"headline": None}, "field `headline` is None; expected dict"),
+        ({"headline": {"column": "w2_forward", "label": "W2"}}, "field `w2_forward` is None"),
+        ({"headline": {"column": "l2_uvp_forward_percent"}}, "field `label` is None; expected str"),
         ({"cell": {"name": "a"}}, "field `settings` is None; expected dict"),
     ],
 )

@@ -31,7 +31,8 @@ def settings(**changes: Any) -> dict[str, Any]:
         "decimals": 2,
         "diverged_above": 100.0,
         "preset": {"name": "paper", "label": "the paper's settings", "reduced": False},
-        "budget": {"iterations": 250001, "seeds": [0, 1], "batch_size": 1024},
+        "budget": {"iterations": 250001, "seeds": [0, 1], "batch_size": 1024}
+        | {"evaluation_samples": 16384},
     } | changes
 
 
@@ -46,7 +47,7 @@ def metrics(
     rows = []
     for (amortization, solver, n), seeds in values.items():
         for seed, value in enumerate(seeds):
-            row = dict.fromkeys(COLUMNS)
+            row = dict.fromkeys(COLUMNS["hd"])
             row |= {"cell": f"hd{n}-{potential}-{amortization}-{solver}", "pair": f"hd{n}"}
             row |= {"dimension": n, "potential": potential, "amortization": amortization}
             row |= {"solver": solver, "seed": seed, "preset": preset}
@@ -54,7 +55,7 @@ def metrics(
             row |= {"l2_uvp_forward_percent": math.nan if value is None else value}
             row |= {"measures_source": (sources or {}).get(n, "mirror")}
             rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS["hd"]))
 
 
 def full(**changes: list[float | None]) -> dict[tuple[str, str, int], list[float | None]]:

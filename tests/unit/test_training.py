@@ -1,65 +1,42 @@
-"""Training whole cells, on the closed-form Gaussian pair."""
+"""Training whole cells, on the closed-form Gaussian pair and on a pair of laws on the plane."""
 
+import csv
 import dataclasses
 import json
 
 import jax
 import numpy as np
 import pytest
+from tests.unit import settings
 
-from w2dual import measures, train_job, training
+from w2dual import aggregate, measures, train_job, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
-from w2dual.measures import gaussian
+from w2dual.measures import gaussian, synthetic
 from w2dual.records import load_arrays, read_json, save_arrays
 
 SETTINGS = {
     "potential": {"kind": "mlp", "activation": "elu", "hidden": [32, 32]},
     "amortization_model": {"kind": "mlp_skip", "activation": "elu", "hidden": [32, 32]},
     "amortization": {"kind": "regression"},
-    "solver": {
-        "kind": "lbfgs",
-        "history": 10,
-        "gradient_tolerance": 0.1,
-        "max_iterations": 100,
-        "decrease_tolerance": 2.220446049250313e-9,
-        "armijo": 1e-4,
-        "shrink": 1.5,
-        "trials": 10,
-        "line_search": "sequential",
-    },
+    "solver": settings.solver("lbfgs"),
     "seeds": [0, 1],
-    "training": {
-        "batch_size": 64,
-        "iterations": 30,
-        "learning_rate": 5e-4,
-        "final_learning_rate_factor": 1e-4,
-        "b1": 0.5,
-        "b2": 0.5,
-        "weight_decay": 1e-4,
-        "divergence_loss": 1e5,
-    },
-    "pretraining": {
-        "iterations": 40,
-        "learning_rate": 1e-3,
-        "bound": 5.0,
-        "tolerance": 1e-6,
-        "min_iterations": 10,
-    },
+    "training": settings.training(batch_size=64, iterations=30),
+    "pretraining": settings.pretraining(iterations=40, min_iterations=10),
     "evaluation": {"samples": 512, "history_every": 10, "history_samples": 256},
     "logging": {"every": 10},
 }
 
 
 def cell(**changes):
-    settings = json.loads(json.dumps(SETTINGS))
+    changed = json.loads(json.dumps(SETTINGS))
     for path, value in changes.items():
         *parents, last = path.split("__")
-        node = settings
+        node = changed
         for part in parents:
             node = node[part]
         node[last] = value
-    return Cell("test", "hd2", 2, "mlp", "regression", "lbfgs", settings)
+    return Cell("test", "hd2", 2, "mlp", "regression", "lbfgs", changed)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +54,21 @@ def pair(pair_file):
 @pytest.fixture(scope="module")
 def base(pair):
     return training.train(cell(), pair)
+
+
+PLANE = {
+    "evaluation": {"samples": 48, "epsilon": 0.05, "history_every": 10, "history_samples": 32},
+    "potential": {"kind": "mlp", "activation": "leaky_relu_0.2", "hidden": [8, 8]},
+    "seeds": [4, 2],
+}
+
+
+@pytest.fixture(scope="module")
+def plane_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plane") / "gauss8.safetensors"
+    laws = {"source": "gauss_1_small", "target": "gauss_8"}
+    save_arrays(path, *synthetic.prepare("gauss8", laws))
+    return path
 
 
 def same_bits(one, other):
@@ -122,12 +114,15 @@ def test_history_and_records(base):
     assert base.timing["seconds_per_step"] > 0
 
 
-def test_a_diverging_cell_is_recorded_and_no_error(pair, caplog):
-    result = training.train(cell(training__divergence_loss=1e-9), pair)
+@pytest.mark.parametrize("file", ["pair_file", "plane_file"])
+def test_a_diverging_cell_is_recorded_and_no_error(file, request, caplog):
+    changes = PLANE if file == "plane_file" else {}
+    diverging = cell(training__divergence_loss=1e-9, **changes)
+    result = training.train(diverging, measures.load(request.getfixturevalue(file)))
     for record in result.seeds:
         assert record["status"] == "diverged"
         assert record["diverged_at_step"] == 1
-        assert record["l2_uvp_forward_percent"] is None
+        assert record[result.headline.column] is None
     assert {row["step"] for row in result.history} == {0}
 
 
@@ -138,39 +133,79 @@ def test_pretraining_reaches_the_identity_and_stops_at_its_tolerance(pair):
     assert 11 <= result.timing["pretraining_steps"] < 2000
 
 
-def test_the_job_writes_all_files_and_refuses_a_wrong_pair(pair_file, tmp_path):
+OUT = ("metrics.json", "history.csv", "params.safetensors")
+
+
+def run_job(record, pair_file, folder):
+    """Run the job `train`, with all it writes in `folder`; give the exit code."""
+    metrics, history, params = (str(folder / name) for name in OUT)
+    return main(
+        [
+            "train",
+            *("--cell", json.dumps(record)),
+            *("--preset", '{"name":"test","label":"a test","reduced":true}'),
+            *("--measures", str(pair_file)),
+            *("--metrics", metrics, "--history", history, "--params", params),
+            *("--checkpoints", str(folder / "checkpoints")),
+        ]
+    )
+
+
+def test_the_job_writes_all_files_and_refuses_a_wrong_pair(pair_file, pair, tmp_path):
     small = cell(training__iterations=10, seeds=[3])
-    out = {name: tmp_path / name for name in ("metrics.json", "history.csv", "params.safetensors")}
-
-    def run(record):
-        return main(
-            [
-                "train",
-                *("--cell", json.dumps(record)),
-                *("--preset", '{"name":"test","label":"a test","reduced":true}'),
-                *("--measures", str(pair_file)),
-                *("--metrics", str(out["metrics.json"])),
-                *("--history", str(out["history.csv"])),
-                *("--params", str(out["params.safetensors"])),
-                *("--checkpoints", str(tmp_path / "checkpoints")),
-            ]
-        )
-
-    assert run(dataclasses.replace(small, dimension=4, pair="hd4").to_json()) == 2
+    out = {name: tmp_path / name for name in OUT}
+    wrong = dataclasses.replace(small, dimension=4, pair="hd4")
+    assert run_job(wrong.to_json(), pair_file, tmp_path) == 2
     assert list(tmp_path.iterdir()) == []
-    assert run(small.to_json()) == 0
+    assert run_job(small.to_json(), pair_file, tmp_path) == 0
     assert {path.name for path in tmp_path.iterdir()} == out.keys()
     record = read_json(out["metrics.json"])
     assert record["cell"]["hash"] == small.hash
     assert record["timing"]["resumed_at_steps"] == []
     assert record["seeds"][0]["seed"] == 3
     assert record["provenance"]["packages"]["jax"]
-    assert out["history.csv"].read_text().splitlines()[0] == ",".join(training.HISTORY_COLUMNS)
+    assert record["headline"] == {"column": "l2_uvp_forward_percent", "label": "L2-UVP %"}
+    assert set(aggregate.METRICS["hd"]) <= record["seeds"][0].keys()
+    assert record["measures"].keys() == {"source", "var_source", "var_target", "sha256"}
+    assert record["measures"]["var_target"] == pytest.approx(float(pair.var_target))
+    assert out["history.csv"].read_text().splitlines()[0].split(",") == [
+        *("seed", "step", "l2_uvp_forward_percent", "l2_uvp_inverse_percent"),
+        *("cosine_forward", "cosine_inverse", "dual_objective", "conjugate_iterations_mean"),
+        "seconds_per_step",
+    ]
     params, loaded, seeds = train_job.load_params(out["params.safetensors"])
     assert (loaded, seeds) == (small, [3])
     names = set(load_arrays(out["params.safetensors"])[0])
     assert set(train_job.flatten(params)) == names
     assert "model/dense_0/kernel" in names
+
+
+def test_the_job_trains_a_cell_on_the_plane(plane_file, tmp_path):
+    plane = dataclasses.replace(cell(training__iterations=20, **PLANE), pair="gauss8")
+    assert run_job(plane.to_json(), plane_file, tmp_path) == 0
+    assert {path.name for path in tmp_path.iterdir()} == set(OUT)
+    record = read_json(tmp_path / "metrics.json")
+    assert record["headline"] == {"column": "w2_forward", "label": "W2 squared"}
+    assert record["measures"].keys() == {"source", "sha256"}
+    assert [seed["seed"] for seed in record["seeds"]] == [4, 2]
+    for seed in record["seeds"]:
+        assert set(aggregate.METRICS["synthetic"]) <= seed.keys()
+        assert all(seed[name] is not None for name in aggregate.METRICS["synthetic"])
+        # Of the conjugates at samples of the target, and not of those for the cycle.
+        assert sum(seed["conjugate_status"].values()) == 48
+        assert seed["w2_forward"] > seed["w2_floor_forward"] > 0
+    with (tmp_path / "history.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == [
+        *("seed", "step", "sinkhorn_forward", "sinkhorn_inverse", "w2_forward", "w2_inverse"),
+        *("monge_gap_forward", "monge_gap_inverse", "cycle_forward", "cycle_inverse"),
+        *("dual_objective", "conjugate_iterations_mean", "seconds_per_step"),
+    ]
+    assert [(row["seed"], row["step"]) for row in rows] == [
+        (seed, step) for step in ("0", "10", "20") for seed in ("4", "2")
+    ]
+    # gauss_1_small is not where gauss_8 is, so that the start is bad, and numbers are of the map.
+    assert all(float(row["w2_forward"]) > 5 for row in rows[:2])
 
 
 @pytest.mark.slow

@@ -8,14 +8,19 @@ import pytest
 from .conftest import Checkout, copy_checkout
 from .plan import planned, trained
 
+FLOW = ("maf_moon", "rings", "moon_to_rings")
 
-def test_paper_config_plans_every_cell_of_both_tables_in_time(checkout: Checkout) -> None:
+
+def test_paper_config_plans_every_cell_of_all_tables_in_time(checkout: Checkout) -> None:
     started = time.monotonic()
     run = checkout.snakemake("--dry-run")
     elapsed_s = time.monotonic() - started
     assert run.returncode == 0, run.stdout
-    assert planned(run.stdout)["train"] == 128
-    assert len(trained(run.stdout)) == 128
+    plan = planned(run.stdout)
+    assert plan["train"] == 128 + 21
+    assert len(trained(run.stdout)) == 128 + 21
+    assert plan["prepare"] == 8 + 10
+    assert (plan["curves"], plan["figure"], plan["animation"]) == (149, 7, 1)
     # 10 s are promised on an idle machine, where it takes 4; a test machine may be busy.
     assert elapsed_s < 30
 
@@ -25,6 +30,43 @@ def test_one_table_plans_its_own_cells_alone(checkout: Checkout) -> None:
     assert run.returncode == 0, run.stdout
     assert planned(run.stdout) == {"prepare": 8, "train": 64, "aggregate": 1, "table": 1}
     assert all("-mlp-" in cell for cell in trained(run.stdout))
+
+
+def test_the_table_of_the_plane_plans_its_own_cells_alone(checkout: Checkout) -> None:
+    run = checkout.snakemake("--dry-run", "tables/synthetic.tex")
+    assert run.returncode == 0, run.stdout
+    expected = {"prepare": 10, "train": 21, "aggregate_synthetic": 1, "synthetic_table": 1}
+    assert planned(run.stdout) == expected
+    assert not [cell for cell in trained(run.stdout) if cell.startswith("hd")]
+
+
+def test_one_figure_plans_the_cells_it_shows(checkout: Checkout) -> None:
+    run = checkout.snakemake("--dry-run", "figures/flow.pdf")
+    assert run.returncode == 0, run.stdout
+    assert planned(run.stdout) == {"prepare": 3, "train": 3, "figure": 1}
+    shown = {f"{pair}-icnn_leaky-regression-lbfgs_high_precision" for pair in FLOW}
+    assert trained(run.stdout) == shown
+
+
+def test_images_of_ones_own_are_inputs(tmp_path: Path) -> None:
+    """One with its path from the checkout, and one with its full path."""
+    checkout = copy_checkout(tmp_path / "checkout")
+    images = [checkout.path / "pictures" / "one.png", tmp_path / "other.png"]
+    config = tmp_path / "images.yaml"
+    files = f"{{source: pictures/one.png, target: {images[1]}}}"
+    config.write_text(f"measures: {{synthetic: {{images: {files}}}}}\n")
+    target = "results/measures/images.safetensors"
+    for image in images:
+        run = checkout.snakemake("--dry-run", "--configfile", str(config), "--", target)
+        assert run.returncode != 0
+        assert "Missing input files" in run.stdout
+        assert image.name in run.stdout
+        image.parent.mkdir(exist_ok=True)
+        image.write_bytes(b"")
+    run = checkout.snakemake("--dry-run", "--configfile", str(config), "--", target)
+    assert run.returncode == 0, run.stdout
+    assert planned(run.stdout) == {"prepare": 1}
+    assert "redundant" not in run.stdout  # what Snakemake says of a path such as ./a
 
 
 def test_preset_plans_the_same_rows_in_a_folder_of_its_own(checkout: Checkout) -> None:
@@ -54,6 +96,11 @@ def test_lint(checkout: Checkout) -> None:
             "hd.methods",
             id="regression-without-solver",
         ),
+        pytest.param(
+            "synthetic: {figures: {flow: {potential: icnn}}}",
+            "synthetic.figures.flow",
+            id="figure-without-cell",
+        ),
     ],
 )
 def test_bad_config_stops_before_the_first_job_and_names_the_key(
@@ -74,3 +121,11 @@ def test_missing_module_is_named(tmp_path: Path) -> None:
     run = checkout.snakemake("--dry-run")
     assert run.returncode != 0
     assert "src/w2dual/dual.py: the checkout has no such file" in run.stdout
+
+
+def test_figure_without_a_module_is_named(checkout: Checkout, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("synthetic: {figures: {mine: {pairs: [rings], potential: icnn_leaky}}}\n")
+    run = checkout.snakemake("--dry-run", "--configfile", str(config), "--", "figures/mine.pdf")
+    assert run.returncode != 0
+    assert "src/w2dual/plots/mine.py: the checkout has no such file" in run.stdout

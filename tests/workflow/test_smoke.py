@@ -13,11 +13,14 @@ from .conftest import Checkout, copy_checkout
 from .plan import planned, trained
 
 CELL = "hd2-mlp-objective-none"
-CELLS = {
+BENCHMARK = {
     f"hd2-{potential}-{method}"
     for potential in ("icnn", "mlp")
     for method in ("objective-none", "regression-lbfgs")
 }
+PLANE = {f"{pair}-icnn_smooth-regression-lbfgs_high_precision" for pair in ("maf_moon", "images")}
+CELLS = BENCHMARK | PLANE
+FIGURES = ("transport", "potential", "flow", "density", "landscape", "interpolation", "overview")
 PRESET = """\
 preset: {name: tiny, label: "a test of the workflow", reduced: true}
 measures:
@@ -33,6 +36,25 @@ hd:
   pretraining: {iterations: 20, min_iterations: 10}
   evaluation: {samples: 512, history_every: 20, history_samples: 256}
   logging: {every: 20}
+synthetic:
+  grids:
+    - pairs: [maf_moon, images]
+      potentials: [icnn_smooth]
+      methods: [{amortization: regression, solver: lbfgs_high_precision}]
+      hidden: [8, 8]
+  seeds: [0]
+  training: {batch_size: 64, iterations: 40, model_hidden: [8, 8]}
+  pretraining: {iterations: 20, min_iterations: 10}
+  evaluation: {samples: 64, history_every: 20, history_samples: 32}
+  logging: {every: 20}
+  figures:
+    transport: {pairs: [maf_moon], potential: icnn_smooth}
+    potential: {pairs: [maf_moon], potential: icnn_smooth}
+    flow: {pairs: [maf_moon], potential: icnn_smooth}
+    density: {pairs: [maf_moon], potential: icnn_smooth}
+    landscape: {pairs: [maf_moon], potential: icnn_smooth}
+    interpolation: {pairs: [images], potential: icnn_smooth}
+    overview: {pairs: [maf_moon], potential: icnn_smooth}
 """
 
 pytestmark = pytest.mark.slow
@@ -79,10 +101,11 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
 
 
 def test_makes_tables_figures_and_records(smoke: Smoke) -> None:
-    tables = {
-        f"tables/{t}.{e}" for t in ("hd_icnn", "hd_mlp", "trivial_maps") for e in ("tex", "csv")
-    }
-    figures = {f"figures/curves_{cell}.{e}" for cell in CELLS for e in ("pdf", "png")}
+    names = ("hd_icnn", "hd_mlp", "trivial_maps", "synthetic")
+    tables = {f"tables/{name}.{ext}" for name in names for ext in ("tex", "csv")}
+    drawn = [*(f"curves_{cell}" for cell in CELLS), *FIGURES]
+    figures = {f"figures/{name}.{ext}" for name in drawn for ext in ("pdf", "png")}
+    figures.add("figures/interpolation.gif")
     records = {
         f"results/train/{cell}/{name}"
         for cell in CELLS
@@ -90,6 +113,8 @@ def test_makes_tables_figures_and_records(smoke: Smoke) -> None:
     }
     for name in tables | figures | records:
         assert (smoke.outputs / name).stat().st_size > 0, name
+    made = {path.name for path in (smoke.outputs / "figures").iterdir()}
+    assert made == {Path(name).name for name in figures}
 
 
 def test_leaves_the_root_to_the_paper(smoke: Smoke) -> None:
@@ -112,11 +137,16 @@ def test_second_run_has_nothing_to_do(smoke: Smoke) -> None:
 
 def test_other_words_for_the_preset_train_nothing(smoke: Smoke) -> None:
     output = smoke.snakemake("--dry-run", more="preset: {label: other words}")
-    assert planned(output) == {"table": 2, "trivial_table": 1, "everything_but_pdf": 1}
+    assert planned(output) == {
+        "table": 2,
+        "trivial_table": 1,
+        "synthetic_table": 1,
+        "everything_but_pdf": 1,
+    }
 
 
 def test_other_checkpoints_train_nothing_and_none_are_left(smoke: Smoke) -> None:
-    more = "hd: {checkpoint: {every_s: 7.5, keep: 3}}"
+    more = "checkpoint: {every_s: 7.5, keep: 3}"
     assert "Nothing to be done" in smoke.snakemake("--dry-run", more=more)
     assert list((smoke.outputs / "checkpoints").iterdir()) == []
 
@@ -131,13 +161,29 @@ def test_changed_solver_trains_the_cells_that_use_it(smoke: Smoke) -> None:
     assert trained(output) == {cell for cell in CELLS if cell.endswith("-lbfgs")}
 
 
+def test_changed_settings_of_the_plane_train_its_cells_alone(smoke: Smoke) -> None:
+    output = smoke.snakemake("--dry-run", more="synthetic: {evaluation: {epsilon: 0.1}}")
+    assert trained(output) == PLANE
+    output = smoke.snakemake("--dry-run", more="measures: {synthetic: {images: {scale: 9.0}}}")
+    assert trained(output) == {cell for cell in PLANE if cell.startswith("images-")}
+    assert planned(output)["prepare"] == 1
+
+
+def test_another_cell_for_a_figure_draws_that_figure_alone(smoke: Smoke) -> None:
+    more = "synthetic: {figures: {potential: {pairs: [images]}}}"
+    plan = planned(smoke.snakemake("--dry-run", more=more))
+    assert plan == {"figure": 1, "everything_but_pdf": 1}
+
+
 def test_edited_modules_rerun_their_stage(smoke: Smoke) -> None:
     module = smoke.checkout.path / "src" / "w2dual"
-    before = {name: (module / name).stat() for name in ("tables.py", "dual.py")}
+    before = {name: (module / name).stat() for name in ("tables.py", "plots/flow.py", "dual.py")}
     texts = {name: (module / name).read_text() for name in before}
 
     smoke.edit("tables.py")
     after_tables = planned(smoke.snakemake("--dry-run"))
+    smoke.edit("plots/flow.py")
+    after_flow = planned(smoke.snakemake("--dry-run"))
     smoke.edit("dual.py")
     after_dual = planned(smoke.snakemake("--dry-run"))
 
@@ -146,7 +192,10 @@ def test_edited_modules_rerun_their_stage(smoke: Smoke) -> None:
         os.utime(module / name, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert "train" not in after_tables
     assert after_tables["table"] == 2
+    assert "figure" not in after_tables
+    assert after_flow["figure"] == 1
     assert after_dual["train"] == len(CELLS)
+    assert after_dual["figure"] == len(FIGURES)
 
 
 def test_deleted_metrics_are_made_again_with_what_depends_on_them(smoke: Smoke) -> None:
@@ -161,6 +210,25 @@ def test_deleted_metrics_are_made_again_with_what_depends_on_them(smoke: Smoke) 
         "everything_but_pdf": 1,
     }
     smoke.snakemake()
+    assert "Nothing to be done" in smoke.snakemake()
+
+
+def test_a_cell_on_the_plane_has_what_depends_on_it_made_again(smoke: Smoke) -> None:
+    (cell,) = (name for name in PLANE if name.startswith("images-"))
+    metrics = smoke.outputs / "results" / "train" / cell / "metrics.json"
+    metrics.rename(metrics.with_suffix(".aside"))
+    output = smoke.snakemake("--dry-run")
+    metrics.with_suffix(".aside").rename(metrics)
+    assert trained(output) == {cell}
+    assert planned(output) == {
+        "train": 1,
+        "aggregate_synthetic": 1,
+        "synthetic_table": 1,
+        "curves": 1,
+        "figure": 1,
+        "animation": 1,
+        "everything_but_pdf": 1,
+    }
     assert "Nothing to be done" in smoke.snakemake()
 
 
