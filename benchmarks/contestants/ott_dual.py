@@ -55,7 +55,7 @@ class OttDual:
                 case.dimension,
                 potential,
                 model,
-                optimizer,  # pyright: ignore[reportArgumentType]  (the library's annotation is of a state)
+                optimizer,  # pyright: ignore[reportArgumentType]
                 optimizer,  # pyright: ignore[reportArgumentType]
                 num_train_iters=1,
                 back_and_forth=False,
@@ -82,7 +82,7 @@ class OttDual:
         self.solver.num_train_iters = steps
         sources, targets = self.sampler.sources(), self.sampler.targets()
         started = time.perf_counter()
-        self.solver(sources, targets, sources, targets)  # pyright: ignore[reportCallIssue]
+        self.solver(sources, targets, sources, targets)
         jax.block_until_ready((self.solver.state_f.params, self.solver.state_g.params))
         return time.perf_counter() - started
 
@@ -90,8 +90,8 @@ class OttDual:
         """Give the state of the conjugation at its own warm state."""
         state_f, state_g = self.warm
         y = self.sampler.target()
-        f = state_f.potential_value_fn(state_f.params)
-        start = state_g.potential_gradient_fn(state_g.params)(y)  # pyright: ignore[reportCallIssue]
+        f = state_f.potential_value_fn(state_f.params)  # pyright: ignore[reportCallIssue]
+        start = state_g.potential_gradient_fn(state_g.params)(y)
 
         @jax.jit
         @jax.vmap
