@@ -24,7 +24,7 @@ import numpy as np
 
 from w2dual import measures, provenance, training
 from w2dual.backend import configure
-from w2dual.cells import Cell, grid
+from w2dual.cells import Cell, hd_grid
 from w2dual.config import Config, load, read
 from w2dual.costs import Cost, method_of, read_costs, update, write_costs
 from w2dual.dual import DualProblem, Networks, make_problem
@@ -178,7 +178,7 @@ def _cells(args: argparse.Namespace, config: Config) -> list[Cell]:
     cells = []
     for count in args.seeds or [len(grid_axes["seeds"])]:
         grid_axes["seeds"] = list(range(count))
-        cells += grid(config)
+        cells += hd_grid(config)
     return sorted(cells, key=lambda cell: cell.dimension)
 
 
