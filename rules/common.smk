@@ -65,6 +65,7 @@ CODE = {
         "training.py",
         "loop.py",
         "checkpoint.py",
+        "conjugation_time.py",
         "dual.py",
         "activations.py",
         "amortization.py",
