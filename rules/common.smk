@@ -24,7 +24,18 @@ CELLS = HD | SYNTHETIC
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = config["hd"]["potentials"]
-TABLES = [f"hd_{potential}" for potential in POTENTIALS] + ["trivial_maps", "synthetic"]
+# The rules of analysis.smk: a table or figure of each name.
+COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
+ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension"]
+# Table of settings -> section of the config.
+SETTINGS_TABLES = {
+    f"hyperparameters_{section}": section for section in ("hd", "synthetic", "celeba64")
+}
+TABLES = (
+    [f"hd_{potential}" for potential in POTENTIALS]
+    + ["trivial_maps", *COST_TABLES, "synthetic"]
+    + list(SETTINGS_TABLES)
+)
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
 FIGURES = config["synthetic"]["figures"]
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
@@ -92,6 +103,23 @@ CODE = {
     ],
     "aggregate": ["aggregate.py"],
     "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py"],
+    "cost_table": [
+        "cost_tables.py",
+        "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+        "published.py",
+    ],
+    "accuracy_figure": [
+        "plots/accuracy.py",
+        "plots/style.py",
+        "tables.py",
+        "aggregate.py",
+        "names.py",
+        "published.py",
+    ],
+    "hyperparameters": ["hyperparameters.py", "cells.py", "latex.py", "names.py"],
     "curves": ["plots/curves.py", "plots/style.py", "aggregate.py", "names.py", "published.py"],
     "synthetic_table": [
         "synthetic_table.py",
@@ -232,6 +260,12 @@ def table_settings():
             "evaluation_samples": hd["evaluation"]["samples"],
         },
     }
+
+
+def settings_shown(section):
+    """The part of the config that a table of settings shows, and the preset's name."""
+    shared = ("preset", "potentials", "amortization_model", "amortizations", "solvers")
+    return {key: config[key] for key in (*shared, section)}
 
 
 def report_settings():

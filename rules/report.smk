@@ -10,6 +10,7 @@ rule everything_but_pdf:
         expand("figures/curves_{cell}.{ext}", cell=CELLS, ext=["pdf", "png"]),
         expand("figures/{figure}.{ext}", figure=FIGURES, ext=["pdf", "png"]),
         expand("figures/{figure}.gif", figure=ANIMATIONS),
+        expand("figures/{figure}.{ext}", figure=ACCURACY_FIGURES, ext=["pdf", "png"]),
     localrule: True
 
 
@@ -20,6 +21,7 @@ rule report:
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
         synthetic=rules.aggregate_synthetic.output,
         plane=expand("figures/{figure}.pdf", figure=FIGURES),
+        accuracy=expand("figures/{figure}.pdf", figure=ACCURACY_FIGURES),
         figures=expand("figures/curves_{cell}.pdf", cell=CELLS),
         code=code("report"),
     output:
@@ -36,4 +38,5 @@ rule report:
     shell:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --plane {input.plane}"
+        " --accuracy {input.accuracy}"
         " --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

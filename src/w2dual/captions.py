@@ -12,6 +12,21 @@ from w2dual.latex import escape
 
 OVERVIEW = "overview"
 """Name of the figure that stands on the first page."""
+SECTIONS = (
+    ("Accuracy on the benchmark", ()),
+    ("Run time and conjugation", ("runtime_hd", "conjugation_iterations", "conjugation_time")),
+    ("Couplings on the plane", ("synthetic",)),
+    (
+        "Settings",
+        ("hyperparameters_hd", "hyperparameters_synthetic", "hyperparameters_celeba64"),
+    ),
+)
+"""Titles, in order, with the tables and figures in them.
+
+What none of them names stands in the first, but for figures of cells on the plane, which stand in
+the third.
+"""
+PLANE_SECTION = SECTIONS[2][0]
 TABLES = {
     "hd_icnn": (
         r"L$^2$-UVP of the forward map, input-convex potential (ICNN). What to look at: whether a "
@@ -27,11 +42,51 @@ TABLES = {
         "Trivial maps on the same measures: what a learned map has to beat to have learned "
         "anything. What to look at: the linear map's forward error as the yardstick."
     ),
+    "runtime_hd": (
+        "What training a cell takes, one seed's share of its job. What to look at: how much of the "
+        "time a conjugate solver costs over the same loss without one, and how it grows with the "
+        "dimension; beside the tables of accuracy, whether it buys anything."
+    ),
+    "conjugation_iterations": (
+        "Iterations that the conjugate solver needs from its amortized start once training has "
+        "ended. What to look at: which loss makes the better start for the same solver, and "
+        "whether a solver runs into its limit."
+    ),
+    "conjugation_time": (
+        "Time to conjugate a batch on trained parameters, one seed's share. What to look at: "
+        "whether fewer iterations are less time, since an iteration of L-BFGS costs more than one "
+        "of Adam."
+    ),
+    "hyperparameters_hd": (
+        "Settings of the benchmark's cells, from the config that ran. What to look at: values "
+        r"with a dagger, which are not the paper's."
+    ),
+    "hyperparameters_synthetic": (
+        "Settings of the cells on the plane, from the config that ran. What to look at: values "
+        r"with a dagger, which are not those of config.yaml."
+    ),
+    "hyperparameters_celeba64": (
+        "Settings of the CelebA64 part of the benchmark. What to look at: that nothing was trained "
+        "with them here, so that no table above has its numbers."
+    ),
     "synthetic": (
         "Couplings on the plane, where no optimal map is known. What to look at: how far the "
         r"distances $W_2^2$ and Sinkhorn are from their floors, and whether the Monge gap of the "
         "non-convex potential (MLP) is as small as that of the input-convex one (ICNN), which has "
         "none by construction."
+    ),
+}
+ACCURACY = {
+    "accuracy_vs_cost": (
+        r"L$^2$-UVP of the forward map against the training time of one seed, its share of the "
+        "cell's job. What to look at: the cells towards the lower left, which nothing beats in "
+        "both, and what an amortization loss gains by a solver for the time it costs. Hollow marks "
+        "at the upper edge are cells that failed."
+    ),
+    "accuracy_vs_dimension": (
+        r"L$^2$-UVP of the forward map against the dimension; dashed: the paper's values, in the "
+        "same colours. What to look at: whether solid and dashed lines of a colour lie together, "
+        "and from which dimension on a method fails (hollow marks at the upper edge)."
     ),
 }
 FIGURES = {

@@ -1,7 +1,7 @@
 """How long the conjugation of a batch takes on trained parameters, measured after warm-up.
 
-Of a whole batch of each seed, from its amortized start, as a training step does it. Points come from
-a stream of their own, so that nothing here moves a number of the training.
+Of a whole batch of each seed, from its amortized start, as a training step does it. Points come
+from a stream of their own, so that nothing here moves a number of the training.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The tables of what cells cost: run time, conjugate iterations, milliseconds of a conjugation.
 
-One row for each method, a block for each potential, a column for each dimension; LaTeX with booktabs
-and the same numbers as tidy CSV. All seeds of a cell share one job, so that a time of one seed is its
-share of the job's: the notes say so.
+One row for each method, a block for each potential, a column for each dimension; LaTeX with
+booktabs and the same numbers as tidy CSV. All seeds of a cell share one job, so that a time of one
+seed is its share of the job's: the notes say so.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TIDY_COLUMNS = (
 
 @dataclass(frozen=True)
 class Figures:
-    """One entry: its value and spread, and what the job as a whole took; NaN where there is none."""
+    """One entry: its value and spread, and what the whole job took; NaN where there is none."""
 
     value: float
     low: float = math.nan
@@ -98,7 +98,7 @@ def conjugation_iterations(cell: pd.DataFrame) -> Figures:
 
 
 def conjugation_ms(cell: pd.DataFrame) -> Figures:
-    """Milliseconds to conjugate one seed's batch: the job's time for all of them, over its seeds."""
+    """Milliseconds to conjugate one seed's batch: the job's time for all, over its seeds."""
     if cell["solver"].iloc[0] == "none":
         return Figures(math.nan)
     if (cell["status"] == "diverged").all():
@@ -178,7 +178,9 @@ def cost_tidy(
                     & (frame["solver"] == solver)
                     & (frame["dimension"] == dimension)
                 ]
-                check_cell(cell, f"{potential}, {amortization}, {solver}, n = {dimension}", settings)
+                check_cell(
+                    cell, f"{potential}, {amortization}, {solver}, n = {dimension}", settings
+                )
                 found = quantity.of(cell)
                 rows.append(
                     {"potential": potential, "amortization": amortization, "solver": solver}
@@ -209,7 +211,9 @@ def cost_tex(
     rows: list[list[str]] = []
     for potential, block in tidy.groupby("potential", sort=False):
         rule = r"\midrule " if rows else ""
-        head = rf"{rule}\multicolumn{{2}}{{l}}{{\textit{{{escape(words(str(potential)))} potential}}}}"
+        head = (
+            rf"{rule}\multicolumn{{2}}{{l}}{{\textit{{{escape(words(str(potential)))} potential}}}}"
+        )
         rows.append([head, *[""] * (columns + 1)])
         for (amortization, solver), line in block.groupby(["amortization", "solver"], sort=False):
             entries = {record["dimension"]: record for record in line.to_dict("records")}

@@ -346,6 +346,7 @@ def document(
     curves: Sequence[Path],
     plane: Sequence[Path],
     made: Origin,
+    accuracy: Sequence[Path] = (),
 ) -> tuple[str, dict[str, Path]]:
     """Give the LaTeX document, and the files beside it as name -> source.
 
@@ -357,6 +358,7 @@ def document(
         plane: figures of the couplings on the plane, in order; the overview goes to
             the first page.
         made: which code writes it, and when.
+        accuracy: figures of the benchmark's cells, in order.
 
     Raises:
         InputError: the metrics are of another preset, or the curves are not those of the cells.
@@ -368,34 +370,54 @@ def document(
             f"the settings are those of {settings.preset}"
         )
     beside: dict[str, Path] = {}
-    shown_tables = []
+    sections: dict[str, list[dict[str, str]]] = {title: [] for title, _ in captions.SECTIONS}
     for number, path in enumerate(tables, start=1):
         name = f"table-{number}.tex"
         beside[name] = path
-        shown_tables.append({"file": name, "caption": captions.caption(path, captions.TABLES)})
+        shown = {"kind": "table", "file": name, "caption": captions.caption(path, captions.TABLES)}
+        sections[_section(path)].append(shown)
+    for number, path in enumerate(accuracy, start=1):
+        name = f"accuracy-{number}.pdf"
+        beside[name] = path
+        text = f"{captions.caption(path, captions.ACCURACY)} {_made(frame, settings)}"
+        sections[_section(path)].append({"kind": "figure", "file": name, "caption": text})
     shown_groups = []
     for group in figure_groups(curves, frame, settings):
         names = [f"figure-{len(beside) + offset}.pdf" for offset in range(len(group.figures))]
         beside |= dict(zip(names, group.figures, strict=True))
         shown_groups.append({"title": group.title, "figures": names, "new_page": group.new_page})
-    overview, shown_plane = [], []
+    overview: list[dict[str, str]] = []
     for number, path in enumerate(plane, start=1):
         name = f"plane-{number}.pdf"
         beside[name] = path
-        shown = {"file": name, "caption": captions.caption(path, captions.FIGURES)}
-        (overview if path.stem == captions.OVERVIEW else shown_plane).append(shown)
+        text = captions.caption(path, captions.FIGURES)
+        shown = {"kind": "figure", "file": name, "caption": text}
+        first = path.stem == captions.OVERVIEW
+        (overview if first else sections[captions.PLANE_SECTION]).append(shown)
     date = datetime.fromtimestamp(made.date_epoch, UTC)
     text = _template().render(
         date=f"{date.day} {date:%B %Y}",
         warnings=warnings(frame, settings),
         overview=overview,
         facts=facts(frame, settings, made),
-        tables=shown_tables,
-        plane=shown_plane,
+        sections=sections,
+        plane_section=captions.PLANE_SECTION,
         runs=run_rows(frame, settings),
         groups=shown_groups,
     )
     return text, beside
+
+
+def _section(path: Path) -> str:
+    """Give the title of the section that a table or figure stands in."""
+    first = captions.SECTIONS[0][0]
+    return next((title for title, names in captions.SECTIONS if path.stem in names), first)
+
+
+def _made(frame: pd.DataFrame, settings: ReportSettings) -> str:
+    """Name the preset and the devices of the benchmark's cells, for a caption."""
+    devices = sorted({str(name) for name in hd_part(frame)["device"].dropna()})
+    return f"Preset {escape(settings.preset)}; {escape('; '.join(devices))}."
 
 
 def _template() -> jinja2.Template:
@@ -443,6 +465,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plane", type=Path, nargs="+", required=True, help="figures of the plane, in order"
     )
+    parser.add_argument(
+        "--accuracy", type=Path, nargs="*", default=[], help="figures of the benchmark, in order"
+    )
     parser.add_argument("--pdf", type=Path, required=True, help="report to write")
     parser.add_argument("--tex", type=Path, help="keep the document's LaTeX here too")
 
@@ -452,7 +477,9 @@ def main(args: argparse.Namespace) -> None:
     settings = ReportSettings.from_json(json_argument(args.settings))
     frame = read_metrics(args.metrics, args.synthetic)
     made = origin(os.environ, frame)
-    text, beside = document(frame, settings, args.tables, args.figures, args.plane, made)
+    text, beside = document(
+        frame, settings, args.tables, args.figures, args.plane, made, args.accuracy
+    )
     build_pdf(text, beside, args.pdf, made.date_epoch)
     if args.tex is not None:
         write_text(args.tex, text)

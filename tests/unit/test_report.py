@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from test_aggregate import expected, plane_record, plane_seed, record, seed, wri
 
 from w2dual import captions, latex, report
 from w2dual.aggregate import aggregate
+from w2dual.cost_tables import QUANTITIES
+from w2dual.hyperparameters import TABLES as SETTINGS
 from w2dual.plots import style
+from w2dual.plots.accuracy import FIGURES as ACCURACY
 from w2dual.records import InputError
 
 MADE = report.Origin("d" * 40, 1_700_000_000)
@@ -145,9 +149,36 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
     config = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text("utf-8"))
     assert set(captions.FIGURES) == set(config["synthetic"]["figures"])
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
-    assert set(captions.TABLES) == tables | {"trivial_maps", "synthetic"}
-    for text in (captions.FIGURES | captions.TABLES).values():
+    tables |= {"trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
+    assert set(captions.TABLES) == tables
+    assert set(captions.ACCURACY) == set(ACCURACY)
+    for text in (captions.FIGURES | captions.TABLES | captions.ACCURACY).values():
         assert "What to look at" in " ".join(text.split())
+
+
+def test_sections_stand_in_the_order_of_an_evaluation(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], tmp_path: Path
+) -> None:
+    names = [*SETTINGS, "synthetic", *QUANTITIES, "hd_own", "trivial_maps"]
+    tables = [tmp_path / f"{name}.tex" for name in names]
+    accuracy = [tmp_path / f"{name}.pdf" for name in ACCURACY]
+    text, beside = report.document(frame, loaded(), tables, figures, plane, MADE, accuracy)
+    shown = [beside[name] for name in re.findall(r"(?:input|includegraphics.*?)\{(.*?)\}", text)]
+    places = [shown.index(path) for path in [*tables[-2:], *accuracy, *tables[4:-2]]]
+    places += [shown.index(path) for path in [tables[3], plane[0], plane[1], *tables[:3]]]
+    assert places == sorted(places)
+    assert places[-1] < shown.index(figures[0])
+    titles = re.findall(r"section\*\{(.*?)\}", text)
+    assert [title for title in titles if title in dict(captions.SECTIONS)] == [
+        title for title, _ in captions.SECTIONS
+    ]
+    assert captions.ACCURACY["accuracy_vs_cost"] + r" Preset smoke; cpu: a\_b \& c." in text
+
+
+def test_captions_sections_name_tables_that_have_a_caption() -> None:
+    named = [name for _, names in captions.SECTIONS for name in names]
+    assert set(named) <= captions.TABLES.keys() | captions.ACCURACY.keys()
+    assert len(named) == len(set(named))
 
 
 def test_box_only_where_it_is_due(frame: pd.DataFrame) -> None:
