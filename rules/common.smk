@@ -37,7 +37,7 @@ TABLES = (
     + list(SETTINGS_TABLES)
 )
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
-FIGURES = config["synthetic"]["figures"]
+FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
 # From the folder of outputs to the checkout. Relative, so that a checkout may be moved.
@@ -67,6 +67,7 @@ CODE = {
         "measures/*.py",
         "!measures/trivial.py",
         "measures/git-blobs.csv",
+        "extensions.py",
         "activations.py",
         "backend.py",
         "rng.py",
@@ -79,9 +80,7 @@ CODE = {
         "conjugation_time.py",
         "dual.py",
         "activations.py",
-        "amortization.py",
-        "potentials/*.py",
-        "conjugate/*.py",
+        "extensions.py",
         "metrics.py",
         "transport_metrics.py",
         "backend.py",
@@ -135,8 +134,6 @@ CODE = {
         "plots/{name}.py",
         "dual.py",
         "names.py",
-        "conjugate/*.py",
-        "potentials/*.py",
         "measures/*.py",
     ],
     "report": [
@@ -156,6 +153,30 @@ def code(stage, name=""):
     """The modules behind a stage, as input files; `name` fills in a pattern's {name}."""
     patterns = [pattern.format(name=name) for pattern in CODE[stage]]
     return matches(os.path.join("src", "w2dual"), patterns)
+
+
+def code_of_cells(names):
+    """Modules of the kinds that cells are of; a kind of another cell is no reason to rerun."""
+    patterns = {"conjugate/__init__.py", "conjugate/base.py"}
+    patterns |= {f"{package}/__init__.py" for package in ("potentials", "amortization")}
+    for name in names:
+        settings = CELLS[name].settings
+        patterns.add(f"potentials/{settings['potential']['kind']}.py")
+        if settings["solver"]["kind"] != "none":
+            patterns.add(f"conjugate/{settings['solver']['kind']}.py")
+        # The losses of the paper stand in the package itself.
+        loss = f"amortization/{settings['amortization']['kind']}.py"
+        patterns |= {loss} if os.path.isfile(os.path.join(ROOT, "src", "w2dual", loss)) else set()
+    found = matches(os.path.join("src", "w2dual"), sorted(patterns))
+    return found + [file for name in names for file in code_of_pair(CELLS[name].pair)]
+
+
+def code_of_pair(pair):
+    """The module of a pair of one's own."""
+    kind = PAIRS[pair]["kind"]
+    if kind in ("benchmark", "synthetic", "images"):
+        return []
+    return matches(os.path.join("src", "w2dual"), [f"measures/pairs/{kind}.py"])
 
 
 def published():

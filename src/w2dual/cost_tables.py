@@ -233,6 +233,8 @@ def _unit(tidy: pd.DataFrame) -> tuple[str, float]:
 
 
 def _entry(row: Mapping[Any, Any], per_unit: float) -> str:
+    if row["solver"] == "none" and row["quantity"] != QUANTITIES["runtime_hd"].name:
+        return "---"
     marks = f"$^{{({row['diverged_seeds']}/{row['seeds']})}}$" if row["diverged_seeds"] else ""
     if not math.isfinite(row["value"]):
         return "---" + marks

@@ -260,7 +260,8 @@ def tex_of(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> str:
             setting = rf"{rule}\multicolumn{{2}}{{l}}{{\textit{{{escape(line['group'])}}}}}"
         mark = r"$^{\dagger}$" if line["changed"] else ""
         value = re.sub(r"\\textasciicircum\{\}((?:-\{\})?\d+)", _power, escape(line["value"]))
-        rows.append([setting + mark, value, meaning, escape(line["source"])])
+        source = re.sub(r"(/|\\_)", r"\1\\allowbreak{}", escape(line["source"]))
+        rows.append([setting + mark, value, meaning, source])
     heads = ["Setting", "Value", "Unit and meaning", "Source"]
     bold = [[False] * 4] * len(rows)
     ragged = r">{\raggedright\arraybackslash}p"
