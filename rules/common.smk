@@ -286,7 +286,8 @@ def table_settings():
 def settings_shown(section):
     """The part of the config that a table of settings shows, and the preset's name."""
     shared = ("preset", "potentials", "amortization_model", "amortizations", "solvers")
-    return {key: config[key] for key in (*shared, section)}
+    shown = {key: value for key, value in config[section].items() if key != "figures"}
+    return {key: config[key] for key in shared} | {section: shown}
 
 
 def report_settings():

@@ -120,8 +120,8 @@ QUANTITIES = {
         (
             r"Training time of one seed in {unit}: that of the job, which trains all {seeds} of a "
             r"cell at once, divided by their number; the whole job takes {share} times as long, "
-            r"and one seed trained alone more than its share. {iterations} steps, without "
-            r"compilation, pre-training and evaluation, which the CSV of the metrics has.",
+            r"and a seed trained alone would take another time than its share. {iterations} steps, "
+            r"without compilation, pre-training and evaluations.",
         ),
     ),
     "conjugation_iterations": Quantity(

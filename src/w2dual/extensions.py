@@ -8,7 +8,8 @@ terms, and not from within a compiled loop.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import jax
@@ -25,7 +26,15 @@ MISTAKES = (
 """What a module that was written wrongly raises when it is tried; its message is passed on."""
 
 
-def make(package: str, what: str, signature: str, gives: str, kind: str, *arguments: Any) -> Any:
+def make(
+    package: str,
+    what: str,
+    signature: str,
+    gives: str,
+    kind: str,
+    *arguments: Any,
+    others: Iterable[str] = (),
+) -> Any:
     """Call `make` of the module `package.kind`.
 
     Args:
@@ -35,6 +44,7 @@ def make(package: str, what: str, signature: str, gives: str, kind: str, *argume
         gives: what it has to give, in words.
         kind: name of the module.
         arguments: of `make`, the settings first.
+        others: kinds that are no modules, for the message where there is no such one.
 
     Raises:
         InputError: there is no such module, it cannot be imported, has no `make`, or that cannot
@@ -45,9 +55,12 @@ def make(package: str, what: str, signature: str, gives: str, kind: str, *argume
         module = importlib.import_module(full)
     except ModuleNotFoundError as error:
         if error.name == full:
+            folder = importlib.import_module(package).__path__
+            modules = sorted(found.name for found in pkgutil.iter_modules(folder))
+            known = [*others, *(name for name in modules if name != "base")]
             raise InputError(
-                f"{what} kind {kind!r}: there is no module {full}; add it, or name one that is "
-                "there"
+                f"{what} kind {kind!r}: there is no module {full}; add it, or take one of "
+                f"{', '.join(known) or 'those that you add'}"
             ) from error
         raise InputError(f"{full} cannot be imported: {error}") from error
     except (ImportError, SyntaxError, *MISTAKES) as error:

@@ -96,7 +96,6 @@ def test_without_a_solver_there_is_a_dash() -> None:
         assert "Cycle & None & --- & --- \\\\" in tex
         assert "---: no conjugate solver" in tex
 
-
         numbers, tex = tidy(table, frame({("none", 2): 1}))
         assert entry(numbers, "none", 2)["diverged_seeds"] == 1
         assert "Cycle & None & --- & --- \\\\" in tex  # it is not for the seed that diverged

@@ -110,6 +110,7 @@ def make_loss(settings: Mapping[str, Any]) -> Loss | None:
         "a function from an `AmortizationBatch` to a scalar",
         kind,
         rest,
+        others=("none", *LOSSES),
     )
     if not callable(loss):
         raise InputError(

@@ -136,6 +136,7 @@ def make(settings: Mapping[str, Any]) -> ConjugateSolver[Any] | None:
         "an object with `init(x_init)` and `step(objective, state)`, a `ConjugateSolver`",
         kind,
         extensions.without_kind(settings),
+        others=("none",),
     )
     _check(solver, kind)
     return solver
