@@ -25,7 +25,7 @@ from w2dual.records import InputError, atomic_path, json_argument
 
 log = logging.getLogger(__name__)
 
-Path_ = tuple[str, ...]
+Keys = tuple[str, ...]
 """Keys that lead to a value of the config."""
 
 TABLES: dict[str, tuple[str, ...]] = {
@@ -64,7 +64,7 @@ class Comment:
         return Comment(meaning.replace("`", ""), sources)
 
 
-def comments(text: str) -> dict[Path_, Comment]:
+def comments(text: str) -> dict[Keys, Comment]:
     """Read the comments of a YAML text by the keys they stand at.
 
     A comment behind a value belongs to its key. One behind a mapping or list that is written in one
@@ -75,9 +75,9 @@ def comments(text: str) -> dict[Path_, Comment]:
         for number, line in enumerate(text.splitlines())
         if (found := re.search(r"(?:^|\s)#\s?(.*)$", line)) and not line.lstrip().startswith("#")
     }
-    found: dict[Path_, Comment] = {}
+    found: dict[Keys, Comment] = {}
 
-    def walk(node: yaml.Node, path: Path_, taken: frozenset[int]) -> None:
+    def walk(node: yaml.Node, path: Keys, taken: frozenset[int]) -> None:
         pairs: list[tuple[str, yaml.Node, int]] = []
         if isinstance(node, yaml.MappingNode):
             pairs = [(key.value, value, key.start_mark.line) for key, value in node.value]
@@ -94,7 +94,7 @@ def comments(text: str) -> dict[Path_, Comment]:
 
 
 def rows_of(
-    config: Mapping[str, Any], base: Mapping[str, Any], said: Mapping[Path_, Comment], table: str
+    config: Mapping[str, Any], base: Mapping[str, Any], said: Mapping[Keys, Comment], table: str
 ) -> pd.DataFrame:
     """Give the rows of a table: group, setting, value, meaning, source, whether the preset set it.
 
@@ -109,7 +109,7 @@ def rows_of(
     """
     rows: list[dict[str, Any]] = []
 
-    def comment_at(path: Path_) -> Comment:
+    def comment_at(path: Keys) -> Comment:
         """What is said of a key; of a grid only where it is config.yaml's own of that number."""
         if path[1:2] == ("grids",) and _at(base, (*path[:3], "pairs")) != _at(
             config, (*path[:3], "pairs")
@@ -117,7 +117,7 @@ def rows_of(
             return Comment()
         return said.get(path, Comment())
 
-    def add(path: Path_, group: str) -> None:
+    def add(path: Keys, group: str) -> None:
         if path in LEFT_OUT:
             return
         value = _at(config, path)
@@ -128,7 +128,7 @@ def rows_of(
             | {"source": comment.source, "changed": _at(base, path) != value}
         )
 
-    def section(path: Path_, title: str) -> None:
+    def section(path: Keys, title: str) -> None:
         """A row for a mapping as a whole, then one for each of its values, then its mappings'."""
         found = _at(config, path)
         if found is None:
@@ -167,7 +167,7 @@ def _title(key: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _at(config: Any, path: Path_) -> Any:
+def _at(config: Any, path: Keys) -> Any:
     """Give the value at a path, or None where there is none."""
     for key in path:
         if isinstance(config, Mapping):
@@ -197,7 +197,7 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
     return sorted(named, key=lambda item: order.index(item[0]))
 
 
-def in_words(value: Any, path: Path_, config: Mapping[str, Any]) -> str:
+def in_words(value: Any, path: Keys, config: Mapping[str, Any]) -> str:
     """Give a value of the config as people read it."""
     if path[-1] == "hidden" and value == "paper":
         return _widths(config[path[0]]["dimensions"])
