@@ -136,6 +136,8 @@ PACKAGES = {
     "measures.synthetic": "measures.pairs",
 }
 """Section of the config -> package with one module for each kind of your own."""
+PAIR_KINDS = ("synthetic", "images")
+"""Kinds of pairs on the plane that come with the project."""
 RESERVED = ("base", "__init__")
 
 
@@ -145,7 +147,7 @@ def _check_foreign_kind(section: str, name: str, kind: str) -> None:
     folder = Path(__file__).parent / package.replace(".", "/")
     if kind in RESERVED or not (folder / f"{kind}.py").is_file():
         here = sorted(path.stem for path in folder.glob("*.py") if path.stem not in RESERVED)
-        known = sorted({*_schema()["$defs"]["kinds"].get(section, {}), *here})
+        known = sorted({*_schema()["$defs"]["kinds"].get(section, PAIR_KINDS), *here})
         raise InputError(
             f"config key `{section}.{name}.kind`: there is no module w2dual.{package}.{kind} of "
             f"that kind; add src/w2dual/{package.replace('.', '/')}/{kind}.py (docs/extending.md), "
@@ -249,7 +251,7 @@ def _check_methods(config: Config, section: str, grid: Mapping[str, Any]) -> Non
 
 def _check_measures(config: Config) -> None:
     for name, settings in config["measures"]["synthetic"].items():
-        if settings["kind"] not in ("synthetic", "images"):
+        if settings["kind"] not in PAIR_KINDS:
             _check_foreign_kind("measures.synthetic", name, settings["kind"])
     benchmark = config["measures"]["benchmark"]
     published = benchmark["published_dimensions"]

@@ -203,7 +203,7 @@ def test_unknown_key_is_named(text: str, parts: list[str]):
         ("synthetic: {figures: {flow: {pairs: []}}}", "synthetic.figures.flow.pairs"),
         ("synthetic: {figures: {Flow: {pairs: [rings]}}}", "synthetic.figures"),
         ("measures: {synthetic: {rings: {scale: 2.0}}}", "measures.synthetic.rings"),
-        ("measures: {synthetic: {rings: {kind: fractal}}}", "measures.synthetic.rings"),
+        ("measures: {synthetic: {rings: {kind: fractal}}}", "measures.synthetic.rings.kind"),
         ("measures: {synthetic: {images: {scale: 0}}}", "measures.synthetic.images"),
         ("measures: {synthetic: {hd2: {kind: synthetic}}}", "measures.synthetic"),
         ("checkpoint: {every_s: 0}", "checkpoint.every_s"),

@@ -145,7 +145,7 @@ def test_potential_that_is_no_module(write: Write) -> None:
     [
         ("lambda batch: (batch.x_tilde - batch.x_hat) ** 2", ["gives shape (3, 2) of float32"]),
         ("lambda batch: jnp.sum(batch.x_tilde, -1)", ["gives shape (3,)", "as of `jnp.mean(...)`"]),
-        ("lambda batch: 1.0", ["gives float", "one number"]),
+        ("lambda batch: 1", ["gives shape () of int32", "one number"]),
         ("lambda batch: None", ["gives NoneType"]),
         ("lambda x, y: 0.0", ["does not work on an `AmortizationBatch`", "positional"]),
         ("lambda batch: batch.x_star", ["does not work on an `AmortizationBatch`", "'x_star'"]),
