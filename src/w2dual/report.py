@@ -380,7 +380,7 @@ def document(
         name = f"accuracy-{number}.pdf"
         beside[name] = path
         text = f"{captions.caption(path, captions.ACCURACY)} {_made(frame, settings)}"
-        sections[_section(path)].append({"kind": "figure", "file": name, "caption": text})
+        sections[_section(path)].append({"kind": "half page", "file": name, "caption": text})
     shown_groups = []
     for group in figure_groups(curves, frame, settings):
         names = [f"figure-{len(beside) + offset}.pdf" for offset in range(len(group.figures))]
