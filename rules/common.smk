@@ -49,7 +49,7 @@ for settings in PAIRS.values():
     if settings["kind"] == "images":  # paths in the config are relative to the checkout
         for end in ("source", "target"):
             if settings[end] is not None:
-                settings[end] = os.path.join(SOURCE, settings[end])
+                settings[end] = os.path.normpath(os.path.join(SOURCE, settings[end]))
 
 
 wildcard_constraints:
