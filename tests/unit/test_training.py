@@ -171,7 +171,7 @@ def test_the_job_writes_all_files_and_refuses_a_wrong_pair(pair_file, pair, tmp_
     assert out["history.csv"].read_text().splitlines()[0].split(",") == [
         *("seed", "step", "l2_uvp_forward_percent", "l2_uvp_inverse_percent"),
         *("cosine_forward", "cosine_inverse", "dual_objective", "conjugate_iterations_mean"),
-        "seconds_per_step",
+        *("amortization_gap_mean", "start_gradient_norm_mean", "seconds_per_step"),
     ]
     params, loaded, seeds = train_job.load_params(out["params.safetensors"])
     assert (loaded, seeds) == (small, [3])
