@@ -104,6 +104,7 @@ CODE = {
         "plots/style.py",
         "plots/trained.py",
         "plots/{name}.py",
+        "studies/trace.py",
         "dual.py",
         "names.py",
         "conjugate/*.py",
