@@ -60,8 +60,11 @@ def compile_row(name: str, cell: Trained, settings: Mapping[str, Any]) -> Any:
         settings: of L-BFGS, as in the config's `solvers`.
 
     Raises:
-        InputError: the settings are not those of L-BFGS, or a library is missing.
+        InputError: there is no such row, the settings are not those of L-BFGS, or a library is
+            missing.
     """
+    if name not in ROWS:
+        raise InputError(f"line search {name!r}: expected one of {', '.join(ROWS)}")
     potential = cell.problem.potential
     if name in OURS:
         solver = conjugate.make(dict(settings))
@@ -156,19 +159,19 @@ def compare(
 
 
 def line_search(cell: Trained, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Compare all rows, warm started, at the solver's tolerance.
+    """Compare rows, warm started, at the solver's tolerance.
 
     Args:
         cell: the trained cell.
-        settings: `lbfgs` as in the config's `solvers`, `trials` of a line search in its place,
-            `points`, `repetitions`, `block_s`, `slow_s`.
+        settings: `rows` of `ROWS`; `lbfgs` as in the config's `solvers`, and `trials` of a line
+            search in the place of its own; `points`, `repetitions`, `block_s`, `slow_s`.
     """
     y = _points(cell, settings["points"])
     start = cell.problem.amortized(cell.params, y[None])[0]
     solver = settings["lbfgs"] | {"trials": settings["trials"]}
     return compare(
         cell,
-        tuple(ROWS),
+        tuple(settings["rows"]),
         solver,
         y,
         start,
