@@ -111,7 +111,8 @@ def line_search_tex(record: Mapping[str, Any]) -> str:
     heads = ["L-BFGS", "Runtime (ms)", "min--max", "Turns", r"\#Iter"]
     heads += [r"$\max|\nabla J|$, median", "max", r"Conv.\ (\%)", "$J$ excess", "Factor"]
     fastest = frame["runtime_ms_median"].min()
-    rows, bold = [], []
+    rows: list[list[str]] = []
+    bold: list[list[bool]] = []
     for row in frame.itertuples(index=False):
         rows.append(
             [
