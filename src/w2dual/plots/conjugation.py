@@ -19,6 +19,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from w2dual.names import method_words, words
 from w2dual.plots import style
@@ -67,20 +68,18 @@ def draw(studies: Sequence[Study], histories: Sequence[pd.DataFrame]) -> Figure:
             _iterations(stack[1], study)
             _norms(stack[2], study)
             _training(stack[3], study, history)
-        stack[0].set_title(f"$n = {cell['dimension']}$")
-    first = studies[0].metadata
-    figure.suptitle(
-        f"{words(first['cell']['potential'])} potential, "
-        + method_words(first["cell"]["amortization"], first["cell"]["solver"])
-    )
+        if count > 1:
+            stack[0].set_title(f"$n = {cell['dimension']}$")
+    first = studies[0].metadata["cell"]
+    title = f"{words(first['potential'])} potential, "
+    title += method_words(first["amortization"], first["solver"])
+    figure.suptitle(title if count > 1 else f"{title}, $n = {first['dimension']}$")
     handles = [
         Line2D([], [], color=color, linestyle=line, label=label)
         for color, line, label in LINES.values()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    figure.text(
-        0.995, 0.002, _origin(studies), ha="right", va="bottom", fontsize=5, color=style.GREY
-    )
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure.supxlabel(_origin(studies), x=0.995, ha="right", fontsize=5, color=style.GREY)
     return figure
 
 
@@ -124,6 +123,7 @@ def _norms(axes: Axes, study: Study) -> None:
     """Points whose final gradient norm is below a number, in percent."""
     tolerance = study.metadata["settings"]["lbfgs"]["gradient_tolerance"]
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     for start in STARTS:
         _share(axes, np.maximum(study.samples[start].gradient_norm, SMALLEST), start)
     axes.axvline(tolerance, color=style.GREY, linewidth=0.7, linestyle="--")
