@@ -259,6 +259,7 @@ def main(args: argparse.Namespace) -> None:
         "study": args.study,
         "settings": settings,
         "threads": args.threads,
+        "long_call_s": timing.SLOW_S,  # beyond it a row has fewer turns
         "cells": cells,
         "provenance": provenance.gather(started, now()),
     }

@@ -139,10 +139,13 @@ def line_search_tex(record: Mapping[str, Any]) -> str:
         r"steps). $J$ excess: mean of $J$ above the lowest that any row found for the point. "
         "Libraries' solvers are mapped over points by vmap, ours by its own driver."
     ]
-    if (frame["repetitions"] == 1).any() and settings["repetitions"] > 1:
+    few = set(frame["repetitions"]) - {settings["repetitions"]}
+    if 1 in few:
         notes.append(
             f"Turns 1: the first call took over {settings['slow_s']:g} s, and stands for all."
         )
+    if few - {1}:
+        notes.append(f"Fewer turns: of a row whose calls take over {record['long_call_s']:g} s.")
     return _set(heads, rows, bold, "l" + "r" * (len(heads) - 1), notes, record)
 
 
@@ -161,23 +164,25 @@ def wolfe_vs_armijo_tex(record: Mapping[str, Any]) -> str:
             row = [rule + (escape(words(potential)) if not place else ""), label]
             for n in dimensions:
                 if n not in mine.index:
-                    row += ["--", "--", "--"]
+                    row += ["--"] * 4
                     continue
                 ms, factor = mine.at[n, "runtime_ms_median"], mine.at[n, "factor"]
                 row += [
                     _digits(float(ms)),
                     f"{mine.at[n, 'iterations_mean']:.1f}",
+                    _small(float(mine.at[n, "excess_mean"])),
                     "" if name == "jax_zoom" else f"{factor:.1f}",
                 ]
             rows.append(row)
     heads = ["Potential", "Line search"]
     for n in dimensions:
-        heads += [f"$n={n}$ (ms)", r"\#Iter", "Factor"]
+        heads += [f"$n={n}$ (ms)", r"\#Iter", "$J$ excess", "Factor"]
     notes = [
         f"Runtime of {settings['iterations']} iterations of L-BFGS from $y$ on "
         f"{settings['points']:,} points together, whatever the gradient; a point whose objective "
-        "no longer decreases stops before. Median over turns. Factor: that of strong Wolfe / "
-        "that of the row."
+        "no longer decreases, or whose line search fails, stops before. Median over turns. Factor: "
+        r"runtime of strong Wolfe / that of the row. \#Iter: mean over points. $J$ excess: mean of "
+        "$J$ above the lowest that any row found for the point."
     ]
     align = "ll" + "r" * (len(heads) - 2)
     return _set(heads, rows, [[False] * len(heads)] * len(rows), align, notes, record)

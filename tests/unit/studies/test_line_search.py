@@ -27,6 +27,7 @@ def record(
         "study": study,
         "settings": given,
         "threads": 1,
+        "long_call_s": timing.SLOW_S,
         "cells": [
             {
                 "cell": cell.record["cell"],
@@ -92,11 +93,12 @@ def test_table_of_line_searches(cell: Trained) -> None:
     rows = [
         row("ours_parallel", 20.0),
         row("ours_sequential", 5.0),
+        row("optimistix", 5000.0, repetitions=1),
         row("jaxopt_zoom", 9000.0, repetitions=1, gradient_norm_max=2.0, converged_percent=99.0),
     ]
     made = record(cell, rows, "line-search", SEARCH | {"slow_s": 4.0})
     tidy = line_search_tables.tidy(made)
-    assert list(tidy["factor"]) == pytest.approx([1.0, 0.25, 450.0])
+    assert list(tidy["factor"]) == pytest.approx([1.0, 0.25, 250.0, 450.0])
     tex = line_search_tables.line_search_tex(made)
     assert r"\textbf{5.00}" in tex
     assert r"\textbf{20.0}" not in tex
@@ -111,7 +113,7 @@ def test_table_of_wolfe_and_armijo(cell: Trained) -> None:
     made = record(cell, rows, "wolfe-vs-armijo", COMMON | {"iterations": 10})
     assert list(line_search_tables.tidy(made)["factor"]) == pytest.approx([1.0, 3.0, 12.0])
     tex = line_search_tables.wolfe_vs_armijo_tex(made)
-    assert "Armijo, parallel (ours) & 20.0 & 2.5 & 3.0" in tex
+    assert r"Armijo, parallel (ours) & 20.0 & 2.5 & $1.0\cdot10^{-5}$ & 3.0" in tex
     assert "10 iterations" in tex
 
 
