@@ -34,7 +34,7 @@ PANEL_HEIGHT_IN = 1.75
 MOST_ITERATIONS = 50
 """Of the upper panels, as in the paper."""
 PANELS = 4
-LINES: dict[tuple[str, str], tuple[str, str, str]] = {
+LINES: dict[tuple[str, str], tuple[str, Any, str]] = {
     ("lbfgs", "cold"): (style.BLUE, "-", "L-BFGS from $y$ (cold)"),
     ("lbfgs", "warm"): (style.VERMILLION, "-", r"L-BFGS from $\tilde{x}(y)$ (warm)"),
     ("adam", "cold"): (style.GREEN, "-", "Adam from $y$"),

@@ -113,22 +113,22 @@ def line_search_tex(record: Mapping[str, Any]) -> str:
     fastest = frame["runtime_ms_median"].min()
     rows: list[list[str]] = []
     bold: list[list[bool]] = []
-    for row in frame.itertuples(index=False):
+    for row in frame.to_dict("records"):
         rows.append(
             [
-                escape(row.words),
-                _digits(row.runtime_ms_median),
-                f"{_digits(row.runtime_ms_min)}--{_digits(row.runtime_ms_max)}",
-                str(row.repetitions),
-                f"{row.iterations_mean:.2f}",
-                _small(row.gradient_norm_median),
-                _small(row.gradient_norm_max),
-                f"{row.converged_percent:.1f}",
-                _small(row.excess_mean),
-                f"{row.factor:.2g}" if row.factor < 99.5 else f"{row.factor:,.0f}",
+                escape(row["words"]),
+                _digits(row["runtime_ms_median"]),
+                f"{_digits(row['runtime_ms_min'])}--{_digits(row['runtime_ms_max'])}",
+                str(row["repetitions"]),
+                f"{row['iterations_mean']:.2f}",
+                _small(row["gradient_norm_median"]),
+                _small(row["gradient_norm_max"]),
+                f"{row['converged_percent']:.1f}",
+                _small(row["excess_mean"]),
+                f"{row['factor']:.2g}" if row["factor"] < 99.5 else f"{row['factor']:,.0f}",
             ]
         )
-        bold.append([False, row.runtime_ms_median == fastest] + [False] * (len(heads) - 2))
+        bold.append([False, row["runtime_ms_median"] == fastest] + [False] * (len(heads) - 2))
     tolerance = settings["lbfgs"]["gradient_tolerance"]
     notes = [
         f"Runtime of conjugating {settings['points']:,} points together, warm started at "

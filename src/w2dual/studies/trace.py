@@ -62,6 +62,11 @@ def traces(solver: ConjugateSolver[Any], oracle: Oracle, y: Points, starts: Poin
                 found[lane].append((x[lane], *numbers))
         ended[running] = status[running]
     return [
-        Trace(*(np.stack(column) for column in zip(*iterates, strict=True)), Status(int(status)))
+        Trace(
+            x=np.stack([x for x, _, _ in iterates]),
+            value=np.array([value for _, value, _ in iterates]),
+            gradient_norm=np.array([norm for _, _, norm in iterates]),
+            status=Status(int(status)),
+        )
         for iterates, status in zip(found, ended, strict=True)
     ]
