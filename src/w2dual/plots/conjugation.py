@@ -19,7 +19,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from w2dual.names import method_words, words
 from w2dual.plots import style
@@ -73,12 +73,18 @@ def draw(studies: Sequence[Study], histories: Sequence[pd.DataFrame]) -> Figure:
     first = studies[0].metadata["cell"]
     title = f"{words(first['potential'])} potential, "
     title += method_words(first["amortization"], first["solver"])
-    figure.suptitle(title if count > 1 else f"{title}, $n = {first['dimension']}$")
+    title += "" if count > 1 else f", $n = {first['dimension']}$"
     handles = [
         Line2D([], [], color=color, linestyle=line, label=label)
         for color, line, label in LINES.values()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=len(handles),
+        title=title,
+        title_fontsize="large",
+    )
     figure.supxlabel(_origin(studies), x=0.995, ha="right", fontsize=5, color=style.GREY)
     return figure
 
@@ -105,6 +111,7 @@ def _descent(axes: Axes, study: Study) -> None:
     longest = max(rows.shape[1] for rows in study.values.values()) - 1
     axes.set_xlim(-0.5, min(MOST_ITERATIONS, max(longest, 1)) + 0.5)
     axes.set_ylim(-0.03, 1.03)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("solver iteration")
     axes.set_ylabel("normalised $J_f(x; y)$")
 
@@ -114,6 +121,7 @@ def _iterations(axes: Axes, study: Study) -> None:
     for start in STARTS:
         sample = study.samples[start]
         _share(axes, sample.iterations.astype(float), start)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_xlabel("iterations of L-BFGS until it ends")
     axes.set_ylabel("points, %")
     axes.set_xlim(left=0)
@@ -126,6 +134,8 @@ def _norms(axes: Axes, study: Study) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     for start in STARTS:
         _share(axes, np.maximum(study.samples[start].gradient_norm, SMALLEST), start)
+    low, high = axes.get_xlim()  # at least a decade, so that it has labels
+    axes.set_xlim(min(low, 0.08 * tolerance), max(high, 1.5 * tolerance))
     axes.axvline(tolerance, color=style.GREY, linewidth=0.7, linestyle="--")
     axes.annotate(
         "tolerance",

@@ -110,7 +110,7 @@ def study(cell: Trained, settings: Mapping[str, Any]) -> tuple[dict[Any, Any], d
     # Compiled, since the law of the target is a mixture moved by large networks.
     draw = jit(lambda key: cell.pair.sample_target(key, settings["samples"]))
     y = draw(rng.stream(cell.seed, STREAM))
-    starts = {"cold": y, "warm": cell.problem.amortized(cell.params, y[None])[0]}
+    starts = {"cold": y, "warm": jit(cell.problem.amortized)(cell.params, y[None])[0]}
     oracle = cell.problem.oracle(cell.params)
 
     def first(points: Any) -> Any:

@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from w2dual import conjugate, potentials, provenance, rng, timing
-from w2dual.backend import configure
+from w2dual.backend import configure, jit
 from w2dual.conjugate.lbfgs import LBFGS
 from w2dual.plots.trained import Trained
 from w2dual.records import InputError, json_argument, read_json, write_json
@@ -132,7 +132,7 @@ def compare(
             block = timing.calls(solve, arguments)
             turns.append(timing.prepare(name, block, block_s, compile_s))
     timing.interleave([turn for turn in turns if not turn.milliseconds], repetitions)
-    oracle = cell.problem.oracle(cell.params)
+    oracle = jit(cell.problem.oracle(cell.params))
     heights, norms = {}, {}
     for name, (x, _) in results.items():
         value, gradient = (leaf[0] for leaf in oracle(x[None]))
@@ -167,7 +167,7 @@ def line_search(cell: Trained, settings: Mapping[str, Any]) -> list[dict[str, An
             search in the place of its own; `points`, `repetitions`, `block_s`, `slow_s`.
     """
     y = _points(cell, settings["points"])
-    start = cell.problem.amortized(cell.params, y[None])[0]
+    start = jit(cell.problem.amortized)(cell.params, y[None])[0]
     solver = settings["lbfgs"] | {"trials": settings["trials"]}
     return compare(
         cell,
@@ -206,7 +206,8 @@ def wolfe_vs_armijo(cell: Trained, settings: Mapping[str, Any]) -> list[dict[str
 
 
 def _points(cell: Trained, count: int) -> Float[Array, "points n"]:
-    return cell.pair.sample_target(rng.stream(cell.seed, STREAM), count)
+    # Compiled as one: the law of the target is a mixture that large networks move.
+    return jit(lambda key: cell.pair.sample_target(key, count))(rng.stream(cell.seed, STREAM))
 
 
 STUDIES = {"line-search": line_search, "wolfe-vs-armijo": wolfe_vs_armijo}
