@@ -41,8 +41,8 @@ TABLES = {
     ),
     "wolfe_vs_armijo": (
         "The same number of L-BFGS iterations with a strong Wolfe and with an Armijo line search. "
-        "What to look at: the factor between them as the dimension grows, and only where both do as "
-        "many iterations and $J$ excess is alike, since a search that gives up is fast too."
+        "What to look at: the factor between them as the dimension grows, and only where both do "
+        "as many iterations and $J$ excess is alike, since a search that gives up is fast too."
     ),
 }
 _CONJUGATION = (
