@@ -121,6 +121,7 @@ class Checkpoints:
         self.every_s = every_s
         self.keep = keep
         self.newest_step: int | None = None
+        self.began_at = 0
         self._usable: list[Path] = []  # by step; the refused are not among them
         self._refused: list[Path] = []
         self._last = time.monotonic()
@@ -149,7 +150,7 @@ class Checkpoints:
                 log.warning("no checkpoint can be used: training starts from the beginning")
             return None
         path, snapshot = newest
-        self.newest_step = int(snapshot.state.step)
+        self.newest_step = self.began_at = int(snapshot.state.step)
         snapshot.timing.resumed_at_steps.append(self.newest_step)
         log.info("goes on from %s, step %d", path, self.newest_step)
         return snapshot
@@ -168,7 +169,7 @@ class Checkpoints:
         if last or signum is not None or time.monotonic() - self._last >= self.every_s:
             self.save(snapshot)
         if signum is not None:
-            raise Stopped(int(snapshot.state.step), self.newest_step, signum)
+            raise Stopped(int(snapshot.state.step), self.newest_step, signum, self.began_at)
 
     def save(self, snapshot: Snapshot) -> None:
         """Write a checkpoint unless there is one of this step, then remove the oldest ones.

@@ -10,11 +10,12 @@ from typing import Any
 class Stopped(Exception):
     """Training has ended early because a signal asked for it; a checkpoint says how far it got."""
 
-    def __init__(self, step: int, newest: int | None, signum: int) -> None:
-        """Take the step reached, that of the newest checkpoint, and the signal."""
+    def __init__(self, step: int, newest: int | None, signum: int, began_at: int = 0) -> None:
+        """Take the steps reached, of the newest checkpoint and started from, and the signal."""
         where = "there" if newest == step else "the start" if newest is None else f"step {newest}"
         super().__init__(
-            f"stopped at step {step} by {signal.Signals(signum).name}; "
+            f"stopped at step {step} by {signal.Signals(signum).name}, "
+            f"{step - began_at} steps further than this attempt began; "
             f"the same command goes on from {where}"
         )
         self.signum = signum

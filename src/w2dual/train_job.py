@@ -138,6 +138,7 @@ def main(args: argparse.Namespace) -> None:
     configure(threads=args.threads)
     cell = Cell.from_json(json_argument(args.cell))
     preset = json_argument(args.preset)
+    log.info("%s: an attempt on %s", cell.name, provenance.place())
     pair = measures.load(args.measures)
     _, pair_metadata = load_arrays(args.measures)
     if pair.dimension != cell.dimension:

@@ -176,7 +176,7 @@ def test_a_signal_stops_after_the_chunk_with_a_checkpoint(pair, tmp_path: Path, 
         training.train(cell(), pair, Signalled(tmp_path, ORIGIN))
     name = signal.Signals(signum).name
     assert str(caught.value) == (
-        f"stopped at step 8 by {name}; the same command goes on from there"
+        f"stopped at step 8 by {name}, 8 steps further than this attempt began; the same command goes on from there"
     )
     assert (tmp_path / "step-000000008.safetensors").is_file()
     assert signal.getsignal(signum) == before
@@ -184,7 +184,7 @@ def test_a_signal_stops_after_the_chunk_with_a_checkpoint(pair, tmp_path: Path, 
 
 def test_the_job_ends_with_128_and_the_signal(monkeypatch, pair_file: Path, tmp_path, caplog):
     def stop(*_):
-        raise Stopped(12, 8, signal.SIGUSR1)
+        raise Stopped(12, 8, signal.SIGUSR1, 8)
 
     monkeypatch.setattr(training, "train", stop)
     out = [f"--{name}={tmp_path / name}" for name in ("metrics", "history", "params")]
@@ -192,7 +192,10 @@ def test_the_job_ends_with_128_and_the_signal(monkeypatch, pair_file: Path, tmp_
     with pytest.raises(SystemExit) as caught:
         main([*argv, "--measures", str(pair_file), "--checkpoints", str(tmp_path / "c")])
     assert caught.value.code == 128 + signal.SIGUSR1
-    assert "stopped at step 12 by SIGUSR1; the same command goes on from step 8" in caplog.text
+    assert (
+        "stopped at step 12 by SIGUSR1, 4 steps further than this attempt began; the same command goes on from step 8"
+        in caplog.text
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -501,7 +504,7 @@ def test_killed_jobs_end_with_the_same_bits(programs, pair_file: Path, tmp_path,
         code = process.wait(timeout=60)
         if signum == signal.SIGTERM:
             assert code == 128 + signal.SIGTERM
-            assert "by SIGTERM; the same command goes on from there" in job.said()
+            assert "by SIGTERM, " in job.said()
             assert CellStatus.read(job.checkpoints / NAME).phase == "stopped"
         else:
             assert code == -signal.SIGKILL
