@@ -1,8 +1,8 @@
 """What keeps `snakemake --profile slurm all` from running here: one small check for each thing.
 
 Each check takes the text that a command printed, or numbers, and gives a finding: what was found,
-what to do about it, and which lines of the profile follow from it, with the reason. Nothing here runs a
-command. Light: JAX is not imported.
+what to do about it, and which lines of the profile follow from it, with the reason. Nothing here runs
+a command. Light: JAX is not imported.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def gpu_request(by_gpus: Answer, by_gres: Answer, nodes: Sequence[Node]) -> Find
                 "GPUs",
                 Level.NOTE,
                 f"--gpus=1 is accepted; there are several models{kinds}, and a job may get any",
-                "for one of them, add `gpu_model: MODEL` to `set-resources: train:` in the site file, "
+                "for one of them, add `gpu_model: MODEL` to `set-resources: train:`, "
                 "so that checkpoints and times are of one kind",
             )
         return Finding("GPUs", Level.OK, f"--gpus=1 is accepted{kinds}")

@@ -176,7 +176,8 @@ def test_a_signal_stops_after_the_chunk_with_a_checkpoint(pair, tmp_path: Path, 
         training.train(cell(), pair, Signalled(tmp_path, ORIGIN))
     name = signal.Signals(signum).name
     assert str(caught.value) == (
-        f"stopped at step 8 by {name}, 8 steps further than this attempt began; the same command goes on from there"
+        f"stopped at step 8 by {name}, 8 steps further than this attempt began; "
+        "the same command goes on from there"
     )
     assert (tmp_path / "step-000000008.safetensors").is_file()
     assert signal.getsignal(signum) == before
@@ -193,9 +194,9 @@ def test_the_job_ends_with_128_and_the_signal(monkeypatch, pair_file: Path, tmp_
         main([*argv, "--measures", str(pair_file), "--checkpoints", str(tmp_path / "c")])
     assert caught.value.code == 128 + signal.SIGUSR1
     assert (
-        "stopped at step 12 by SIGUSR1, 4 steps further than this attempt began; the same command goes on from step 8"
-        in caplog.text
-    )
+        "stopped at step 12 by SIGUSR1, 4 steps further than this attempt began; "
+        "the same command goes on from step 8"
+    ) in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 
