@@ -1,8 +1,8 @@
 """What keeps `snakemake --profile slurm all` from running here: one small check for each thing.
 
 Each check takes the text that a command printed, or numbers, and gives a finding: what was found,
-what to do about it, and which lines of the profile follow from it, with the reason. Nothing here runs
-a command. Light: JAX is not imported.
+what to do about it, and which lines of the profile follow from it, with the reason. Nothing here
+runs a command. Light: JAX is not imported.
 """
 
 from __future__ import annotations

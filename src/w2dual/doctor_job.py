@@ -58,20 +58,19 @@ def main(args: argparse.Namespace) -> None:
         return
     config = load([args.config, *args.configfile])
     findings = examine(config, args, command)
-    lines = [text for finding in findings for text in _lines(finding)]
+    text = [line for finding in findings for line in lines(finding)]
     settings = [setting for finding in findings for setting in finding.settings]
     # Nothing is known of a cluster that is not there.
     if settings and not args.no_write:
-        lines += ["", _write_site(args.profile, settings)]
+        text += ["", _write_site(args.profile, settings)]
     good = doctor.verdict(findings)
     failed = sum(finding.level == Level.FAIL for finding in findings)
-    lines += [
-        "",
+    ending = (
         "`snakemake --profile slurm all` can be expected to run."
         if good
-        else f"`snakemake --profile slurm all` CANNOT be expected to run: {failed} FAIL above.",
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+        else f"`snakemake --profile slurm all` CANNOT be expected to run: {failed} FAIL above."
+    )
+    sys.stdout.write("\n".join([*text, "", ending, ""]))
     if not good:
         raise SystemExit(1)
 
@@ -205,7 +204,7 @@ def look() -> dict[str, str]:
 
 
 def _benchmark_files(config: Config) -> Finding:
-    from w2dual.measures.benchmark_files import mirror_folder, weight_paths
+    from w2dual.measures.benchmark_files import Unavailable, mirror_folder, weight_paths
 
     settings = config["measures"]["benchmark"]
     dimensions = sorted({cell.dimension for cell in hd_grid(config)})
@@ -213,7 +212,7 @@ def _benchmark_files(config: Config) -> Finding:
     names = [Path(path).relative_to("benchmarks") for n in published for path in weight_paths(n)]
     try:
         folder, _ = mirror_folder(settings["mirror"])
-    except InputError:
+    except Unavailable:
         where = "no mirror (W2BENCHMARK_MIRROR is not set)"
         return doctor.benchmark_files(
             [str(name) for name in names], len(names), where, settings["sources"]
@@ -262,8 +261,7 @@ def _write_site(folder: Path, settings: Sequence[Setting]) -> str:
     return "\n".join([f"{path} {word}:", *(f"  {line}" for line in lines)])
 
 
-def _lines(finding: Finding) -> list[str]:
-    lines = [f"{finding.level.word:4}  {finding.check}: {finding.text}"]
-    if finding.remedy:
-        lines.append(f"      -> {finding.remedy}")
-    return lines
+def lines(finding: Finding) -> list[str]:
+    """Give a finding's lines of the output."""
+    first = f"{finding.level.word:4}  {finding.check}: {finding.text}"
+    return [first, f"      -> {finding.remedy}"] if finding.remedy else [first]

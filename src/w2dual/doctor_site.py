@@ -2,7 +2,8 @@
 
 It lies beside the profile as config.v9+.yaml, which Snakemake 9 takes in the place of config.yaml.
 It is written from three sources: the profile; what was in the site file before and is the user's
-own; and the doctor's settings. A line that the user has changed since the doctor wrote it is the user's.
+own; and the doctor's settings. A line that the user has changed since the doctor wrote it is the
+user's.
 """
 
 from __future__ import annotations

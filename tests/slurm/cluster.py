@@ -45,7 +45,7 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 MpiDefault=none
 SwitchType=switch/none
-SelectType=select/cons_tres
+SelectType=select/{select}
 SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0,bf_interval=2
 SlurmdParameters=config_overrides
@@ -106,6 +106,7 @@ class Cluster:
         gpus: devices of the node.
         limit_min: the partition's longest job, in minutes.
         min_job_age_s: how long a job that has ended stays visible to squeue.
+        select: SLURM's plugin that picks resources; `cons_res`, the older, has no `--gpus`.
     """
 
     folder: Path
@@ -113,6 +114,7 @@ class Cluster:
     gpus: int = 2
     limit_min: int = 60
     min_job_age_s: int = 300
+    select: str = "cons_tres"
     _daemons: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     @property
@@ -191,6 +193,7 @@ class Cluster:
             "gpus": self.gpus,
             "limit_min": self.limit_min,
             "min_job_age_s": self.min_job_age_s,
+            "select": self.select,
             **dict(
                 zip(("ctld_port", "slurmd_port", "dbd_port", "database_port"), ports, strict=True)
             ),

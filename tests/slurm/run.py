@@ -414,6 +414,8 @@ def main() -> int:
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
     folder.chmod(0o755)
+    # What a shell starts in the background ignores it, and what that starts does too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     checks, began = Checks(), time.monotonic()
     workflows: dict[str, Workflow] = {}
     tests = {"accounting": with_accounting, "squeue": without_accounting}
