@@ -1,10 +1,10 @@
 """A cluster on paper: the workflow's jobs on so many GPUs, from the estimate's costs.
 
 What is simulated is what Snakemake and SLURM do with this DAG. Snakemake submits jobs that are
-ready, as many as `jobs` allows, one every `submit_s`; SLURM starts them in that order on the first GPU that
-is free. A job takes `start_s` on top of its cell's time. One that needs more than the time limit is
-stopped there, and submitted again when Snakemake has seen it end: when it looks, after an interval
-that grows by 10 s with each look in vain, up to 180 s (the plugin's rule). Light.
+ready, as many as `jobs` allows, one every `submit_s`; SLURM starts them in that order on the first
+GPU that is free. A job takes `start_s` on top of its cell's time. One that needs more than the time
+limit is stopped there, and submitted again when Snakemake has seen it end: when it looks, after an
+interval that grows by 10 s with each look in vain, up to 180 s (the plugin's rule). Light.
 """
 
 from __future__ import annotations
