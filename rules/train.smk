@@ -31,11 +31,11 @@ rule train:
     message:
         "Training {wildcards.cell}"
     # `exec`: a signal that asks the job to stop must not end a shell around it first, since
-    # the batch system then kills what is left. `>>`: the log has each attempt, one below the other.
+    # the batch system then kills what is left.
     shell:
         "exec python -m w2dual train --cell {params.cell:q} --preset {params.preset:q}"
         " --threads {threads} --measures {input.measures} --metrics {output.metrics}"
         " --history {output.history} --params {output.params}"
         " --checkpoints checkpoints/{wildcards.cell}"
         " --checkpoint-every-s {params.checkpoint[every_s]}"
-        " --checkpoint-keep {params.checkpoint[keep]} >> {log} 2>&1"
+        " --checkpoint-keep {params.checkpoint[keep]} > {log} 2>&1"

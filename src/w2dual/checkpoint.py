@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2dual import provenance, status
+from w2dual import attempts, provenance, status
 from w2dual.cells import Cell
 from w2dual.dual import DualState
 from w2dual.loop import shards
@@ -127,7 +127,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def resume(self, like: DualState) -> Snapshot | None:
-        """Read the newest checkpoint that can be used; the log names the others, with the reason.
+        """Read the newest checkpoint that can be used, and note that an attempt begins.
 
         Args:
             like: a state of the cell, arrays or `jax.ShapeDtypeStruct`.
@@ -135,6 +135,12 @@ class Checkpoints:
         Returns:
             What it holds, or None where training has to start from the beginning.
         """
+        snapshot = self._newest(like)
+        attempts.begin(self.folder, self.began_at)
+        return snapshot
+
+    def _newest(self, like: DualState) -> Snapshot | None:
+        """Read the newest that can be used; the log names the others, with the reason."""
         remove_partials(self.folder / PATTERN)
         newest = None
         for path in sorted(self.folder.glob(PATTERN)):
@@ -200,9 +206,10 @@ class Checkpoints:
             log.warning("%s: was refused, and is removed since its cell has finished", path)
         for path in self.folder.glob(PATTERN):
             path.unlink(missing_ok=True)
-        (self.folder / status.NAME).unlink(missing_ok=True)
         remove_partials(self.folder / PATTERN)
-        remove_partials(self.folder / status.NAME)
+        for name in (status.NAME, attempts.NAME):
+            (self.folder / name).unlink(missing_ok=True)
+            remove_partials(self.folder / name)
         try:
             self.folder.rmdir()
         except OSError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -21,6 +23,19 @@ class Stopped(Exception):
         self.signum = signum
 
 
+@contextmanager
+def warning_kept() -> Iterator[None]:
+    """A context in which SIGUSR1 waits until training takes it up: a batch system sends it once.
+
+    Before the first step there is nothing to save; without this the warning would be lost there.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class StopSignals:
     """A context in which SIGTERM and SIGUSR1 are noted in `received` and end nothing."""
 
@@ -34,6 +49,8 @@ class StopSignals:
         """Take over both signals."""
         for signum in (signal.SIGTERM, signal.SIGUSR1) if self.active else ():
             self._before[signum] = signal.signal(signum, self._note)
+        if self.active:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -30,7 +30,7 @@ from w2dual.records import (
     write_json,
     write_text,
 )
-from w2dual.stopping import Stopped
+from w2dual.stopping import Stopped, warning_kept
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,6 @@ def main(args: argparse.Namespace) -> None:
     configure(threads=args.threads)
     cell = Cell.from_json(json_argument(args.cell))
     preset = json_argument(args.preset)
-    log.info("%s: an attempt on %s", cell.name, provenance.place())
     pair = measures.load(args.measures)
     _, pair_metadata = load_arrays(args.measures)
     if pair.dimension != cell.dimension:
@@ -157,7 +156,8 @@ def main(args: argparse.Namespace) -> None:
         remove_partials(path)
     started = _now()
     try:
-        result = training.train(cell, pair, checkpoints)
+        with warning_kept():
+            result = training.train(cell, pair, checkpoints)
     except Stopped as stopped:
         log.warning("%s", stopped)
         raise SystemExit(128 + stopped.signum) from None

@@ -89,7 +89,7 @@ class Workflow:
             "latency-wait": 5,
             "slurm-keep-successful-logs": True,
             "default-resources": profile["default-resources"]
-            | {"mem_mb": 1000, "slurm_extra": "'--signal=USR1@45'"},
+            | {"mem_mb": 1000, "slurm_extra": "'--signal=USR1@30'"},
             "set-resources": {
                 "train": {"runtime": f"2 * attempt if wildcards.cell == '{LONG}' else 10"}
             },
@@ -159,22 +159,22 @@ class Workflow:
         return (self.root / "snakemake.log").read_text(errors="replace")
 
     def log(self, cell: str) -> str:
-        """Give a training job's log: each attempt, one below the other."""
+        """Give the log of a training job's newest attempt, which tells of those before."""
         path = self.outputs / "logs" / "train" / f"{cell}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def attempts(self, cell: str) -> list[str]:
         """Give the SLURM job of each attempt at a cell."""
-        return re.findall(r"an attempt on \S+, SLURM job (\d+)", self.log(cell))
+        return re.findall(r"attempt \d+ on \S+, SLURM job (\d+): beg", self.log(cell))
 
     def begun(self, cell: str) -> list[int]:
         """Give the step that each later attempt went on from."""
-        return [int(n) for n in re.findall(r"goes on from \S+, step (\d+)", self.log(cell))]
+        steps = re.findall(r"attempt \d+ on .*: beg\w+ at step (\d+)", self.log(cell))
+        return [int(step) for step in steps[1:]]
 
     def steps(self, cell: str) -> int:
         """Give the step that the log's last line tells of; 0 before the first of an attempt."""
-        last = self.log(cell).rpartition("an attempt on")[2]
-        found = re.findall(r" step (\d+)/", last)
+        found = re.findall(r" step (\d+)/", self.log(cell))
         return int(found[-1]) if found else 0
 
     def until(self, what: str, happened: Callable[[], bool], timeout_s: float = 240.0) -> None:
@@ -283,20 +283,24 @@ def with_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> Non
     check_killed(checks, workflow)
 
     log, attempts, begun = workflow.log(LONG), workflow.attempts(LONG), workflow.begun(LONG)
-    gains = re.findall(r"by SIGUSR1, (\d+) steps further", log)
+    gains = re.findall(r"gained (\d+) steps", log)
+    warned = len(re.findall(r"stopped at step \d+ by SIGUSR1", workflow.said()))
     checks.check(
         "a job over its time limit is warned, writes a checkpoint, and is continued in another job",
         len(gains) >= 1
+        and warned >= 1
         and len(set(attempts)) == len(attempts) == len(gains) + 1 == len(begun) + 1
         and begun[0] == int(gains[0]) > 0,
-        f"SLURM jobs {', '.join(attempts)}; gained {gains} steps; went on from {begun}",
+        f"SLURM jobs {', '.join(attempts)}; {warned} by SIGUSR1; gained {', '.join(gains)} steps",
     )
     check_accounting(checks, cluster, workflow)
     checks.check(
         "run again, there is nothing to do",
         "Nothing to be done" in workflow.dry_run("tables/hd_mlp.tex"),
     )
-    (workflow.outputs / "results" / "train" / SHORT / "metrics.json").unlink()
+    lost = [f"results/train/{SHORT}/metrics.json", "results/metrics/hd_mlp.csv"]
+    for name in [*lost, "tables/hd_mlp.tex", "tables/hd_mlp.csv"]:
+        (workflow.outputs / name).unlink()
     lacking = re.findall(r"Training (\S+)", workflow.dry_run("tables/hd_mlp.tex"))
     checks.check(
         "a table asked for by name submits only the cell that it lacks",
@@ -306,17 +310,25 @@ def with_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> Non
 
 
 def check_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> None:
-    """What the accounting has of every training job that Snakemake submitted."""
+    """What the accounting has of every job that Snakemake submitted.
+
+    Preparing the pair is a training job too where its weights may have to be trained anew.
+    """
     wanted = {job for cell in CELLS for job in workflow.attempts(cell)}
-    got: dict[str, str] = {}
+    got: dict[str, tuple[str, str]] = {}
     end = time.monotonic() + 20  # slurmctld hands its records on every few seconds
     while wanted - got.keys() and time.monotonic() < end:
-        fields = "--format=JobIDRaw,AllocTRES"
+        fields = "--format=JobIDRaw,AllocTRES,Comment"
         lines = cluster.run("sacct", "-X", "-n", "-P", "-S", "now-1hour", fields).splitlines()
-        got = {job: tres for job, _, tres in (line.partition("|") for line in lines)}
+        rows = [line.split("|", 2) for line in lines]
+        got = {job: (tres, comment) for job, tres, comment in rows}
         time.sleep(0.5)
-    with_gpu = {job for job in wanted if "gres/gpu=1" in got.get(job, "")}
-    others = {job for job in got.keys() - wanted if "gres/gpu" in got[job]}
+    with_gpu = {job for job in wanted if "gres/gpu=1" in got.get(job, ("", ""))[0]}
+    others = {
+        job
+        for job in got.keys() - wanted
+        if "gres/gpu" in got[job][0] and "prepare" not in got[job][1]
+    }
     checks.check(
         "each training job got its GPU in the accounting, and no other job one",
         bool(wanted) and with_gpu == wanted and not others,
@@ -324,8 +336,42 @@ def check_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> No
     )
 
 
+def check_doctor(checks: Checks, workflow: Workflow) -> None:
+    """What it finds, and that Snakemake takes the site file that it writes."""
+    configs = ["--configfile", "presets/smoke.yaml", "presets/cluster.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "w2dual", "doctor", *configs],
+        cwd=workflow.root,
+        env=workflow.environment | {"PYTHONPATH": "src"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    site = workflow.root / "slurm" / "config.v9+.yaml"
+    values = yaml.safe_load(site.read_text()) if site.exists() else {}
+    # The machine may lack TeX or the benchmark's files, which is no matter of the cluster's.
+    wrong = re.findall(r"^FAIL  (?!TeX|benchmark files)(.*)$", done.stdout, re.MULTILINE)
+    probed = re.search(r"probe job: on (\S+), job \d+: JAX \S+ sees (.*),", done.stdout)
+    checks.check(
+        "doctor has a probe job run, and writes the site file",
+        not wrong
+        and probed is not None
+        and values.get("slurm-status-command") == "squeue"
+        and values.get("config", {}).get("site_runtime_min") == 60,
+        "; ".join(wrong) or (probed[0] if probed else done.stdout[-300:]),
+    )
+    seen = workflow.dry_run(*metrics_of(KILLED))
+    checks.check(
+        "snakemake --profile slurm takes the site file",
+        "slurm_partition=gpu" in seen,
+        next((line.strip() for line in seen.splitlines() if "slurm_partition" in line), ""),
+    )
+
+
 def without_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> None:
     """Two cells: cancelled in the middle, started again, then requeued and killed."""
+    check_doctor(checks, workflow)
     targets = metrics_of(REQUEUED, KILLED)
     workflow.start(*targets)
     workflow.until_trains(REQUEUED)
