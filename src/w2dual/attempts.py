@@ -26,7 +26,7 @@ def begin(folder: Path, step: int) -> None:
     """
     before = _read(folder / NAME)
     now = {"place": provenance.place(), "step": step}
-    ends = [attempt["step"] for attempt in (*before[1:], now)]
+    ends = [attempt["step"] for attempt in [*before, now][1:]]
     for number, (attempt, end) in enumerate(zip(before, ends, strict=True), start=1):
         gained = end - attempt["step"]
         log.info(

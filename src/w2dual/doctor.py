@@ -81,6 +81,11 @@ class Answer:
         return next(iter((self.err or self.out).strip().splitlines()), f"exit {self.code}")
 
 
+def quoted(name: str) -> str:
+    """Give a name as the value of a resource, which Snakemake takes for an expression."""
+    return f"'{name}'"
+
+
 # ---------------------------------------------------------------- the batch system
 
 
@@ -201,7 +206,7 @@ def choose_partition(
         )
     best = max(candidates, key=lambda p: (p.limit_min is None, p.limit_min or 0, p.default))
     why = "named with --partition" if asked else "of those with GPUs the one with the longest limit"
-    setting = Setting(("set-resources", "train", "slurm_partition"), best.name, why)
+    setting = Setting(("set-resources", "train", "slurm_partition"), quoted(best.name), why)
     return best, Finding("partition", Level.OK, f"{best.name}: {why}; {listed}", "", (setting,))
 
 
@@ -307,7 +312,7 @@ def gpu_request(by_gpus: Answer, by_gres: Answer, nodes: Sequence[Node]) -> Find
             f"only by --gres=gpu:1{kinds}; --gpus=1: {by_gpus.words}",
             "",
             (
-                Setting(("set-resources", "train", "gres"), "'gpu:1'", reason),
+                Setting(("set-resources", "train", "gres"), quoted("gpu:1"), reason),
                 Setting(("set-resources", "train", "gpu"), 0, "the plugin takes one of the two"),
             ),
         )
@@ -345,7 +350,7 @@ def account(config: dict[str, str], associations: Sequence[dict[str, str]], jobs
     settings.append(
         Setting(
             ("default-resources", "slurm_account"),
-            names[0],
+            quoted(names[0]),
             f"the cluster enforces associations; yours: {', '.join(names)}",
         )
     )

@@ -75,7 +75,7 @@ def test_a_cluster_with_accounting(monkeypatch: pytest.MonkeyPatch):
     written = settings(found)
     assert written["slurm-status-command"] == "squeue"
     assert written["slurm-init-seconds-before-status-checks"] == 30
-    assert written["set-resources.train.slurm_partition"] == "gpu"
+    assert written["set-resources.train.slurm_partition"] == "'gpu'"
     assert written["config.site_runtime_min"] == 2880
     assert written["config.site_memory_mb"] == 16000
     assert "set-resources.train.gres" not in written
@@ -197,7 +197,7 @@ def test_accounts_and_the_queue():
     mine = [{"account": "physics", "partition": "", "max_submit": "50"}]
     found = doctor.account(enforced, mine, 128)
     values = {s.path: s.value for s in found.settings}
-    assert values == {("jobs",): 50, ("default-resources", "slurm_account"): "physics"}
+    assert values == {("jobs",): 50, ("default-resources", "slurm_account"): "'physics'"}
     assert doctor.account(enforced, [], 128).level == Level.FAIL
     assert doctor.account({"AccountingStorageEnforce": "none"}, [], 128).settings == ()
 
@@ -329,7 +329,7 @@ def test_the_job_writes_amends_and_says_so(
     assert main(argv) == 0
     values = yaml.safe_load(site.read_text())
     assert values["retries"] == 33
-    assert values["set-resources"]["train"]["slurm_partition"] == "gpu"
+    assert values["set-resources"]["train"]["slurm_partition"] == "'gpu'"
     assert main(argv) == 0
     assert "needs no change" in capsys.readouterr().out
     site.write_text(site.read_text().replace("jobs: 128", "jobs: 7"))
