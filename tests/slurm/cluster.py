@@ -7,9 +7,11 @@ one by one as it does real ones. Needs root, since slurmd starts jobs and device
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -163,7 +165,11 @@ class Cluster:
         self._until("slurmd", lambda: "idle" in self._output("sinfo", "-h", "-o", "%T"))
 
     def stop(self) -> None:
-        """End the daemons, the last that was started first, each by its process id."""
+        """End the daemons, the last that was started first, then what jobs have left running.
+
+        Each is ended by its process id. Without cgroups SLURM loses sight of a process whose parent
+        has ended, such as the Snakemake of a batch script that was requeued.
+        """
         for _, process in reversed(self._daemons):
             process.terminate()
             try:
@@ -172,6 +178,23 @@ class Cluster:
                 process.kill()
                 process.wait()
         self._daemons.clear()
+        for pid in self._left_over():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _left_over(self) -> list[int]:
+        """Give the processes of this cluster's jobs: they have its folder on their PATH."""
+        mine = f"{self.folder}/bin:".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            in_job = any(variable.startswith(b"SLURM_JOB_ID=") for variable in variables)
+            if in_job and any(v.startswith(b"PATH=") and mine in v for v in variables):
+                found.append(int(folder.name))
+        return found
 
     def _prepare(self) -> None:
         self.folder.mkdir(parents=True)
