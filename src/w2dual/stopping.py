@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -23,17 +21,28 @@ class Stopped(Exception):
         self.signum = signum
 
 
-@contextmanager
-def warning_kept() -> Iterator[None]:
+class EarlyWarning:
     """A context in which SIGUSR1 waits until training takes it up: a batch system sends it once.
 
     Before the first step there is nothing to save; without this the warning would be lost there.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __init__(self) -> None:
+        """Note nothing yet."""
+        self.received: int | None = None
+
+    def __enter__(self) -> EarlyWarning:
+        """Take the signal over."""
+        self._before = signal.signal(signal.SIGUSR1, self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        signal.signal(signal.SIGUSR1, self._before)
+
+    def __call__(self, signum: int, _: FrameType | None) -> None:
+        """Note it: this object is the signal's handler."""
+        self.received = signum
 
 
 class StopSignals:
@@ -48,9 +57,10 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         """Take over both signals."""
         for signum in (signal.SIGTERM, signal.SIGUSR1) if self.active else ():
-            self._before[signum] = signal.signal(signum, self._note)
-        if self.active:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+            before = signal.signal(signum, self._note)
+            self._before[signum] = before
+            if isinstance(before, EarlyWarning):
+                self.received = before.received
         return self
 
     def __exit__(self, *_: object) -> None:
