@@ -60,7 +60,7 @@ class StopSignals:
             before = signal.signal(signum, self._note)
             self._before[signum] = before
             if isinstance(before, EarlyWarning):
-                self.received = before.received
+                self.received = before.received or self.received
         return self
 
     def __exit__(self, *_: object) -> None:
