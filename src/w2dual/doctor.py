@@ -179,9 +179,16 @@ def requeue(config: dict[str, str], partition: Partition) -> Finding:
 
 
 def choose_partition(
-    partitions: Sequence[Partition], nodes: Sequence[Node], asked: str | None
+    partitions: Sequence[Partition], nodes: Sequence[Node], asked: str | None, gpus: int = 1
 ) -> tuple[Partition | None, Finding]:
-    """Choose the partition of training jobs: with GPUs, up, and of these the longest limit."""
+    """Choose the partition of training jobs: with GPUs if they ask for any, up, the longest limit.
+
+    Args:
+        partitions: what there is.
+        nodes: of all of them.
+        asked: the one to take; None for a choice.
+        gpus: how many a training job asks for.
+    """
     with_gpus = {name for node in nodes if node.gpus for name in node.partitions}
     listed = ", ".join(
         f"{p.name} ({_limit(p.limit_min)}{'' if p.up else ', down'}"
@@ -196,16 +203,17 @@ def choose_partition(
             )
         candidates = [named]
     else:
-        candidates = [p for p in partitions if p.up and p.name in with_gpus]
+        candidates = [p for p in partitions if p.up and (not gpus or p.name in with_gpus)]
     if not candidates:
         return None, Finding(
             "partition",
             Level.FAIL,
-            f"no partition that is up has GPUs; there are: {listed or 'none'}",
+            f"no partition that is up {'has GPUs' if gpus else 'is there'}; there are: {listed or 'none'}",
             "wait until one is up, or set `resources.gpus: 0` in a config of yours to train on CPU",
         )
     best = max(candidates, key=lambda p: (p.limit_min is None, p.limit_min or 0, p.default))
-    why = "named with --partition" if asked else "of those with GPUs the one with the longest limit"
+    whose = "of those with GPUs " if gpus else ""
+    why = "named with --partition" if asked else f"{whose}the one with the longest limit"
     setting = Setting(("set-resources", "train", "slurm_partition"), quoted(best.name), why)
     return best, Finding("partition", Level.OK, f"{best.name}: {why}; {listed}", "", (setting,))
 

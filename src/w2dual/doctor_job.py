@@ -126,7 +126,9 @@ def _of_cluster(
     findings = [doctor.status_command(facts, sacct)]
     shown = run("scontrol", "show", "partition", "--oneliner")
     partitions = cluster_facts.read_partitions(shown.out)
-    partition, found = doctor.choose_partition(partitions, nodes, args.partition)
+    partition, found = doctor.choose_partition(
+        partitions, nodes, args.partition, config["resources"]["gpus"]
+    )
     findings.append(found)
     user = os.environ.get("USER") or run("id", "--user", "--name").out.strip()
     associations = run(

@@ -156,6 +156,7 @@ def test_the_partition_with_the_longest_limit_that_has_gpus_and_is_up():
     best, found = doctor.choose_partition(partitions, nodes, None)
     assert best == partitions[2]
     assert doctor.choose_partition(partitions, nodes, "short")[0] == partitions[1]
+    assert doctor.choose_partition(partitions, nodes, None, gpus=0)[0] == partitions[0]
     none, found = doctor.choose_partition(partitions, nodes, "none")
     assert none is None
     assert "short (60 min, GPUs)" in found.remedy
