@@ -208,7 +208,7 @@ def choose_partition(
         return None, Finding(
             "partition",
             Level.FAIL,
-            f"no partition that is up {'has GPUs' if gpus else 'is there'}; there are: {listed or 'none'}",
+            f"no partition is up{' that has GPUs' if gpus else ''}; there are: {listed or 'none'}",
             "wait until one is up, or set `resources.gpus: 0` in a config of yours to train on CPU",
         )
     best = max(candidates, key=lambda p: (p.limit_min is None, p.limit_min or 0, p.default))
