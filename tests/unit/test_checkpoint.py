@@ -370,7 +370,15 @@ def test_the_origin_covers_all_modules_that_training_loads():
     run = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
     )
-    moves_no_bit = {"cells", "checkpoint", "config", "progress", "provenance", "records"}
+    moves_no_bit = {
+        "attempts",
+        "cells",
+        "checkpoint",
+        "config",
+        "progress",
+        "provenance",
+        "records",
+    }
     moves_no_bit |= {"status", "stopping", "train_job"}
     for name in run.stdout.split():
         package = name.split(".")[1]
