@@ -1,6 +1,6 @@
 """Records what SLURM's commands answer the doctor on several clusters, for its unit tests.
 
-    python -m tests.slurm.record [--out FOLDER]
+    python -m tests.slurm.record [--out FOLDER] [--only NAME ...] [--no-probe]
 
 Each cluster is real and brought up for it. The doctor looks at it, its findings are printed, and
 the answers of the commands that it ran go to FOLDER/NAME.json, from which the tests replay them.
@@ -62,17 +62,20 @@ def main() -> None:
     """Look at each cluster."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--out", type=Path, default=FOLDER)
-    out = parser.parse_args().out
+    parser.add_argument("--only", nargs="+", choices=CLUSTERS, default=list(CLUSTERS))
+    parser.add_argument("--no-probe", action="store_true", help="have no job started")
+    args = parser.parse_args()
+    out = args.out
     out.mkdir(exist_ok=True)
     os.chdir(ROOT)
     config = load([ROOT / "config.yaml"])
     arguments = argparse.Namespace(
-        partition=None, no_probe=False, profile=Path("slurm"), config="config.yaml"
+        partition=None, no_probe=args.no_probe, profile=Path("slurm"), config="config.yaml"
     )
     folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
     folder.chmod(0o755)
-    for name, changes in CLUSTERS.items():
-        with running(Cluster(folder / name, **(DEFAULTS | changes))) as cluster:
+    for name in args.only:
+        with running(Cluster(folder / name, **(DEFAULTS | CLUSTERS[name]))) as cluster:
             os.environ |= cluster.environment
             recorder = Recorder()
             findings = doctor_job.examine(config, arguments, recorder)

@@ -49,7 +49,7 @@ def look(run: Any, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> dict[st
     """Let the doctor look, at the root of the checkout; gives findings by their check."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("W2BENCHMARK_MIRROR", "/nowhere")
-    given = {"partition": None, "no_probe": False, "profile": Path("slurm")} | arguments
+    given = {"partition": None, "no_probe": True, "profile": Path("slurm")} | arguments
     findings = doctor_job.examine(PAPER, argparse.Namespace(**given), run)
     return {finding.check: finding for finding in findings}
 
@@ -70,7 +70,7 @@ def test_a_machine_with_nothing(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_cluster_with_accounting(monkeypatch: pytest.MonkeyPatch):
-    found = look(Replay("accounting"), monkeypatch)
+    found = look(Replay("accounting"), monkeypatch, no_probe=False)
     assert "sacct works" in found["job states"].text
     written = settings(found)
     assert written["slurm-status-command"] == "squeue"
@@ -323,7 +323,7 @@ def test_the_job_writes_amends_and_says_so(
     monkeypatch.setenv("W2BENCHMARK_MIRROR", "/nowhere")
     monkeypatch.setattr(doctor_job, "command", Replay("short-limit"))
     (tmp_path / "config.yaml").write_text((ROOT / "slurm" / "config.yaml").read_text())
-    argv = ["doctor", "--profile", str(tmp_path)]
+    argv = ["doctor", "--no-probe", "--profile", str(tmp_path)]
     site = tmp_path / "config.v9+.yaml"
     assert main([*argv, "--no-write"]) == 0
     assert not site.exists()
