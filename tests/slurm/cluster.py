@@ -165,11 +165,16 @@ class Cluster:
         self._until("slurmd", lambda: "idle" in self._output("sinfo", "-h", "-o", "%T"))
 
     def stop(self) -> None:
-        """End the daemons, the last that was started first, then what jobs have left running.
+        """Cancel all jobs, end the daemons, the last first, then what jobs have left running.
 
         Each is ended by its process id. Without cgroups SLURM loses sight of a process whose parent
         has ended, such as the Snakemake of a batch script that was requeued.
         """
+        if dict(self._daemons).keys() >= {"slurmctld", "slurmd"}:
+            self._output("scancel", "--user=root")
+            end = time.monotonic() + 20
+            while self._output("squeue", "--noheader") and time.monotonic() < end:
+                time.sleep(0.2)
         for _, process in reversed(self._daemons):
             process.terminate()
             try:
@@ -183,16 +188,18 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
 
     def _left_over(self) -> list[int]:
-        """Give the processes of this cluster's jobs: they have its folder on their PATH."""
+        """Give the processes of this cluster's jobs, with its folder on PATH or its log open."""
         mine = f"{self.folder}/bin:".encode()
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 variables = (folder / "environ").read_bytes().split(b"\0")
+                files = [os.readlink(path) for path in (folder / "fd").iterdir()]
             except OSError:
                 continue
             in_job = any(variable.startswith(b"SLURM_JOB_ID=") for variable in variables)
-            if in_job and any(v.startswith(b"PATH=") and mine in v for v in variables):
+            in_job = in_job and any(v.startswith(b"PATH=") and mine in v for v in variables)
+            if in_job or f"{self.folder}/log/slurmd.log" in files:
                 found.append(int(folder.name))
         return found
 

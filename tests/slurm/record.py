@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -86,6 +87,7 @@ def main() -> None:
         (out / f"{name}.json").write_text(text.replace(str(ROOT), "/checkout") + "\n")
         word = "can" if verdict(findings) else "cannot"
         sys.stdout.write("\n".join([f"== {name}: {word} run", *lines, *settings, "", ""]))
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
