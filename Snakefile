@@ -39,6 +39,7 @@ include: "rules/common.smk"
 include: "rules/measures.smk"
 include: "rules/train.smk"
 include: "rules/tables.smk"
+include: "rules/verdict.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 

@@ -25,8 +25,11 @@ DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = config["hd"]["potentials"]
 TABLES = [f"hd_{potential}" for potential in POTENTIALS] + ["trivial_maps", "synthetic"]
+TABLES += ["verdict_hd", "claims"]
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
 FIGURES = config["synthetic"]["figures"]
+# Figures that are drawn from tables.
+SUMMARIES = ["verdict_hd"]
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
 # From the folder of outputs to the checkout. Relative, so that a checkout may be moved.
@@ -99,6 +102,17 @@ CODE = {
         "latex.py",
         "names.py",
     ],
+    "verdict": [
+        "verdict.py",
+        "claims.py",
+        "equivalence.py",
+        "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+        "published.py",
+    ],
+    "verdict_figure": ["plots/verdict.py", "plots/style.py", "verdict.py", "names.py"],
     "figure": [
         "figure_job.py",
         "plots/style.py",
@@ -112,6 +126,7 @@ CODE = {
     ],
     "report": [
         "report.py",
+        "verdict.py",
         "captions.py",
         "aggregate.py",
         "latex.py",
@@ -231,6 +246,11 @@ def table_settings():
             "evaluation_samples": hd["evaluation"]["samples"],
         },
     }
+
+
+def verdict_settings():
+    """How the cells are judged, and the table's settings."""
+    return table_settings() | {"verdict": config["verdict"]}
 
 
 def report_settings():

@@ -9,6 +9,7 @@ rule everything_but_pdf:
         expand("tables/{name}.{ext}", name=TABLES, ext=["tex", "csv"]),
         expand("figures/curves_{cell}.{ext}", cell=CELLS, ext=["pdf", "png"]),
         expand("figures/{figure}.{ext}", figure=FIGURES, ext=["pdf", "png"]),
+        expand("figures/{name}.{ext}", name=SUMMARIES, ext=["pdf", "png"]),
         expand("figures/{figure}.gif", figure=ANIMATIONS),
     localrule: True
 
@@ -19,6 +20,9 @@ rule report:
         tables=expand("tables/{name}.tex", name=TABLES),
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
         synthetic=rules.aggregate_synthetic.output,
+        verdict="tables/verdict_hd.csv",
+        claims="tables/claims.csv",
+        summaries=expand("figures/{name}.pdf", name=SUMMARIES),
         plane=expand("figures/{figure}.pdf", figure=FIGURES),
         figures=expand("figures/curves_{cell}.pdf", cell=CELLS),
         code=code("report"),
@@ -35,5 +39,6 @@ rule report:
         "Setting {output.pdf}"
     shell:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
+        " --verdict {input.verdict} --claims {input.claims} --summaries {input.summaries}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --plane {input.plane}"
         " --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

@@ -27,6 +27,14 @@ TABLES = {
         "Trivial maps on the same measures: what a learned map has to beat to have learned "
         "anything. What to look at: the linear map's forward error as the yardstick."
     ),
+    "verdict_hd": (
+        "The verdict: each cell of tables 2 and 3 of the paper beside ours. What to look at: cells "
+        "that are worse, and whether those called inconclusive have intervals that lie around 0."
+    ),
+    "claims": (
+        "What the paper says about its tables, checked on these. What to look at: claims whose "
+        "word differs from the one that the paper's own numbers get."
+    ),
     "synthetic": (
         "Couplings on the plane, where no optimal map is known. What to look at: how far the "
         r"distances $W_2^2$ and Sinkhorn are from their floors, and whether the Monge gap of the "
@@ -38,6 +46,11 @@ FIGURES = {
     OVERVIEW: (
         r"One pair on the plane from end to end. What to look at: whether the source, moved by "
         r"$T=\nabla f$, covers the target, and the target, moved by $\nabla f^*$, the source."
+    ),
+    "verdict_hd": (
+        "The verdict on each cell that the paper reports in high dimensions; the table of the "
+        "verdict has the numbers. What to look at: rows, which are methods, and columns, which are "
+        "dimensions, that differ from the rest."
     ),
     "transport": (
         r"Samples of the source moved by $T=\nabla f$ and samples of the target moved by "

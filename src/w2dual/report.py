@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from w2dual import aggregate, captions
+from w2dual import aggregate, captions, verdict
 from w2dual.latex import build_pdf, escape
 from w2dual.names import method_words, words
 from w2dual.records import InputError, json_argument, write_text
@@ -346,6 +346,8 @@ def document(
     curves: Sequence[Path],
     plane: Sequence[Path],
     made: Origin,
+    verdict_paragraph: str = "",
+    summaries: Sequence[Path] = (),
 ) -> tuple[str, dict[str, Path]]:
     """Give the LaTeX document, and the files beside it as name -> source.
 
@@ -357,6 +359,8 @@ def document(
         plane: figures of the couplings on the plane, in order; the overview goes to
             the first page.
         made: which code writes it, and when.
+        verdict_paragraph: what has reproduced, in LaTeX, for the first pages.
+        summaries: figures drawn from tables, for the first pages.
 
     Raises:
         InputError: the metrics are of another preset, or the curves are not those of the cells.
@@ -384,11 +388,19 @@ def document(
         beside[name] = path
         shown = {"file": name, "caption": captions.caption(path, captions.FIGURES)}
         (overview if path.stem == captions.OVERVIEW else shown_plane).append(shown)
+    shown_summaries = []
+    for number, path in enumerate(summaries, start=1):
+        name = f"summary-{number}.pdf"
+        beside[name] = path
+        caption = captions.caption(path, captions.FIGURES)
+        shown_summaries.append({"file": name, "caption": caption})
     date = datetime.fromtimestamp(made.date_epoch, UTC)
     text = _template().render(
         date=f"{date.day} {date:%B %Y}",
         warnings=warnings(frame, settings),
         overview=overview,
+        verdict=verdict_paragraph,
+        summaries=shown_summaries,
         facts=facts(frame, settings, made),
         tables=shown_tables,
         plane=shown_plane,
@@ -443,6 +455,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plane", type=Path, nargs="+", required=True, help="figures of the plane, in order"
     )
+    parser.add_argument("--verdict", type=Path, required=True, help=".csv of the verdict")
+    parser.add_argument("--claims", type=Path, required=True, help=".csv of the claims")
+    parser.add_argument(
+        "--summaries", type=Path, nargs="+", required=True, help="figures drawn from tables"
+    )
     parser.add_argument("--pdf", type=Path, required=True, help="report to write")
     parser.add_argument("--tex", type=Path, help="keep the document's LaTeX here too")
 
@@ -452,7 +469,18 @@ def main(args: argparse.Namespace) -> None:
     settings = ReportSettings.from_json(json_argument(args.settings))
     frame = read_metrics(args.metrics, args.synthetic)
     made = origin(os.environ, frame)
-    text, beside = document(frame, settings, args.tables, args.figures, args.plane, made)
+    judged = verdict.read(args.verdict)
+    paragraph = verdict.summary(judged, verdict.read(args.claims, ("claim", "verdict")))
+    text, beside = document(
+        frame,
+        settings,
+        args.tables,
+        args.figures,
+        args.plane,
+        made,
+        verdict_paragraph=paragraph,
+        summaries=args.summaries,
+    )
     build_pdf(text, beside, args.pdf, made.date_epoch)
     if args.tex is not None:
         write_text(args.tex, text)
