@@ -42,6 +42,7 @@ include: "rules/tables.smk"
 include: "rules/verdict.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
+include: "rules/bundle.smk"
 
 
 rule all:

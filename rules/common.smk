@@ -124,6 +124,7 @@ CODE = {
         "potentials/*.py",
         "measures/*.py",
     ],
+    "bundle": ["bundle.py", "archive.py", "crate.py", "rendering.py", "scrub.py"],
     "report": [
         "report.py",
         "verdict.py",

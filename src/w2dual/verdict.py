@@ -294,7 +294,11 @@ def tex(judged: pd.DataFrame, settings: VerdictSettings) -> str:
                 & (shown["solver"] == solver)
             ].to_dict("records")
         }
-        rule = r"\midrule " if previous not in (None, potential) else ""
+        rule = r"\addlinespace "
+        if previous is None:
+            rule = ""
+        elif previous != potential:
+            rule = r"\midrule "
         name = escape(words(potential)) if potential != previous else ""
         previous = potential
         rows.append([rule + name, escape(words(amortization)), escape(words(solver))])
@@ -319,7 +323,7 @@ def _entry(row: Mapping[Any, Any] | None, settings: VerdictSettings) -> str:
         lines.append(rf"{{\scriptsize$[{ends}]$}}")
     word = str(row["verdict"])
     lines.append(r"{\scriptsize " + (rf"\textbf{{{word}}}" if word == REPRODUCED else word) + "}")
-    return r"\shortstack{" + r"\\".join(lines) + r"\rule{0pt}{9pt}}"
+    return r"$\vcenter{\hbox{\shortstack{" + r"\\".join(lines) + "}}}$"
 
 
 def _notes(judged: pd.DataFrame, settings: VerdictSettings) -> list[str]:
