@@ -35,6 +35,9 @@ except InputError as error:
 workdir: os.path.join(ROOT, output_folder(config))
 
 
+report: "rules/captions/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/measures.smk"
 include: "rules/train.smk"

@@ -1,5 +1,7 @@
 # The archive for reviewers: everything that rules made, and the commands that made it.
 
+from snakemake.utils import format as format_command
+
 from w2dual.bundle import packed
 
 
@@ -32,7 +34,14 @@ def rendering_steps(kept):
         if wanted & set(outputs) and all(name.startswith(rendered) for name in outputs):
             inputs = [os.path.normpath(name) for name in job.input]
             inputs = [name for name in inputs if not name.startswith(package)]
-            step = {"rule": job.rule.name, "command": job.shellcmd}
+            # Not job.shellcmd, which asks for the job's number: it has none yet.
+            command = format_command(
+                job.rule.shellcmd,
+                **{name: getattr(job, name) for name in ("input", "output", "params", "log")},
+                wildcards=job.wildcards,
+                threads=1,
+            )
+            step = {"rule": job.rule.name, "command": command}
             found.append(step | {"inputs": inputs, "outputs": outputs})
     return sorted(found, key=lambda step: (step["rule"], step["outputs"]))
 

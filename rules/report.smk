@@ -27,7 +27,12 @@ rule report:
         figures=expand("figures/curves_{cell}.pdf", cell=CELLS),
         code=code("report"),
     output:
-        pdf="evaluation.pdf",
+        pdf=report(
+            "evaluation.pdf",
+            caption="captions/evaluation.rst",
+            category="Evaluation",
+            labels={"what": "everything as PDF"},
+        ),
     log:
         "logs/report/evaluation.log",
     localrule: True

@@ -9,7 +9,12 @@ rule verdict:
         code=code("verdict"),
     output:
         tex="tables/verdict_hd.tex",
-        csv="tables/verdict_hd.csv",
+        csv=report(
+            "tables/verdict_hd.csv",
+            caption="captions/verdict.rst",
+            category="Verdict",
+            labels={"what": "cell by cell"},
+        ),
     log:
         "logs/verdict/verdict_hd.log",
     localrule: True
@@ -32,7 +37,12 @@ rule claims:
         code=code("verdict"),
     output:
         tex="tables/claims.tex",
-        csv="tables/claims.csv",
+        csv=report(
+            "tables/claims.csv",
+            caption="captions/claims.rst",
+            category="Verdict",
+            labels={"what": "claims"},
+        ),
     log:
         "logs/claims/claims.log",
     localrule: True
@@ -54,7 +64,12 @@ rule verdict_figure:
         code=code("verdict_figure"),
     output:
         pdf="figures/verdict_hd.pdf",
-        png="figures/verdict_hd.png",
+        png=report(
+            "figures/verdict_hd.png",
+            caption="captions/verdict_figure.rst",
+            category="Verdict",
+            labels={"what": "picture"},
+        ),
     log:
         "logs/verdict_figure/verdict_hd.log",
     localrule: True

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def local(_: Any, address: str, **__: Any) -> Any:
     Raises:
         RuntimeError: it asks for something else.
     """
-    import requests
+    requests = import_module("requests")
 
     if address != CONTEXT:
         raise RuntimeError(f"{address}: not at hand without a network")
@@ -45,16 +46,15 @@ def local(_: Any, address: str, **__: Any) -> Any:
 
 def main() -> int:
     """Validate; give the exit code, 1 where a requirement is not met."""
-    from rocrate_validator import services
-    from rocrate_validator.models import Severity
-    from rocrate_validator.utils.http import HttpRequester
-
-    HttpRequester.get = local
+    # By name: they are not in the environment that the types are checked in.
+    services = import_module("rocrate_validator.services")
+    models = import_module("rocrate_validator.models")
+    import_module("rocrate_validator.utils.http").HttpRequester.get = local
     result = services.validate(
         {
             "rocrate_uri": Path(sys.argv[1]).as_posix(),
             "profile_identifier": PROFILE,
-            "requirement_severity": Severity.REQUIRED,
+            "requirement_severity": models.Severity.REQUIRED,
             "offline": True,
         }
     )

@@ -193,6 +193,8 @@ def members(plan: Plan, root: Path, machine: scrub.Machine) -> dict[str, Member]
         LEFT_OUT: _json(left_out),
         README: readme(plan),
     }
+    for name, text in texts.items():
+        scrub.check(name, text.encode(), machine)
     return found | {name: Member(partial(str.encode, text)) for name, text in texts.items()}
 
 
