@@ -12,8 +12,9 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 from test_aggregate import expected, plane_record, plane_seed, record, seed, write
+from tests.unit import verdict_data
 
-from w2dual import captions, latex, report
+from w2dual import captions, claims, latex, report, verdict
 from w2dual.aggregate import aggregate
 from w2dual.plots import style
 from w2dual.records import InputError
@@ -240,16 +241,26 @@ def test_report_to_pdf_twice_the_same(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     parser = argparse.ArgumentParser()
     report.add_arguments(parser)
+    given = verdict_data.settings(reduced=True)
+    rows = verdict.cell_rows(verdict_data.as_published(), verdict_data.PUBLISHED, given)
+    judged = verdict.judge(rows, given)
+    judged.to_csv(tmp_path / "verdict.csv")
+    claims.judge(judged, given).to_csv(tmp_path / "claims.csv")
     for name in ("a", "b"):
         command = ["--settings", json.dumps(settings()), "--tables", str(table)]
         command += ["--metrics", str(tmp_path / "hd.csv"), "--figures", *map(str, figures)]
         command += ["--synthetic", str(tmp_path / "synthetic.csv"), "--plane", *map(str, plane)]
+        command += ["--verdict", str(tmp_path / "verdict.csv"), "--summaries", str(figures[0])]
+        command += ["--claims", str(tmp_path / "claims.csv")]
         command += ["--pdf", str(tmp_path / f"{name}.pdf"), "--tex", str(tmp_path / f"{name}.tex")]
         report.main(parser.parse_args(command))
     first = (tmp_path / "a.pdf").read_bytes()
     assert first.startswith(b"%PDF")
     assert first == (tmp_path / "b.pdf").read_bytes()
-    assert "Reduced budget" in (tmp_path / "a.tex").read_text(encoding="utf-8")
+    text = (tmp_path / "a.tex").read_text(encoding="utf-8")
+    assert "Reduced budget" in text
+    assert "no cell can be called reproduced" in text
+    assert text.index("Verdict.") < text.index("How this was made") < text.index("summary-1.pdf")
 
 
 @pytest.mark.tex
