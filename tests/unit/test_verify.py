@@ -534,15 +534,26 @@ def test_retrains_a_cell_to_the_same_numbers(unpacked, tmp_path, capsys):
 
 
 def test_another_training_is_told_from_the_archived_one(made):
-    old = read_json(made[0] / METRICS)
-    new = json.loads(json.dumps(old))
-    for entry_of_seed in new["seeds"]:
-        entry_of_seed["l2_uvp_forward_percent"] += 50.0 + 0.1 * entry_of_seed["seed"]
-    text, agree = retrain.compare(old, new)
+    like = read_json(made[0] / METRICS)
+
+    def results(*values):
+        seeds = [
+            {"seed": n, "status": "finished", "l2_uvp_forward_percent": value}
+            for n, value in enumerate(values)
+        ]
+        return like | {"seeds": seeds}
+
+    old = results(1.0, 1.1, 1.2, 1.05)
+    assert "to the last bit" in retrain.compare(old, old)[0]
+    text, agree = retrain.compare(old, results(1.01, 1.1, 1.15, 1.05))
+    assert agree
+    assert "agree (Welch's test" in text
+    text, agree = retrain.compare(old, results(2.0, 2.1, 2.2, 2.05))
     assert not agree
     assert "DIFFER" in text
-    new["seeds"][0]["status"] = "diverged"
-    assert retrain.compare(old, new)[1] is False
+    diverged = results(1.0, 1.1, 1.2, 1.05)
+    diverged["seeds"][0] |= {"status": "diverged", "l2_uvp_forward_percent": None}
+    assert retrain.compare(old, diverged)[1] is False
 
 
 def test_an_archive_is_not_unpacked_over_files(path, tmp_path):
