@@ -8,6 +8,7 @@ are run, and only on paths inside the archive.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import posixpath
@@ -124,8 +125,12 @@ def check(step: Step, folder: str) -> None:
     if job not in jobs.JOBS or job in NOT_RENDERING:
         raise InputError(f"step {step.rule}: {job!r} is no job that renders")
     for word in (*step.arguments[1:], *step.inputs, *step.outputs):
-        if word.lstrip().startswith(("{", "[")):
+        if _is_json(word):
             continue
+        if word.startswith("-") and "=" in word:  # would hide a path from what follows
+            raise InputError(
+                f"step {step.rule}: {word[:40]}: expected an option and its value apart"
+            )
         inside = posixpath.normpath(posixpath.join(folder, word))
         if posixpath.isabs(word) or inside.split("/")[0] == ".." or "\\" in word:
             raise InputError(f"step {step.rule}: {word} leads out of the archive")
@@ -134,6 +139,17 @@ def check(step: Step, folder: str) -> None:
         raise InputError(
             f"step {step.rule}: its command does not name its output {', '.join(sorted(written))}"
         )
+
+
+def _is_json(word: str) -> bool:
+    """Say whether an argument is a JSON object or list, and so no path."""
+    if not word.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(word)
+    except ValueError:
+        return False
+    return True
 
 
 def run(step: Step, root: Path, folder: str) -> None:
@@ -160,7 +176,5 @@ def run(step: Step, root: Path, folder: str) -> None:
 
 def settings_of(step: Step) -> list[Mapping[str, Any]]:
     """Give the JSON objects among a step's arguments."""
-    from w2dual.records import json_argument
-
-    found = [json_argument(word) for word in step.arguments if word.lstrip().startswith("{")]
+    found = [json.loads(word) for word in step.arguments if _is_json(word)]
     return [record for record in found if isinstance(record, Mapping)]

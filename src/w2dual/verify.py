@@ -286,10 +286,9 @@ def check_sample(opened: Opened, check: Check, number: int, seed: int) -> None:
 def check_source(opened: Opened, check: Check) -> None:
     """Say whether the code that verifies is the archive's own."""
     here = Path(__file__).parent
-    inside = {name: opened.archive.read(name) for name in opened.archive.names}
     theirs = {
-        name.removeprefix(f"{PACKAGE}/"): content
-        for name, content in inside.items()
+        name.removeprefix(f"{PACKAGE}/"): opened.archive.read(name)
+        for name in opened.archive.names
         if name.startswith(f"{PACKAGE}/") and name.endswith(".py")
     }
     if not theirs:

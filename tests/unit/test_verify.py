@@ -227,6 +227,16 @@ def command_out(steps):
     words[words.index("--out") + 1] = "../../../out.csv"
 
 
+def command_out_at_once(steps):
+    words = steps[0]["arguments"]
+    words += ["--out=/tmp/out.csv"]
+
+
+def command_out_like_json(steps):
+    words = steps[0]["arguments"]
+    words[words.index("--out") + 1] = "[/../../../../out.csv"
+
+
 def command_trains(steps):
     steps[0]["arguments"][0] = "prepare"
 
@@ -293,6 +303,10 @@ FOUND_IN_SPITE_OF_HASHES = [
     ),
     pytest.param(step(full_budget), bundle.RENDER, "another preset", id="budget-in-command"),
     pytest.param(step(command_out), bundle.RENDER, "leads out of the archive", id="command-out"),
+    pytest.param(step(command_out_at_once), bundle.RENDER, "value apart", id="command-out-at-once"),
+    pytest.param(
+        step(command_out_like_json), bundle.RENDER, "leads out", id="command-out-like-json"
+    ),
     pytest.param(step(command_trains), bundle.RENDER, "no job that renders", id="command-other"),
     pytest.param(step(lambda steps: steps.clear()), bundle.RENDER, "no command", id="no-commands"),
     pytest.param(
