@@ -313,7 +313,7 @@ def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
     lines = []
     for row in rows.itertuples():
         claim = (
-            rf"\parbox[t]{{74mm}}{{\raggedright\textbf{{{escape(_capital(row.claim))}.}} "
+            rf"\parbox[t]{{74mm}}{{\raggedright\textbf{{{escape(_capital(str(row.claim)))}.}} "
             rf"``{escape(row.sentence)}'' ({escape(row.source)})\strut}}"
         )
         check = rf"\parbox[t]{{42mm}}{{\raggedright {escape(row.check)}\strut}}"

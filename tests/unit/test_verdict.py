@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -131,7 +132,7 @@ def test_numbers_of_a_row(equal):
 
 def test_holm_counts_the_cells_of_a_table_alone(equal):
     """As many tests as that potential has cells with two numbers."""
-    judged = judge(equal)
+    judged: Any = judge(equal)
     tested = judged[judged["potential"] == "mlp"].dropna(subset=["p_equivalent_holm"])
     smallest = tested.loc[tested["p_equivalent"].idxmin()]
     assert smallest["p_equivalent_holm"] == pytest.approx(len(tested) * smallest["p_equivalent"])
@@ -147,7 +148,7 @@ def test_the_paper_bears_its_claims_out(equal):
     assert words["fine-tuning helps"] == "holds"
     assert words["the MLP beats the ICNN"] == "holds"
     assert words["the objective loss without a solver diverges from n = 32"] == "holds"
-    less = found.loc["the amortization loss matters less with fine-tuning"]
+    less: Any = found.loc["the amortization loss matters less with fine-tuning"]
     assert less["published_supported"] > less["published_contradicted"]
 
 

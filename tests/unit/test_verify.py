@@ -326,13 +326,9 @@ FOUND_IN_SPITE_OF_HASHES = [
 
 @pytest.mark.parametrize(("edit", "name", "said"), FOUND_IN_SPITE_OF_HASHES)
 def test_a_forger_who_mends_the_hashes_is_found_too(path, tmp_path, edit, name, said):
-    if hasattr(edit, "needs_folder"):
-        plain = edit
-
-        def edit(found):
-            plain(found, tmp_path)
-
-    found = problems(rewritten(path, tmp_path / "t.zip", edit, rehash=True))
+    inside = {"folder": tmp_path} if hasattr(edit, "needs_folder") else {}
+    changed = rewritten(path, tmp_path / "t.zip", lambda f: edit(f, **inside), rehash=True)
+    found = problems(changed)
     assert any(name in line and said in line for line in found.splitlines()), found
 
 

@@ -74,10 +74,12 @@ def rows(
 def as_published(**changes: Any) -> pd.DataFrame:
     """Every published cell with its published mean and std, diverged where it says so."""
     found: list[dict[str, Any]] = []
+    cell: Any
     for cell in published_hd(PUBLISHED).itertuples(index=False):
         number = len(changes.get("seeds", SEEDS))
-        known = (1.0, 0.0) if cell.diverged else (cell.mean, cell.std)
-        found += rows(cell, *known, **({"diverged": number if cell.diverged else 0} | changes))
+        mean, std = (1.0, 0.0) if cell.diverged else (cell.mean, cell.std)
+        given: dict[str, Any] = {"diverged": number if cell.diverged else 0} | changes
+        found += rows(cell, mean, std, **given)
     return pd.DataFrame(found)
 
 

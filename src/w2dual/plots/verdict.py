@@ -122,7 +122,7 @@ def _panel(
             axes.text(
                 column + 0.5,
                 line + 0.5,
-                SHORT.get(word, word),
+                SHORT.get(str(word), str(word)),
                 ha="center",
                 va="center",
                 color=ink,
