@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cell", help="its name, such as hd2-mlp-regression-lbfgs")
     parser.add_argument("--root", type=Path, default=Path(), help="the unpacked archive [here]")
     parser.add_argument("--into", type=Path, default=Path("retrained"), help="[%(default)s]")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: as archived)")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -95,8 +95,10 @@ def main(args: argparse.Namespace) -> None:
         ("params", "params.safetensors"),
     ):
         command += [f"--{option}", str(out / name)]
-    if args.threads is not None:
-        command += ["--threads", str(args.threads)]
+    # The cores share a batch, so their number decides the order of sums, and with it the last bits.
+    threads = args.threads or old["provenance"].get("devices")
+    if threads is not None:
+        command += ["--threads", str(threads)]
     run(parser("train").parse_args(command))
     text, agree = compare(old, read_json(out / "metrics.json"))
     sys.stdout.write(text)
