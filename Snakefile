@@ -45,6 +45,7 @@ include: "rules/tables.smk"
 include: "rules/verdict.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
+include: "rules/bundle_plan.smk"
 include: "rules/bundle.smk"
 
 
