@@ -83,33 +83,18 @@ def grid(config: Config) -> list[Cell]:
 def hd_grid(config: Config) -> list[Cell]:
     """Give the benchmark's cells by potential, then method in the paper's order, then n."""
     return [
-        _hd_cell(config, dimension, potential, method["amortization"], method["solver"])
+        _hd_cell(config, dimension, potential, method)
         for potential in config["hd"]["potentials"]
         for method in config["hd"]["methods"]
         for dimension in config["hd"]["dimensions"]
     ]
 
 
-def _hd_cell(
-    config: Config, dimension: int, potential: str, amortization: str, solver: str
-) -> Cell:
-    hd = config["hd"]
-    hidden = hidden_widths(hd["training"]["hidden"], dimension)
-    training = {key: value for key, value in hd["training"].items() if key != "hidden"}
-    settings = {
-        "potential": config["potentials"][potential] | {"hidden": hidden},
-        "amortization_model": config["amortization_model"] | {"hidden": hidden},
-        "amortization": _loss(config, amortization, dimension),
-        "solver": config["solvers"][solver],
-        "seeds": hd["seeds"],
-        "training": training,
-        "pretraining": hd["pretraining"],
-        "evaluation": hd["evaluation"],
-        "logging": hd["logging"],
-    }
+def _hd_cell(config: Config, dimension: int, potential: str, method: dict[str, str]) -> Cell:
+    training = dict(config["hd"]["training"])
+    hidden = hidden_widths(training.pop("hidden"), dimension)
     pair = f"hd{dimension}"
-    name = f"{pair}-{potential}-{amortization}-{solver}"
-    return Cell(name, pair, dimension, potential, amortization, solver, settings)
+    return _cell(config, "hd", pair, dimension, potential, method, training, hidden, hidden)
 
 
 def synthetic_grid(config: Config) -> list[Cell]:
@@ -126,22 +111,39 @@ def synthetic_grid(config: Config) -> list[Cell]:
 def _synthetic_cell(
     config: Config, pair: str, potential: str, method: dict[str, str], hidden: list[int]
 ) -> Cell:
-    synthetic, amortization, solver = config["synthetic"], method["amortization"], method["solver"]
-    training = dict(synthetic["training"])
+    training = dict(config["synthetic"]["training"])
     model_hidden = training.pop("model_hidden")
+    return _cell(
+        config, "synthetic", pair, PLANE, potential, method, training, hidden, model_hidden
+    )
+
+
+def _cell(
+    config: Config,
+    section: str,
+    pair: str,
+    dimension: int,
+    potential: str,
+    method: dict[str, str],
+    training: dict[str, Any],
+    hidden: list[int],
+    model_hidden: list[int],
+) -> Cell:
+    """Gather the settings of a cell; those of its grid are the config's `section`."""
+    grid_settings, amortization, solver = config[section], method["amortization"], method["solver"]
     settings = {
         "potential": config["potentials"][potential] | {"hidden": hidden},
         "amortization_model": config["amortization_model"] | {"hidden": model_hidden},
-        "amortization": _loss(config, amortization, PLANE),
+        "amortization": _loss(config, amortization, dimension),
         "solver": config["solvers"][solver],
-        "seeds": synthetic["seeds"],
+        "seeds": grid_settings["seeds"],
         "training": training,
-        "pretraining": synthetic["pretraining"],
-        "evaluation": synthetic["evaluation"],
-        "logging": synthetic["logging"],
+        "pretraining": grid_settings["pretraining"],
+        "evaluation": grid_settings["evaluation"],
+        "logging": grid_settings["logging"],
     }
     name = f"{pair}-{potential}-{amortization}-{solver}"
-    return Cell(name, pair, PLANE, potential, amortization, solver, settings)
+    return Cell(name, pair, dimension, potential, amortization, solver, settings)
 
 
 def _loss(config: Config, amortization: str, dimension: int) -> dict[str, Any]:
