@@ -40,6 +40,7 @@ include: "rules/measures.smk"
 include: "rules/train.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/conjugation.smk"
 include: "rules/report.smk"
 
 

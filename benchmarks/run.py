@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ MOST_DIMENSION = {"ott": 16, "jaxopt_zoom": 16, "jaxopt_backtracking": 64, "opti
 OTT_WARMUP_S = 15.0
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "jaxopt", "ott-jax", "optimistix")
 NEEDED = {"ott": "ott", "optimistix": "optimistix"}
-"""Modules that contestants import, of packages that the workflow's environment lacks."""
+"""Modules that contestants import, beside those of the package."""
 AGREEMENT = 1e-3
 """Between the conjugates of the plain loop and ours, the median: they differ by rounding only."""
 
@@ -88,16 +88,6 @@ def time_steps(
     }
 
 
-def _calls(solve: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[int], float]:
-    def block(calls: int) -> float:
-        started = time.perf_counter()
-        for _ in range(calls):
-            jax.block_until_ready(solve(*arguments))
-        return time.perf_counter() - started
-
-    return block
-
-
 def time_conjugations(
     case: Case, names: Sequence[str], repetitions: int, block_s: float
 ) -> dict[str, Any]:
@@ -122,7 +112,7 @@ def time_conjugations(
             "iterations_mean": float(np.mean(iterations)),
             "iterations_max": int(np.max(iterations)),
         }
-        turns.append(timing.prepare(name, _calls(solve, arguments), block_s, first_s))
+        turns.append(timing.prepare(name, timing.calls(solve, arguments), block_s, first_s))
     if {"ours", "plain"} <= found.keys():
         check_agreement(case, y, found["ours"], found["plain"])
     timing.interleave(turns, repetitions)

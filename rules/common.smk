@@ -8,6 +8,7 @@ import sys
 
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import pairs
+from w2dual.studies import choice
 
 # Jobs call `python -m w2dual`, which must be this Python and this checkout, however Snakemake was
 # started. Under `--sdm conda` the environment's own Python comes before this one.
@@ -104,6 +105,7 @@ CODE = {
         "plots/style.py",
         "plots/trained.py",
         "plots/{name}.py",
+        "studies/trace.py",
         "dual.py",
         "names.py",
         "conjugate/*.py",
@@ -244,3 +246,80 @@ def runtime_min(dimension):
     entries = {int(start): minutes for start, minutes in config["resources"]["runtime_min"].items()}
     reached = [start for start in entries if start <= dimension]
     return entries[max(reached, default=min(entries))]
+
+
+# How conjugates are found on trained cells (conjugation.smk).
+
+STUDIED = choice.studied(config)
+LINE_SEARCH_CELL = choice.line_search_cell(config)
+STUDY_FIGURES = [f"conjugation_hd_{potential}" for potential in STUDIED]
+# Each study of a line search, and the cells that it takes.
+LINE_SEARCHES = {}
+if STUDIED:
+    LINE_SEARCHES = {
+        "lbfgs_line_search": ("line-search", [LINE_SEARCH_CELL]),
+        "wolfe_vs_armijo": ("wolfe-vs-armijo", sum(STUDIED.values(), [])),
+    }
+TABLES += LINE_SEARCHES
+
+_CONJUGATES = [
+    "plots/trained.py",
+    "dual.py",
+    "backend.py",
+    "rng.py",
+    "conjugate/*.py",
+    "potentials/*.py",
+    "measures/*.py",
+    "!measures/benchmark_files.py",
+    "!measures/generated.py",
+    "!measures/prepare.py",
+    "!measures/torchfile.py",
+    "!measures/trivial.py",
+]
+CODE |= {
+    "conjugation_study": ["studies/conjugation.py", "studies/trace.py", *_CONJUGATES],
+    "line_search": ["studies/line_search.py", "studies/libraries.py", "timing.py", *_CONJUGATES],
+    "line_search_table": ["studies/line_search_tables.py", "latex.py", "names.py"],
+    "conjugation_figure": [
+        "plots/conjugation.py",
+        "plots/curves.py",
+        "plots/style.py",
+        "studies/conjugation.py",
+        "names.py",
+    ],
+}
+
+
+wildcard_constraints:
+    studied="|".join(re.escape(cell.name) for cells in STUDIED.values() for cell in cells) or "^$",
+    line_search="|".join(map(re.escape, LINE_SEARCHES)) or "^$",
+
+
+def all_cores():
+    """As many threads as the machine that plans has cores for jobs, so that a job runs alone."""
+    cores = workflow.resource_settings.cores
+    return max(cores if isinstance(cores, int) else 1, config["resources"]["cpus"])
+
+
+def conjugation_settings():
+    """What the study of a cell needs."""
+    study = config["conjugation"]
+    return {
+        "lbfgs": config["solvers"][study["lbfgs"]],
+        "adam": config["solvers"][study["adam"]],
+        "points": study["points"],
+        "samples": config["hd"]["evaluation"]["samples"],
+    }
+
+
+def line_search_settings(name):
+    """What a study of line searches needs; the keys of the config say how it goes."""
+    study = config["conjugation"]
+    settings = study["line_search" if name == "lbfgs_line_search" else name]
+    chosen = {key: settings[key] for key in settings if key not in ("dimension", "potential")}
+    return chosen | study["timing"] | {"lbfgs": config["solvers"][study["lbfgs"]]}
+
+
+def line_search_files(name, pattern):
+    """One file of each cell that a study of line searches takes."""
+    return [pattern.format(cell=cell.name, pair=cell.pair) for cell in LINE_SEARCHES[name][1]]

@@ -10,6 +10,7 @@ rule everything_but_pdf:
         expand("figures/curves_{cell}.{ext}", cell=CELLS, ext=["pdf", "png"]),
         expand("figures/{figure}.{ext}", figure=FIGURES, ext=["pdf", "png"]),
         expand("figures/{figure}.gif", figure=ANIMATIONS),
+        expand("figures/{figure}.{ext}", figure=STUDY_FIGURES, ext=["pdf", "png"]),
     localrule: True
 
 
@@ -21,6 +22,7 @@ rule report:
         synthetic=rules.aggregate_synthetic.output,
         plane=expand("figures/{figure}.pdf", figure=FIGURES),
         figures=expand("figures/curves_{cell}.pdf", cell=CELLS),
+        conjugation=expand("figures/{figure}.pdf", figure=STUDY_FIGURES),
         code=code("report"),
     output:
         pdf="evaluation.pdf",
@@ -36,4 +38,4 @@ rule report:
     shell:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --plane {input.plane}"
-        " --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"
+        " --figures {input.figures} --conjugation {input.conjugation} --pdf {output.pdf} > {log} 2>&1"

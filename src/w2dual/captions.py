@@ -33,6 +33,31 @@ TABLES = {
         "non-convex potential (MLP) is as small as that of the input-convex one (ICNN), which has "
         "none by construction."
     ),
+    "lbfgs_line_search": (
+        "What L-BFGS costs by its line search, warm started on a trained cell. What to look at: "
+        "the runtime only of rows whose gradient norms and $J$ excess are as small as the others', "
+        "since a search that stops early is fast and wrong; and whether trying all steps in "
+        "parallel pays on this device."
+    ),
+    "wolfe_vs_armijo": (
+        "The same number of L-BFGS iterations with a strong Wolfe and with an Armijo line search. "
+        "What to look at: the factor between them as the dimension grows, and only where both do "
+        "as many iterations and $J$ excess is alike, since a search that gives up is fast too."
+    ),
+}
+_CONJUGATION = (
+    r"Conjugation on cells with POTENTIAL potential; number of points, device and preset stand at "
+    r"its lower edge. The objective on the way down, normalised for each point by the lowest and "
+    r"highest value that any method meets, a line for each of a few points; the share of all "
+    r"points for which L-BFGS has ended after so many iterations, and by the gradient norm that "
+    r"it ended at; and how good the start $\tilde x(y)$ was while the cell was trained, by its "
+    r"gradient norm and its amortization gap $J_f(\tilde x)-J_f(\hat x)$. What to look at: how "
+    r"many iterations the warm start saves, whether it ends at the same accuracy, and whether the "
+    r"gap closes as training goes on."
+)
+CONJUGATION = {
+    "conjugation_hd_icnn": _CONJUGATION.replace("POTENTIAL", "an input-convex"),
+    "conjugation_hd_mlp": _CONJUGATION.replace("POTENTIAL", "a non-convex"),
 }
 FIGURES = {
     OVERVIEW: (

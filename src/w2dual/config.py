@@ -99,6 +99,7 @@ def validate(config: Config) -> None:
     _check_grids(config)
     _check_measures(config)
     _check_numbers(config)
+    _check_conjugation(config)
 
 
 @cache
@@ -239,6 +240,31 @@ def _check_methods(config: Config, section: str, grid: Mapping[str, Any]) -> Non
         if pair in seen:
             raise InputError(f"{where}: {pair[0]} + {pair[1]} stands twice")
         seen.add(pair)
+
+
+def _check_conjugation(config: Config) -> None:
+    study = config["conjugation"]
+    _known(
+        config, "conjugation.method.amortization", study["method"]["amortization"], "amortizations"
+    )
+    _known(config, "conjugation.method.solver", study["method"]["solver"], "solvers")
+    _known(
+        config, "conjugation.line_search.potential", study["line_search"]["potential"], "potentials"
+    )
+    for name in ("lbfgs", "adam"):
+        _known(config, f"conjugation.{name}", study[name], "solvers")
+        kind = config["solvers"][study[name]]["kind"]
+        if kind != name:
+            raise InputError(
+                f"config key `conjugation.{name}`: solver `{study[name]}` is of kind `{kind}`; "
+                f"expected one of kind `{name}`"
+            )
+    samples = config["hd"]["evaluation"]["samples"]
+    if study["points"] > samples:
+        raise InputError(
+            f"config key `conjugation.points`: {study['points']} is more than "
+            f"`hd.evaluation.samples` = {samples}"
+        )
 
 
 def _check_measures(config: Config) -> None:

@@ -3,6 +3,10 @@
 L2-UVP = 100 E||T(x) - T*(x)||^2 / Var(beta); cosine = E<T*(x) - x, T(x) - x> /
 sqrt(E||T*(x) - x||^2 E||T(x) - x||^2), with the truth's cost frozen in the prepared pair
 (Korotin et al. 2021, section 4.2). Inverse: the same with x and y = T*(x) in each other's place.
+
+How good the solver's start x_tilde is, is the amortization gap, the mean of J_f(x_tilde(y); y) -
+J_f(x_hat(y); y), and the mean of max|grad J_f| at x_tilde(y). Without a solver there is no x_hat
+to compare with, and the gap is not a number.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ class Evaluation(NamedTuple):
     cosine_inverse: Float[Array, " seeds"]
     dual_objective: Float[Array, " seeds"]
     conjugate_iterations_mean: Float[Array, " seeds"]
+    amortization_gap_mean: Float[Array, " seeds"]
+    start_gradient_norm_mean: Float[Array, " seeds"]
     conjugate_gradient_norm_median: Float[Array, " seeds"]
     conjugate_gradient_norm_max: Float[Array, " seeds"]
     conjugate_status_counts: Int[Array, "seeds statuses"]
@@ -45,6 +51,8 @@ class _Sums(NamedTuple):
     moved_inverse: Array
     dual: Array
     iterations: Array
+    gap: Array
+    start_norm: Array
 
 
 def evaluator(
@@ -58,6 +66,7 @@ def evaluator(
     """
     block = min(BLOCK, most_samples)
     most_blocks = -(-most_samples // block)
+    solved = problem.solver is not None
 
     def one_block(
         params: Networks, key: Array, pair: Any, index: Array, samples: Array
@@ -68,6 +77,9 @@ def evaluator(
         kept = ((index * block + jnp.arange(block)) < samples)[None]
         result = problem.conjugate(params, y)
         value, pushed = problem.oracle(params)(x)
+        start = problem.amortized(params, y)
+        start_value, start_gradient = problem.oracle(params)(start)
+        start_value -= jnp.sum(start * y, axis=-1)
 
         def total(values: Array) -> Array:
             return jnp.sum(jnp.where(kept, values, 0.0), axis=1)
@@ -84,6 +96,8 @@ def evaluator(
             moved_inverse=total(square(result.x - y)),
             dual=total(result.value - value),
             iterations=total(result.iterations.astype(jnp.float32)),
+            gap=total(start_value - result.value),
+            start_norm=total(jnp.max(jnp.abs(start_gradient - y), axis=-1)),
         )
         norm = jnp.where(kept, result.gradient_norm, jnp.nan)
         return sums, norm, jnp.where(kept, result.status, -1)
@@ -116,6 +130,8 @@ def evaluator(
             cosine_inverse=mean.inner_inverse / jnp.sqrt(2 * pair.cost * mean.moved_inverse),
             dual_objective=mean.dual,
             conjugate_iterations_mean=mean.iterations,
+            amortization_gap_mean=mean.gap if solved else jnp.full(seeds, jnp.nan),
+            start_gradient_norm_mean=mean.start_norm,
             conjugate_gradient_norm_median=jnp.nanmedian(norms, axis=1),
             conjugate_gradient_norm_max=jnp.nanmax(norms, axis=1),
             conjugate_status_counts=counts,

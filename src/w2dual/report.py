@@ -346,6 +346,7 @@ def document(
     curves: Sequence[Path],
     plane: Sequence[Path],
     made: Origin,
+    conjugation: Sequence[Path] = (),
 ) -> tuple[str, dict[str, Path]]:
     """Give the LaTeX document, and the files beside it as name -> source.
 
@@ -357,6 +358,7 @@ def document(
         plane: figures of the couplings on the plane, in order; the overview goes to
             the first page.
         made: which code writes it, and when.
+        conjugation: figures of the studies of conjugation, in order.
 
     Raises:
         InputError: the metrics are of another preset, or the curves are not those of the cells.
@@ -384,6 +386,12 @@ def document(
         beside[name] = path
         shown = {"file": name, "caption": captions.caption(path, captions.FIGURES)}
         (overview if path.stem == captions.OVERVIEW else shown_plane).append(shown)
+    shown_conjugation = []
+    for number, path in enumerate(conjugation, start=1):
+        name = f"conjugation-{number}.pdf"
+        beside[name] = path
+        caption = captions.caption(path, captions.CONJUGATION)
+        shown_conjugation.append({"file": name, "caption": caption})
     date = datetime.fromtimestamp(made.date_epoch, UTC)
     text = _template().render(
         date=f"{date.day} {date:%B %Y}",
@@ -391,6 +399,7 @@ def document(
         overview=overview,
         facts=facts(frame, settings, made),
         tables=shown_tables,
+        conjugation=shown_conjugation,
         plane=shown_plane,
         runs=run_rows(frame, settings),
         groups=shown_groups,
@@ -443,6 +452,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plane", type=Path, nargs="+", required=True, help="figures of the plane, in order"
     )
+    parser.add_argument(
+        "--conjugation", type=Path, nargs="*", default=[], help="figures of conjugation, in order"
+    )
     parser.add_argument("--pdf", type=Path, required=True, help="report to write")
     parser.add_argument("--tex", type=Path, help="keep the document's LaTeX here too")
 
@@ -452,7 +464,9 @@ def main(args: argparse.Namespace) -> None:
     settings = ReportSettings.from_json(json_argument(args.settings))
     frame = read_metrics(args.metrics, args.synthetic)
     made = origin(os.environ, frame)
-    text, beside = document(frame, settings, args.tables, args.figures, args.plane, made)
+    text, beside = document(
+        frame, settings, args.tables, args.figures, args.plane, made, args.conjugation
+    )
     build_pdf(text, beside, args.pdf, made.date_epoch)
     if args.tex is not None:
         write_text(args.tex, text)

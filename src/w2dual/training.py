@@ -305,9 +305,10 @@ def evaluation_of(
     if isinstance(pair, Pair):
         most = max(settings["history_samples"], settings["samples"])
         columns = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
-        columns += ("cosine_forward", "cosine_inverse")
+        columns += ("cosine_forward", "cosine_inverse", *common)
+        columns += ("amortization_gap_mean", "start_gradient_norm_mean")
         headline = Headline("l2_uvp_forward_percent", "L2-UVP %")
-        return metrics.evaluator(problem, most), headline, columns + common
+        return metrics.evaluator(problem, most), headline, columns
     columns = tuple(
         f"{name}_{end}" for name in ("sinkhorn", "w2", "monge_gap", "cycle") for end in ENDS
     )

@@ -139,14 +139,31 @@ def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
     assert captions.FIGURES["overview"] in text[places[0] : places[1]]
     text, _ = report.document(frame, loaded(), [table], figures, plane[2:], MADE)
     assert "section*{Couplings" not in text
+    assert "section*{How conjugates are found}" not in text
+
+
+def test_figures_of_conjugation_stand_between_tables_and_the_plane(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
+) -> None:
+    study = [table.with_name("conjugation_hd_mlp.pdf")]
+    text, beside = report.document(frame, loaded(), [table], figures, plane, MADE, study)
+    assert beside["conjugation-1.pdf"] == study[0]
+    order = ["table-1.tex", "How conjugates are found}", "conjugation-1.pdf"]
+    order += [captions.CONJUGATION["conjugation_hd_mlp"], "Couplings on the plane}"]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
 
 
 def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> None:
     config = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text("utf-8"))
     assert set(captions.FIGURES) == set(config["synthetic"]["figures"])
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
+    tables |= {"lbfgs_line_search", "wolfe_vs_armijo"}
     assert set(captions.TABLES) == tables | {"trivial_maps", "synthetic"}
-    for text in (captions.FIGURES | captions.TABLES).values():
+    studies = {f"conjugation_hd_{potential}" for potential in config["hd"]["potentials"]}
+    assert set(captions.CONJUGATION) == studies
+    shown = captions.FIGURES | captions.TABLES | captions.CONJUGATION
+    for text in shown.values():
         assert "What to look at" in " ".join(text.split())
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from tests.unit import settings
 
-from w2dual import aggregate, measures, train_job, training
+from w2dual import aggregate, loop, measures, metrics, rng, train_job, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
+from w2dual.dual import make_problem
 from w2dual.measures import gaussian, synthetic
 from w2dual.records import load_arrays, read_json, save_arrays
 
@@ -114,6 +115,31 @@ def test_history_and_records(base):
     assert base.timing["seconds_per_step"] > 0
 
 
+def test_the_start_is_measured_against_the_solvers_result(base, pair):
+    for row in base.history:
+        # f is trained little and near 1/2 ||x||^2, so that the gap is about half the distance
+        # squared, and never below what float32 makes of 0.
+        assert row["amortization_gap_mean"] > -1e-5
+        assert row["start_gradient_norm_mean"] > 0
+    problem = make_problem(cell().settings, 2)
+    keys = loop.streams([0, 1], "test")
+    found = metrics.evaluator(problem, 256)(base.state.params, keys, pair, 256)
+    # The same points, all of them one block, by hand.
+    x = jax.vmap(lambda key: pair.sample_source(rng.at(key, 0), 256))(keys)
+    y = pair.ground_truth(x)
+    start = problem.amortized(base.state.params, y)
+    value, gradient = problem.oracle(base.state.params)(start)
+    gap = value - (start * y).sum(axis=-1) - problem.conjugate(base.state.params, y).value
+    np.testing.assert_allclose(found.amortization_gap_mean, gap.mean(axis=1), atol=1e-5)
+    norm = abs(gradient - y).max(axis=-1).mean(axis=1)
+    np.testing.assert_allclose(found.start_gradient_norm_mean, norm, rtol=1e-4)
+
+    none = dataclasses.replace(problem, solver=None)
+    without = metrics.evaluator(none, 256)(base.state.params, keys, pair, 256)
+    assert np.all(np.isnan(without.amortization_gap_mean))
+    np.testing.assert_allclose(without.start_gradient_norm_mean, norm, rtol=1e-4)
+
+
 @pytest.mark.parametrize("file", ["pair_file", "plane_file"])
 def test_a_diverging_cell_is_recorded_and_no_error(file, request, caplog):
     changes = PLANE if file == "plane_file" else {}
@@ -171,7 +197,7 @@ def test_the_job_writes_all_files_and_refuses_a_wrong_pair(pair_file, pair, tmp_
     assert out["history.csv"].read_text().splitlines()[0].split(",") == [
         *("seed", "step", "l2_uvp_forward_percent", "l2_uvp_inverse_percent"),
         *("cosine_forward", "cosine_inverse", "dual_objective", "conjugate_iterations_mean"),
-        "seconds_per_step",
+        *("amortization_gap_mean", "start_gradient_norm_mean", "seconds_per_step"),
     ]
     params, loaded, seeds = train_job.load_params(out["params.safetensors"])
     assert (loaded, seeds) == (small, [3])

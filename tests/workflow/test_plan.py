@@ -21,6 +21,8 @@ def test_paper_config_plans_every_cell_of_all_tables_in_time(checkout: Checkout)
     assert len(trained(run.stdout)) == 128 + 21
     assert plan["prepare"] == 8 + 10
     assert (plan["curves"], plan["figure"], plan["animation"]) == (149, 7, 1)
+    assert (plan["conjugation_study"], plan["conjugation_figure"]) == (6, 2)
+    assert (plan["line_search"], plan["line_search_table"]) == (2, 2)
     # 10 s are promised on an idle machine, where it takes 4; a test machine may be busy.
     assert elapsed_s < 30
 
@@ -38,6 +40,17 @@ def test_the_table_of_the_plane_plans_its_own_cells_alone(checkout: Checkout) ->
     expected = {"prepare": 10, "train": 21, "aggregate_synthetic": 1, "synthetic_table": 1}
     assert planned(run.stdout) == expected
     assert not [cell for cell in trained(run.stdout) if cell.startswith("hd")]
+
+
+def test_the_study_of_conjugation_plans_the_cells_it_shows(checkout: Checkout) -> None:
+    run = checkout.snakemake("--dry-run", "figures/conjugation_hd_mlp.pdf")
+    assert run.returncode == 0, run.stdout
+    expected = {"prepare": 3, "train": 3, "conjugation_study": 3, "conjugation_figure": 1}
+    assert planned(run.stdout) == expected
+    assert trained(run.stdout) == {f"hd{n}-mlp-regression-lbfgs" for n in (64, 128, 256)}
+    run = checkout.snakemake("--dry-run", "tables/lbfgs_line_search.tex")
+    expected = {"prepare": 1, "train": 1, "line_search": 1, "line_search_table": 1}
+    assert planned(run.stdout) == expected
 
 
 def test_one_figure_plans_the_cells_it_shows(checkout: Checkout) -> None:

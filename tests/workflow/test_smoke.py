@@ -21,6 +21,7 @@ BENCHMARK = {
 PLANE = {f"{pair}-icnn_smooth-regression-lbfgs_high_precision" for pair in ("maf_moon", "images")}
 CELLS = BENCHMARK | PLANE
 FIGURES = ("transport", "potential", "flow", "density", "landscape", "interpolation", "overview")
+STUDIES = ("conjugation_hd_icnn", "conjugation_hd_mlp")
 PRESET = """\
 preset: {name: tiny, label: "a test of the workflow", reduced: true}
 measures:
@@ -36,6 +37,10 @@ hd:
   pretraining: {iterations: 20, min_iterations: 10}
   evaluation: {samples: 512, history_every: 20, history_samples: 256}
   logging: {every: 20}
+conjugation:
+  line_search: {points: 16, rows: [ours_parallel, ours_sequential, optimistix]}
+  wolfe_vs_armijo: {points: 16}
+  timing: {repetitions: 2, block_s: 0.01, slow_s: 0.1}
 synthetic:
   grids:
     - pairs: [maf_moon, images]
@@ -102,8 +107,9 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
 
 def test_makes_tables_figures_and_records(smoke: Smoke) -> None:
     names = ("hd_icnn", "hd_mlp", "trivial_maps", "synthetic")
+    names += ("lbfgs_line_search", "wolfe_vs_armijo")
     tables = {f"tables/{name}.{ext}" for name in names for ext in ("tex", "csv")}
-    drawn = [*(f"curves_{cell}" for cell in CELLS), *FIGURES]
+    drawn = [*(f"curves_{cell}" for cell in CELLS), *FIGURES, *STUDIES]
     figures = {f"figures/{name}.{ext}" for name in drawn for ext in ("pdf", "png")}
     figures.add("figures/interpolation.gif")
     records = {

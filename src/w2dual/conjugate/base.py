@@ -198,7 +198,9 @@ def solve(
     return _solve_from_queue(solver, oracle, y, x_init, lanes)
 
 
-def _objective(oracle: Oracle, y: Vectors) -> Objective:
+def objective_of(oracle: Oracle, y: Vectors) -> Objective:
+    """Give J_f(.; y) and its gradient, from f and its gradient."""
+
     def evaluate(x: Vectors) -> tuple[Lanes, Vectors]:
         value, gradient = oracle(_points(x))
         return value - inner(x, y), _vectors(gradient) - y
@@ -230,7 +232,7 @@ def _solve_all_at_once(
     solver: ConjugateSolver[Any], oracle: Oracle, y: Points, x_init: Points
 ) -> ConjugateResult:
     """Step all points until the last has finished; a finished one keeps its result."""
-    objective = _objective(oracle, _vectors(y))
+    objective = objective_of(oracle, _vectors(y))
 
     def body(carry: tuple[Any, ConjugateResult]) -> tuple[Any, ConjugateResult]:
         state, kept = carry
@@ -269,7 +271,7 @@ def _solve_from_queue(
 
     def body(carry: tuple[Any, _Queue]) -> tuple[Any, _Queue]:
         state, queue = carry
-        state = solver.step(_objective(oracle, queue.y), state)
+        state = solver.step(objective_of(oracle, queue.y), state)
         done = state.status != Status.RUNNING
         # Finished lanes store their results, the others write beyond the end, which is dropped.
         rows = jnp.where(done, queue.ids, total)

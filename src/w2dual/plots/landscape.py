@@ -7,21 +7,18 @@ solver without amortization would start.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from w2dual.conjugate import Status
 from w2dual.names import words
 from w2dual.plots import style
 from w2dual.plots.trained import Points, Trained, Values
 from w2dual.records import InputError
+from w2dual.studies.trace import traces
 
 PAGE_WIDTH_IN = 7.0
 ROW_HEIGHT_IN = 2.45
@@ -61,19 +58,8 @@ def paths(cell: Trained, y: Points, starts: Points) -> list[Iterates]:
     solver = cell.problem.solver
     if solver is None:
         raise InputError(f"{cell.cell.name} has no conjugate solver whose path could be drawn")
-    targets = jnp.asarray(y, jnp.float32).T[:, None]
-    step = jax.jit(partial(solver.step, partial(_objective, cell, targets)))
-    state = solver.init(jnp.asarray(starts, jnp.float32).T[:, None])
-    found = [[start] for start in np.asarray(starts, np.float32)]
-    running = np.full(len(found), True)
-    while running.any():
-        state = step(state)
-        x, iterations = np.asarray(state.x)[:, 0].T, np.asarray(state.iterations)[0]
-        for lane in np.flatnonzero(running):
-            if iterations[lane] == len(found[lane]):
-                found[lane].append(x[lane])
-        running &= np.asarray(state.status)[0] == Status.RUNNING
-    return [np.stack(iterates) for iterates in found]
+    found = traces(solver, cell.problem.oracle(cell.params), y, starts)
+    return [trace.x for trace in found]
 
 
 def heights(cell: Trained, y: Float[np.ndarray, " n"], x: Points) -> Values:
@@ -102,12 +88,6 @@ def draw(cells: Sequence[Trained]) -> Figure:
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
-
-
-def _objective(cell: Trained, y: Array, x: Array) -> tuple[Array, Array]:
-    """J_f and its gradient, coordinates first as the solver has them."""
-    value, gradient = cell.problem.oracle(cell.params)(jnp.moveaxis(x, 0, -1))
-    return value - jnp.sum(x * y, axis=0), jnp.moveaxis(gradient, -1, 0) - y
 
 
 def _row(cell: Trained, row: list[Axes]) -> None:

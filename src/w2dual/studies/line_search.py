@@ -1,0 +1,268 @@
+"""The jobs `line-search` and `wolfe-vs-armijo`: what a line search costs, on trained cells.
+
+`line-search` conjugates the same points, warm started, by ours with each of its line searches and
+by L-BFGS of other libraries, and says how good each result is, since fast and wrong is not fast.
+`wolfe-vs-armijo` times 10 iterations from y with JAX's strong Wolfe search and with ours.
+
+The published scripts are scripts/eval-conj-solver-lbfgs.py and eval-conj-solver-benchmarks.py of
+w2ot; their "Jax Strong Wolfe Zoom" is jax.scipy.optimize's L-BFGS, as here.
+
+# DIFFERS: the published code gives the mean of 9 calls in a row, and of a single one; here the
+contestants take turns, and the median and range of their turns are given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from w2dual import conjugate, potentials, provenance, rng, timing
+from w2dual.backend import configure, jit
+from w2dual.conjugate.lbfgs import LBFGS
+from w2dual.plots.trained import Trained
+from w2dual.records import InputError, json_argument, read_json, write_json
+from w2dual.studies import libraries
+from w2dual.studies.conjugation import load_live, now
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+STREAM = "line search study"
+OURS = {
+    "ours_parallel": ("ours, parallel Armijo", "parallel"),
+    "ours_sequential": ("ours, backtracking Armijo", "sequential"),
+}
+ROWS = {
+    **{name: words for name, (words, _) in OURS.items()},
+    **{name: words for name, (words, _) in libraries.ROWS.items()},
+}
+"""All rows of the comparison, with their words."""
+WOLFE_ROWS = ("jax_zoom", "ours_parallel", "ours_sequential")
+
+
+def compile_row(name: str, cell: Trained, settings: Mapping[str, Any]) -> Any:
+    """Build the solver of one row for many points, a jitted `libraries.SolveBatch`.
+
+    Args:
+        name: of `ROWS`.
+        cell: whose potential it works on.
+        settings: of L-BFGS, as in the config's `solvers`.
+
+    Raises:
+        InputError: there is no such row, the settings are not those of L-BFGS, or a library is
+            missing.
+    """
+    if name not in ROWS:
+        raise InputError(f"line search {name!r}: expected one of {', '.join(ROWS)}")
+    potential = cell.problem.potential
+    if name in OURS:
+        solver = conjugate.make(dict(settings))
+        if not isinstance(solver, LBFGS):
+            raise InputError(f"solver kind {settings['kind']!r}: line searches are L-BFGS's")
+
+        def oracle(params: Any) -> conjugate.Oracle:
+            single = partial(potentials.value_and_gradient, potential, params)
+            return lambda x: jax.tree.map(lambda leaf: leaf[None], single(x[0]))
+
+        return libraries.ours(replace(solver, line_search=OURS[name][1]), oracle)
+
+    def value(params: Any, x: Array) -> Array:
+        return potentials.value(potential, params, x[None])[0]
+
+    return libraries.mapped(libraries.ROWS[name][1](value, settings))
+
+
+def compare(
+    cell: Trained,
+    names: tuple[str, ...],
+    settings: Mapping[str, Any],
+    y: Float[Array, "points n"],
+    start: Float[Array, "points n"],
+    *,
+    tolerance: float,
+    repetitions: int,
+    block_s: float,
+    slow_s: float,
+) -> list[dict[str, Any]]:
+    """Time rows in turns, and judge their results.
+
+    Args:
+        cell: the trained cell.
+        names: of `ROWS`.
+        settings: of L-BFGS.
+        y: points to conjugate at.
+        start: where all begin.
+        tolerance: a result counts as converged below this max|grad J|.
+        repetitions: turns of each row.
+        block_s: seconds that a turn should take.
+        slow_s: a row whose first call takes longer, not counting compilation, gets no turns; that
+            call stands for its runtime.
+
+    Returns:
+        A record for each row: `runtime_ms` (median, min, max over the turns, for all points
+        together), `repetitions`, `calls` (in a turn), `compile_s`, the iterations, the gradient
+        norms, `converged_percent`, and `excess_mean`, of J above the lowest that any row found
+        for the point.
+    """
+    params = jax.tree.map(lambda leaf: leaf[0], cell.params.potential)
+    arguments = (params, y, start)
+    turns, results = [], {}
+    for name in names:
+        began = time.perf_counter()
+        solve = compile_row(name, cell, settings).lower(*arguments).compile()
+        compile_s = time.perf_counter() - began
+        results[name] = jax.block_until_ready(solve(*arguments))
+        first_s = time.perf_counter() - began - compile_s
+        if first_s > slow_s:
+            log.info("  %s: %.4g ms, once, since that is over %g s", name, 1e3 * first_s, slow_s)
+            turns.append(timing.Turn(name, timing.calls(solve, arguments), compile_s, 1, []))
+            turns[-1].milliseconds.append(1e3 * first_s)
+        else:
+            block = timing.calls(solve, arguments)
+            turns.append(timing.prepare(name, block, block_s, compile_s))
+    timing.interleave([turn for turn in turns if not turn.milliseconds], repetitions)
+    oracle = jit(cell.problem.oracle(cell.params))
+    heights, norms = {}, {}
+    for name, (x, _) in results.items():
+        value, gradient = (leaf[0] for leaf in oracle(x[None]))
+        heights[name] = np.asarray(value - jnp.sum(x * y, axis=-1))
+        norms[name] = np.asarray(jnp.max(jnp.abs(gradient - y), axis=-1))
+    lowest = np.nanmin(np.stack(list(heights.values())), axis=0)
+    return [
+        {
+            "name": turn.name,
+            "words": ROWS[turn.name],
+            "runtime_ms": timing.spread(turn.milliseconds),
+            "repetitions": len(turn.milliseconds),
+            "calls": turn.units,
+            "compile_s": turn.first_s,
+            "iterations_mean": float(np.mean(results[turn.name][1])),
+            "iterations_max": int(np.max(results[turn.name][1])),
+            "gradient_norm_median": float(np.median(norms[turn.name])),
+            "gradient_norm_max": float(np.max(norms[turn.name])),
+            "converged_percent": 100 * float(np.mean(norms[turn.name] < tolerance)),
+            "excess_mean": float(np.mean(heights[turn.name] - lowest)),
+        }
+        for turn in turns
+    ]
+
+
+def line_search(cell: Trained, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Compare rows, warm started, at the solver's tolerance.
+
+    Args:
+        cell: the trained cell.
+        settings: `rows` of `ROWS`; `lbfgs` as in the config's `solvers`, and `trials` of a line
+            search in the place of its own; `points`, `repetitions`, `block_s`, `slow_s`.
+    """
+    y = _points(cell, settings["points"])
+    start = jit(cell.problem.amortized)(cell.params, y[None])[0]
+    solver = settings["lbfgs"] | {"trials": settings["trials"]}
+    return compare(
+        cell,
+        tuple(settings["rows"]),
+        solver,
+        y,
+        start,
+        tolerance=solver["gradient_tolerance"],
+        repetitions=settings["repetitions"],
+        block_s=settings["block_s"],
+        slow_s=settings["slow_s"],
+    )
+
+
+def wolfe_vs_armijo(cell: Trained, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Time `iterations` iterations from y: no tolerance is ever met.
+
+    Args:
+        cell: the trained cell.
+        settings: `lbfgs` as in the config's `solvers`, `iterations`, `points`, `repetitions`,
+            `block_s`, `slow_s`.
+    """
+    y = _points(cell, settings["points"])
+    endless = {"gradient_tolerance": -1.0, "max_iterations": settings["iterations"]}
+    return compare(
+        cell,
+        WOLFE_ROWS,
+        settings["lbfgs"] | endless,
+        y,
+        y,
+        tolerance=settings["lbfgs"]["gradient_tolerance"],
+        repetitions=settings["repetitions"],
+        block_s=settings["block_s"],
+        slow_s=settings["slow_s"],
+    )
+
+
+def _points(cell: Trained, count: int) -> Float[Array, "points n"]:
+    # Compiled as one: the law of the target is a mixture that large networks move.
+    return jit(lambda key: cell.pair.sample_target(key, count))(rng.stream(cell.seed, STREAM))
+
+
+STUDIES = {"line-search": line_search, "wolfe-vs-armijo": wolfe_vs_armijo}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of both jobs."""
+    parser.add_argument("--study", choices=STUDIES, default="line-search", help="[%(default)s]")
+    for option, words in (
+        ("params", "params.safetensors"),
+        ("metrics", "metrics.json"),
+        ("measures", "prepared pair"),
+    ):
+        parser.add_argument(
+            f"--{option}", type=Path, nargs="+", required=True, help=f"{words} of each cell"
+        )
+    parser.add_argument(
+        "--settings", required=True, help="solver, points and repetitions: JSON or a file"
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--out", type=Path, required=True, help=".json to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job.
+
+    Raises:
+        InputError: a file or a setting cannot be used.
+    """
+    configure(threads=args.threads, devices=1)
+    settings, started = json_argument(args.settings), now()
+    files = (args.params, args.metrics, args.measures)
+    if len({len(paths) for paths in files}) > 1:
+        raise InputError(f"expected as many --params, --metrics and --measures: {files}")
+    cells = []
+    for params, metrics, pair in zip(*files, strict=True):
+        record = read_json(metrics)
+        cell = load_live(params, metrics, pair)
+        log.info("%s", record["cell"]["name"])
+        cells.append(
+            {
+                "cell": record["cell"],
+                "preset": record["preset"],
+                "seed": None if cell is None else cell.seed,
+                "rows": [] if cell is None else STUDIES[args.study](cell, settings),
+            }
+        )
+    found = {
+        "format": FORMAT,
+        "study": args.study,
+        "settings": settings,
+        "threads": args.threads,
+        "long_call_s": timing.SLOW_S,  # beyond it a row has fewer turns
+        "cells": cells,
+        "provenance": provenance.gather(started, now()),
+    }
+    write_json(args.out, found)
+    log.info("%s: written", args.out)
