@@ -41,6 +41,7 @@ include: "rules/train.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/conjugation.smk"
+include: "rules/analysis.smk"
 include: "rules/report.smk"
 
 

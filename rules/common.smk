@@ -25,9 +25,20 @@ CELLS = HD | SYNTHETIC
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = config["hd"]["potentials"]
-TABLES = [f"hd_{potential}" for potential in POTENTIALS] + ["trivial_maps", "synthetic"]
+# The rules of analysis.smk: a table or figure of each name.
+COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
+ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension"]
+# Table of settings -> section of the config.
+SETTINGS_TABLES = {
+    f"hyperparameters_{section}": section for section in ("hd", "synthetic", "celeba64")
+}
+TABLES = (
+    [f"hd_{potential}" for potential in POTENTIALS]
+    + ["trivial_maps", *COST_TABLES, "synthetic"]
+    + list(SETTINGS_TABLES)
+)
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
-FIGURES = config["synthetic"]["figures"]
+FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
 # From the folder of outputs to the checkout. Relative, so that a checkout may be moved.
@@ -57,6 +68,7 @@ CODE = {
         "measures/*.py",
         "!measures/trivial.py",
         "measures/git-blobs.csv",
+        "extensions.py",
         "activations.py",
         "backend.py",
         "rng.py",
@@ -66,11 +78,10 @@ CODE = {
         "training.py",
         "loop.py",
         "checkpoint.py",
+        "conjugation_time.py",
         "dual.py",
         "activations.py",
-        "amortization.py",
-        "potentials/*.py",
-        "conjugate/*.py",
+        "extensions.py",
         "metrics.py",
         "transport_metrics.py",
         "backend.py",
@@ -92,6 +103,23 @@ CODE = {
     ],
     "aggregate": ["aggregate.py"],
     "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py"],
+    "cost_table": [
+        "cost_tables.py",
+        "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+        "published.py",
+    ],
+    "accuracy_figure": [
+        "plots/accuracy.py",
+        "plots/style.py",
+        "tables.py",
+        "aggregate.py",
+        "names.py",
+        "published.py",
+    ],
+    "hyperparameters": ["hyperparameters.py", "cells.py", "latex.py", "names.py"],
     "curves": ["plots/curves.py", "plots/style.py", "aggregate.py", "names.py", "published.py"],
     "synthetic_table": [
         "synthetic_table.py",
@@ -108,8 +136,6 @@ CODE = {
         "studies/trace.py",
         "dual.py",
         "names.py",
-        "conjugate/*.py",
-        "potentials/*.py",
         "measures/*.py",
     ],
     "report": [
@@ -129,6 +155,30 @@ def code(stage, name=""):
     """The modules behind a stage, as input files; `name` fills in a pattern's {name}."""
     patterns = [pattern.format(name=name) for pattern in CODE[stage]]
     return matches(os.path.join("src", "w2dual"), patterns)
+
+
+def code_of_cells(names):
+    """Modules of the kinds that cells are of; a kind of another cell is no reason to rerun."""
+    patterns = {"conjugate/__init__.py", "conjugate/base.py"}
+    patterns |= {f"{package}/__init__.py" for package in ("potentials", "amortization")}
+    for name in names:
+        settings = CELLS[name].settings
+        patterns.add(f"potentials/{settings['potential']['kind']}.py")
+        if settings["solver"]["kind"] != "none":
+            patterns.add(f"conjugate/{settings['solver']['kind']}.py")
+        # The losses of the paper stand in the package itself.
+        loss = f"amortization/{settings['amortization']['kind']}.py"
+        patterns |= {loss} if os.path.isfile(os.path.join(ROOT, "src", "w2dual", loss)) else set()
+    found = matches(os.path.join("src", "w2dual"), sorted(patterns))
+    return found + [file for name in names for file in code_of_pair(CELLS[name].pair)]
+
+
+def code_of_pair(pair):
+    """The module of a pair of one's own."""
+    kind = PAIRS[pair]["kind"]
+    if kind in ("benchmark", "synthetic", "images"):
+        return []
+    return matches(os.path.join("src", "w2dual"), [f"measures/pairs/{kind}.py"])
 
 
 def published():
@@ -235,6 +285,13 @@ def table_settings():
     }
 
 
+def settings_shown(section):
+    """The part of the config that a table of settings shows, and the preset's name."""
+    shared = ("preset", "potentials", "amortization_model", "amortizations", "solvers")
+    shown = {key: value for key, value in config[section].items() if key != "figures"}
+    return {key: config[key] for key in shared} | {section: shown}
+
+
 def report_settings():
     """What the first page says, and the order of the cells."""
     plane = synthetic_settings() | {"cells": list(SYNTHETIC)}
@@ -261,14 +318,18 @@ if STUDIED:
         "wolfe_vs_armijo": ("wolfe-vs-armijo", sum(STUDIED.values(), [])),
     }
 TABLES += LINE_SEARCHES
+# The report's figures, but for training curves.
+DRAWN = [*ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
 
+# Beside `code_of_cells`.
 _CONJUGATES = [
     "plots/trained.py",
     "dual.py",
+    "activations.py",
     "backend.py",
+    "extensions.py",
     "rng.py",
     "conjugate/*.py",
-    "potentials/*.py",
     "measures/*.py",
     "!measures/benchmark_files.py",
     "!measures/generated.py",

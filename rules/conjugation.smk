@@ -7,7 +7,7 @@ rule conjugation_study:
         params="results/train/{studied}/params.safetensors",
         metrics="results/train/{studied}/metrics.json",
         measures=lambda wc: f"results/measures/{CELLS[wc.studied].pair}.safetensors",
-        code=code("conjugation_study"),
+        code=lambda wc: code("conjugation_study") + code_of_cells([wc.studied]),
     output:
         "results/conjugation/{studied}.safetensors",
     log:
@@ -64,7 +64,8 @@ rule line_search:
         ),
         metrics=lambda wc: line_search_files(wc.line_search, "results/train/{cell}/metrics.json"),
         measures=lambda wc: line_search_files(wc.line_search, "results/measures/{pair}.safetensors"),
-        code=code("line_search"),
+        code=lambda wc: code("line_search")
+        + code_of_cells([c.name for c in LINE_SEARCHES[wc.line_search][1]]),
     output:
         "results/conjugation/{line_search}.json",
     log:

@@ -31,7 +31,7 @@ rule figure:
         params=lambda wc: expand(rules.train.output.params, cell=cells_of_figure(wc.figure)),
         metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of_figure(wc.figure)),
         measures=lambda wc: pairs_of_figure(wc.figure),
-        code=lambda wc: code("figure", wc.figure),
+        code=lambda wc: code("figure", wc.figure) + code_of_cells(cells_of_figure(wc.figure)),
     output:
         pdf="figures/{figure}.pdf",
         png="figures/{figure}.png",
@@ -56,7 +56,7 @@ rule animation:
         params=lambda wc: expand(rules.train.output.params, cell=cells_of_figure(wc.figure)),
         metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of_figure(wc.figure)),
         measures=lambda wc: pairs_of_figure(wc.figure),
-        code=lambda wc: code("figure", wc.figure),
+        code=lambda wc: code("figure", wc.figure) + code_of_cells(cells_of_figure(wc.figure)),
     output:
         "figures/{figure}.gif",
     log:

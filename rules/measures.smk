@@ -5,7 +5,7 @@ rule prepare:
     """One pair: verified weights or a pair trained anew, with its frozen constants; or two laws."""
     input:
         images=lambda wc: images_of(wc.pair),
-        code=code("prepare"),
+        code=lambda wc: code("prepare") + code_of_pair(wc.pair),
     output:
         "results/measures/{pair}.safetensors",
     log:

@@ -8,9 +8,8 @@ rule everything_but_pdf:
         expand(rules.train.output.metrics, cell=CELLS),
         expand("tables/{name}.{ext}", name=TABLES, ext=["tex", "csv"]),
         expand("figures/curves_{cell}.{ext}", cell=CELLS, ext=["pdf", "png"]),
-        expand("figures/{figure}.{ext}", figure=FIGURES, ext=["pdf", "png"]),
+        expand("figures/{figure}.{ext}", figure=DRAWN, ext=["pdf", "png"]),
         expand("figures/{figure}.gif", figure=ANIMATIONS),
-        expand("figures/{figure}.{ext}", figure=STUDY_FIGURES, ext=["pdf", "png"]),
     localrule: True
 
 
@@ -20,9 +19,8 @@ rule report:
         tables=expand("tables/{name}.tex", name=TABLES),
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
         synthetic=rules.aggregate_synthetic.output,
-        plane=expand("figures/{figure}.pdf", figure=FIGURES),
-        figures=expand("figures/curves_{cell}.pdf", cell=CELLS),
-        conjugation=expand("figures/{figure}.pdf", figure=STUDY_FIGURES),
+        curves=expand("figures/curves_{cell}.pdf", cell=CELLS),
+        figures=expand("figures/{figure}.pdf", figure=DRAWN),
         code=code("report"),
     output:
         pdf="evaluation.pdf",
@@ -37,5 +35,5 @@ rule report:
         "Setting {output.pdf}"
     shell:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
-        " --metrics {input.metrics} --synthetic {input.synthetic} --plane {input.plane}"
-        " --figures {input.figures} --conjugation {input.conjugation} --pdf {output.pdf} > {log} 2>&1"
+        " --metrics {input.metrics} --synthetic {input.synthetic}"
+        " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

@@ -5,7 +5,7 @@ rule train:
     """All seeds of one cell: metrics, history and parameters."""
     input:
         measures=lambda wc: f"results/measures/{CELLS[wc.cell].pair}.safetensors",
-        code=code("train"),
+        code=lambda wc: code("train") + code_of_cells([wc.cell]),
     output:
         metrics="results/train/{cell}/metrics.json",
         history="results/train/{cell}/history.csv",

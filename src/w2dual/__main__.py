@@ -32,7 +32,10 @@ JOBS = {
     "table": ("w2dual.tables", "render one table of the HD evaluation"),
     "trivial-table": ("w2dual.tables", "render the table of the maps that need no training"),
     "synthetic-table": ("w2dual.synthetic_table", "render the table of the cells on the plane"),
+    "cost-table": ("w2dual.cost_tables", "render a table of run times or conjugations"),
+    "hyperparameters": ("w2dual.hyperparameters", "render a table of the settings that ran"),
     "figure": ("w2dual.figure_job", "draw a figure of the cells on the plane"),
+    "accuracy-figure": ("w2dual.plots.accuracy", "draw accuracy against cost or dimension"),
     "curves": ("w2dual.plots.curves", "draw the training curves of one cell"),
     "report": ("w2dual.report", "set evaluation.pdf"),
 }

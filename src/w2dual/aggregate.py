@@ -54,7 +54,17 @@ CONJUGATE_STATUSES = (
     "line_search_failed",
     "non_finite",
 )
-TIMINGS = ("seconds_per_step", "steps_per_second", "training_s", "compile_s", "pretraining_s")
+TIMINGS = (
+    "seconds_per_step",
+    "steps_per_second",
+    "training_s",
+    "compile_s",
+    "pretraining_s",
+    "conjugation_ms",
+    "conjugation_ms_low",
+    "conjugation_ms_high",
+)
+"""Of the whole job, all its seeds together, and so the same for each of them."""
 COLUMNS = {
     kind: (
         "cell",

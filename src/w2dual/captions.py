@@ -12,6 +12,45 @@ from w2dual.latex import escape
 
 OVERVIEW = "overview"
 """Name of the figure that stands on the first page."""
+TABLE_SECTION = "Accuracy on the benchmark"
+"""Title of the section for tables that no section names."""
+PLANE_SECTION = "Couplings on the plane"
+"""Title of the section for figures that no section names: those of cells on the plane."""
+SETTINGS_SECTION = "Settings"
+SECTIONS = (
+    (TABLE_SECTION, ("accuracy_vs_dimension",)),
+    (
+        "Run time and conjugation",
+        ("runtime_hd", "conjugation_iterations", "conjugation_time", "accuracy_vs_cost"),
+    ),
+    (
+        "How conjugates are found",
+        ("lbfgs_line_search", "wolfe_vs_armijo", "conjugation_hd_icnn", "conjugation_hd_mlp"),
+    ),
+    (PLANE_SECTION, ("synthetic",)),
+    (
+        SETTINGS_SECTION,
+        ("hyperparameters_hd", "hyperparameters_synthetic", "hyperparameters_celeba64"),
+    ),
+)
+"""Titles, in order, with the tables and figures in them."""
+INTRODUCTIONS = {
+    "How conjugates are found": (
+        r"The conjugate $f^*(y)=-\min_x J_f(x;y)$ with $J_f(x;y)=f(x)-\langle x,y\rangle$, on "
+        "trained cells of the benchmark, by L-BFGS and by Adam, started at $y$ itself (cold) and "
+        r"at the amortization model's $\tilde x(y)$ (warm)."
+    ),
+    PLANE_SECTION: (
+        "What the cells on the plane have learned, the first seed of each that has not diverged. "
+        r"Source $\alpha$ and target $\beta$ are sampled anew at each step, from laws in closed "
+        r"form or from the dark pixels of images. $f$ is the learned potential, $T=\nabla f$ moves "
+        r"$\alpha$ to $\beta$, and $\nabla f^*$, which the conjugate solver computes, moves "
+        r"$\beta$ to $\alpha$."
+    ),
+}
+"""What stands between a section's title and its first table or figure."""
+HALF_PAGE = ("accuracy_vs_cost", "accuracy_vs_dimension")
+"""Figures of which two stand on a page."""
 TABLES = {
     "hd_icnn": (
         r"L$^2$-UVP of the forward map, input-convex potential (ICNN). What to look at: whether a "
@@ -26,6 +65,33 @@ TABLES = {
     "trivial_maps": (
         "Trivial maps on the same measures: what a learned map has to beat to have learned "
         "anything. What to look at: the linear map's forward error as the yardstick."
+    ),
+    "runtime_hd": (
+        "What training a cell takes, one seed's share of its job. What to look at: how much of the "
+        "time a conjugate solver costs over the same loss without one, and how it grows with the "
+        "dimension; beside the tables of accuracy, whether it buys anything."
+    ),
+    "conjugation_iterations": (
+        "Iterations that the conjugate solver needs from its amortized start once training has "
+        "ended. What to look at: which loss makes the better start for the same solver, and "
+        "whether a solver runs into its limit."
+    ),
+    "conjugation_time": (
+        "Time to conjugate a batch on trained parameters, one seed's share. What to look at: "
+        "whether fewer iterations are less time, since an iteration of L-BFGS costs more than one "
+        "of Adam."
+    ),
+    "hyperparameters_hd": (
+        "Settings of the benchmark's cells, from the config that ran. What to look at: values "
+        r"with a dagger, which are not the paper's."
+    ),
+    "hyperparameters_synthetic": (
+        "Settings of the cells on the plane, from the config that ran. What to look at: values "
+        r"with a dagger, which are not those of config.yaml."
+    ),
+    "hyperparameters_celeba64": (
+        "Settings of the CelebA64 part of the benchmark. What to look at: that nothing was trained "
+        "with them here, so that no table above has its numbers."
     ),
     "synthetic": (
         "Couplings on the plane, where no optimal map is known. What to look at: how far the "
@@ -55,11 +121,20 @@ _CONJUGATION = (
     r"many iterations the warm start saves, whether it ends at the same accuracy, and whether the "
     r"gap closes as training goes on."
 )
-CONJUGATION = {
+FIGURES = {
     "conjugation_hd_icnn": _CONJUGATION.replace("POTENTIAL", "an input-convex"),
     "conjugation_hd_mlp": _CONJUGATION.replace("POTENTIAL", "a non-convex"),
-}
-FIGURES = {
+    "accuracy_vs_cost": (
+        r"L$^2$-UVP of the forward map against the training time of one seed, its share of the "
+        "cell's job. What to look at: the cells towards the lower left, which nothing beats in "
+        "both, and what an amortization loss gains by a solver for the time it costs. Hollow marks "
+        "at the upper edge are cells that failed."
+    ),
+    "accuracy_vs_dimension": (
+        r"L$^2$-UVP of the forward map against the dimension; dashed: the paper's values, in the "
+        "same colours. What to look at: whether solid and dashed lines of a colour lie together, "
+        "and from which dimension on a method fails (hollow marks at the upper edge)."
+    ),
     OVERVIEW: (
         r"One pair on the plane from end to end. What to look at: whether the source, moved by "
         r"$T=\nabla f$, covers the target, and the target, moved by $\nabla f^*$, the source."

@@ -50,7 +50,7 @@ CODE = (
     "loop.py",
     "dual.py",
     "activations.py",
-    "amortization.py",
+    "amortization/*.py",
     "backend.py",
     "metrics.py",
     "transport_metrics.py",
@@ -58,6 +58,7 @@ CODE = (
     "potentials/*.py",
     "conjugate/*.py",
     "measures/*.py",
+    "measures/pairs/*.py",
 )
 """Modules that can move a bit of a result."""
 WORDS = {

@@ -130,22 +130,29 @@ def _is_number(value: Any) -> bool:
     return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _check_foreign_kind(section: str, name: str, kind: str) -> None:
-    package = {"potentials": "potentials", "solvers": "conjugate"}.get(section)
-    where = f"config key `{section}.{name}.kind`"
-    if package is None:
-        from w2dual.amortization import LOSSES
+PACKAGES = {
+    "potentials": "potentials",
+    "amortizations": "amortization",
+    "solvers": "conjugate",
+    "measures.synthetic": "measures.pairs",
+}
+"""Section of the config -> package with one module for each kind of your own."""
+PAIR_KINDS = ("synthetic", "images")
+"""Kinds of pairs on the plane that come with the project."""
+RESERVED = ("base", "__init__")
 
-        if kind not in LOSSES:
-            raise InputError(
-                f"{where}: there is no loss `{kind}` in w2dual.amortization; "
-                f"there are none, {', '.join(LOSSES)}"
-            )
+
+def _check_foreign_kind(section: str, name: str, kind: str) -> None:
+    package = PACKAGES[section]
     # The file is looked for, not the module: finding that would import the package, and so JAX.
-    elif kind == "base" or not (Path(__file__).parent / package / f"{kind}.py").is_file():
+    folder = Path(__file__).parent / package.replace(".", "/")
+    if kind in RESERVED or not (folder / f"{kind}.py").is_file():
+        here = sorted(path.stem for path in folder.glob("*.py") if path.stem not in RESERVED)
+        known = sorted({*_schema()["$defs"]["kinds"].get(section, PAIR_KINDS), *here})
         raise InputError(
-            f"{where}: there is no module w2dual.{package}.{kind} of that kind; "
-            "add it, or name one that is there"
+            f"config key `{section}.{name}.kind`: there is no module w2dual.{package}.{kind} of "
+            f"that kind; add src/w2dual/{package.replace('.', '/')}/{kind}.py (docs/extending.md), "
+            f"or name one that is there: {', '.join(known)}"
         )
 
 
@@ -191,6 +198,7 @@ def _known(config: Config, key: str, name: str, section: str, under: str = "") -
 
 def _check_grids(config: Config) -> None:
     _check_methods(config, "hd", config["hd"])
+    _check_methods(config, "celeba64", {"potentials": []} | config["celeba64"])
     seen: dict[tuple[str, ...], int] = {}
     for index, part in enumerate(config["synthetic"]["grids"]):
         where = f"synthetic.grids.{index}"
@@ -207,7 +215,7 @@ def _check_grids(config: Config) -> None:
                             f"`synthetic.grids.{seen[cell]}` already"
                         )
     for name, figure in config["synthetic"]["figures"].items():
-        for pair in figure["pairs"]:
+        for pair in figure["pairs"] if figure else ():
             if not any(cell[:2] == (pair, figure["potential"]) for cell in seen):
                 raise InputError(
                     f"config key `synthetic.figures.{name}`: no grid of `synthetic.grids` has a "
@@ -268,6 +276,9 @@ def _check_conjugation(config: Config) -> None:
 
 
 def _check_measures(config: Config) -> None:
+    for name, settings in config["measures"]["synthetic"].items():
+        if settings["kind"] not in PAIR_KINDS:
+            _check_foreign_kind("measures.synthetic", name, settings["kind"])
     benchmark = config["measures"]["benchmark"]
     published = benchmark["published_dimensions"]
     for dimension in config["hd"]["dimensions"]:

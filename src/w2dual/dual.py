@@ -21,7 +21,7 @@ from jax.flatten_util import ravel_pytree
 from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float, Int
 
-from w2dual import amortization, conjugate, potentials
+from w2dual import amortization, conjugate, extensions, potentials
 from w2dual.records import InputError
 
 Batch = Float[Array, "seeds batch n"]
@@ -186,7 +186,6 @@ class DualProblem:
         self, params: Networks, x: Array, y: Array, x_hat: Array
     ) -> tuple[Array, StepMetrics]:
         """-V plus the amortization loss for one seed; x, y, x_hat: (batch, n)."""
-        fixed = stop_gradient(params.potential)
         x_tilde = y if self.model is None else _apply(self.model, params.model, y)
         if self.solver is None:
             x_hat = stop_gradient(x_tilde)
@@ -195,24 +194,63 @@ class DualProblem:
         dual = -jnp.mean(value(params.potential, x)) - jnp.mean(
             inner - value(params.potential, x_hat)
         )
-        extra = jnp.zeros(())
-        if self.loss is not None and self.model is not None:
-            gradient = partial(potentials.gradient, self.potential)
-            extra = self.loss(
-                amortization.AmortizationBatch(
-                    potential_fixed=partial(value, fixed),
-                    gradient=partial(gradient, params.potential),
-                    gradient_fixed=partial(gradient, fixed),
-                    model=partial(_apply, self.model, params.model),
-                    x=x,
-                    y=y,
-                    x_tilde=x_tilde,
-                    x_hat=x_hat,
-                    fine_tuned=self.solver is not None,
-                )
-            )
+        extra = self._amortization_loss(params, x, y, x_tilde, x_hat)
         loss = extra - dual
         return loss, StepMetrics(loss, dual, extra, jnp.zeros(()))
+
+    def _amortization_loss(
+        self, params: Networks, x: Array, y: Array, x_tilde: Array, x_hat: Array
+    ) -> Array:
+        """Loss of the amortization model of one seed; 0 without one."""
+        if self.loss is None or self.model is None:
+            return jnp.zeros(())
+        fixed = stop_gradient(params.potential)
+        value = partial(potentials.value, self.potential)
+        gradient = partial(potentials.gradient, self.potential)
+        return self.loss(
+            amortization.AmortizationBatch(
+                potential_fixed=partial(value, fixed),
+                gradient=partial(gradient, params.potential),
+                gradient_fixed=partial(gradient, fixed),
+                model=partial(_apply, self.model, params.model),
+                x=x,
+                y=y,
+                x_tilde=x_tilde,
+                x_hat=x_hat,
+                fine_tuned=self.solver is not None,
+            )
+        )
+
+    def check_loss(self, kind: str) -> None:
+        """Check that the amortization loss is a scalar, without computing anything.
+
+        Raises:
+            InputError: it is not; the message names the kind.
+        """
+        if self.loss is None or self.model is None:
+            return
+        potential, model = self.potential, self.model
+
+        def of_batch(points: Array) -> Array:
+            key = jax.random.key(0)
+            params = Networks(
+                potential.init(key, points)["params"], model.init(key, points)["params"]
+            )
+            x_tilde = _apply(model, params.model, points)
+            return self._amortization_loss(params, points, points, x_tilde, points)
+
+        found = extensions.shapes(
+            of_batch,
+            jax.ShapeDtypeStruct((3, self.dimension), jnp.float32),
+            message=f"amortization loss kind {kind!r}: does not work on an `AmortizationBatch`",
+        )
+        if not extensions.is_array(found, ()):
+            extensions.refuse(
+                "amortization loss",
+                kind,
+                f"gives {extensions.described(found)}",
+                "expected one number for the batch, of shape (), as of `jnp.mean(...)`",
+            )
 
 
 def _apply(model: nn.Module, params: Params, y: Float[Array, "batch n"]) -> Array:
@@ -245,20 +283,17 @@ def make_problem(settings: Mapping[str, Any], dimension: int) -> DualProblem:
         training["iterations"],
         training["final_learning_rate_factor"],
     )
-    loss_settings = dict(settings["amortization"])
-    kind = loss_settings.pop("kind")
+    kind = settings["amortization"]["kind"]
+    loss = amortization.make_loss(settings["amortization"])
     solver = conjugate.make(settings["solver"])
-    if kind not in ("none", *amortization.LOSSES):
-        known = ", ".join(["none", *amortization.LOSSES])
-        raise InputError(f"amortization kind {kind!r}: expected one of {known}")
     if kind == "regression" and solver is None:
         raise InputError("a regression loss needs a conjugate solver to regress on")
     if kind == "none" and solver is None:
         raise InputError("without an amortization loss a conjugate solver is needed")
-    return DualProblem(
+    problem = DualProblem(
         potential=potentials.make(settings["potential"], dimension),
         model=None if kind == "none" else amortization.make_model(settings["amortization_model"]),
-        loss=None if kind == "none" else partial(amortization.LOSSES[kind], **loss_settings),
+        loss=loss,
         solver=solver,
         # On one flat vector for each network: fewer and larger operations, the same numbers.
         optimizer=optax.flatten(
@@ -272,3 +307,5 @@ def make_problem(settings: Mapping[str, Any], dimension: int) -> DualProblem:
         divergence_loss=training["divergence_loss"],
         dimension=dimension,
     )
+    problem.check_loss(kind)
+    return problem

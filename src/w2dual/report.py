@@ -344,9 +344,8 @@ def document(
     settings: ReportSettings,
     tables: Sequence[Path],
     curves: Sequence[Path],
-    plane: Sequence[Path],
+    drawn: Sequence[Path],
     made: Origin,
-    conjugation: Sequence[Path] = (),
 ) -> tuple[str, dict[str, Path]]:
     """Give the LaTeX document, and the files beside it as name -> source.
 
@@ -355,10 +354,9 @@ def document(
         settings: what the config says.
         tables: .tex, in order.
         curves: figures of training curves, one for each cell.
-        plane: figures of the couplings on the plane, in order; the overview goes to
-            the first page.
+        drawn: all other figures, in order; their names say which section they stand in,
+            and the overview goes to the first page.
         made: which code writes it, and when.
-        conjugation: figures of the studies of conjugation, in order.
 
     Raises:
         InputError: the metrics are of another preset, or the curves are not those of the cells.
@@ -370,41 +368,57 @@ def document(
             f"the settings are those of {settings.preset}"
         )
     beside: dict[str, Path] = {}
-    shown_tables = []
+    sections: dict[str, list[dict[str, str]]] = {title: [] for title, _ in captions.SECTIONS}
+    overview: list[dict[str, str]] = []
+    for number, path in enumerate(drawn, start=1):
+        name = f"drawn-{number}.pdf"
+        beside[name] = path
+        title = _section(path, captions.PLANE_SECTION)
+        kind = "half page" if path.stem in captions.HALF_PAGE else "figure"
+        text = f"{captions.caption(path, captions.FIGURES)} {_made(frame, settings, title)}"
+        first = path.stem == captions.OVERVIEW
+        (overview if first else sections[title]).append(
+            {"kind": kind, "file": name, "caption": text}
+        )
     for number, path in enumerate(tables, start=1):
         name = f"table-{number}.tex"
         beside[name] = path
-        shown_tables.append({"file": name, "caption": captions.caption(path, captions.TABLES)})
+        title = _section(path, captions.TABLE_SECTION)
+        text = f"{captions.caption(path, captions.TABLES)} {_made(frame, settings, title)}"
+        sections[title].append({"kind": "table", "file": name, "caption": text})
+    for items in sections.values():  # tables before figures; as they were given otherwise
+        items.sort(key=lambda item: item["kind"] != "table")
     shown_groups = []
     for group in figure_groups(curves, frame, settings):
         names = [f"figure-{len(beside) + offset}.pdf" for offset in range(len(group.figures))]
         beside |= dict(zip(names, group.figures, strict=True))
         shown_groups.append({"title": group.title, "figures": names, "new_page": group.new_page})
-    overview, shown_plane = [], []
-    for number, path in enumerate(plane, start=1):
-        name = f"plane-{number}.pdf"
-        beside[name] = path
-        shown = {"file": name, "caption": captions.caption(path, captions.FIGURES)}
-        (overview if path.stem == captions.OVERVIEW else shown_plane).append(shown)
-    shown_conjugation = []
-    for number, path in enumerate(conjugation, start=1):
-        name = f"conjugation-{number}.pdf"
-        beside[name] = path
-        caption = captions.caption(path, captions.CONJUGATION)
-        shown_conjugation.append({"file": name, "caption": caption})
     date = datetime.fromtimestamp(made.date_epoch, UTC)
     text = _template().render(
         date=f"{date.day} {date:%B %Y}",
         warnings=warnings(frame, settings),
         overview=overview,
         facts=facts(frame, settings, made),
-        tables=shown_tables,
-        conjugation=shown_conjugation,
-        plane=shown_plane,
+        sections=sections,
+        introductions=captions.INTRODUCTIONS,
         runs=run_rows(frame, settings),
         groups=shown_groups,
     )
     return text, beside
+
+
+def _section(path: Path, other: str) -> str:
+    """Give the title of the section that a table or figure stands in."""
+    return next((title for title, names in captions.SECTIONS if path.stem in names), other)
+
+
+def _made(frame: pd.DataFrame, settings: ReportSettings, section: str) -> str:
+    """Name the preset, and the devices of the cells that a section is about, for a caption."""
+    kind = "synthetic" if section == captions.PLANE_SECTION else "hd"
+    devices = sorted({str(name) for name in frame[frame["kind"] == kind]["device"].dropna()})
+    if section == captions.SETTINGS_SECTION or not devices:
+        return f"Preset {escape(settings.preset)}."
+    return f"Preset {escape(settings.preset)}; trained on {escape('; '.join(devices))}."
 
 
 def _template() -> jinja2.Template:
@@ -447,13 +461,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--synthetic", type=Path, nargs="+", required=True, help="those of the cells on the plane"
     )
     parser.add_argument(
-        "--figures", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
+        "--curves", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
     )
     parser.add_argument(
-        "--plane", type=Path, nargs="+", required=True, help="figures of the plane, in order"
-    )
-    parser.add_argument(
-        "--conjugation", type=Path, nargs="*", default=[], help="figures of conjugation, in order"
+        "--figures", type=Path, nargs="+", required=True, help="all other figures, in order"
     )
     parser.add_argument("--pdf", type=Path, required=True, help="report to write")
     parser.add_argument("--tex", type=Path, help="keep the document's LaTeX here too")
@@ -464,9 +475,7 @@ def main(args: argparse.Namespace) -> None:
     settings = ReportSettings.from_json(json_argument(args.settings))
     frame = read_metrics(args.metrics, args.synthetic)
     made = origin(os.environ, frame)
-    text, beside = document(
-        frame, settings, args.tables, args.figures, args.plane, made, args.conjugation
-    )
+    text, beside = document(frame, settings, args.tables, args.curves, args.figures, made)
     build_pdf(text, beside, args.pdf, made.date_epoch)
     if args.tex is not None:
         write_text(args.tex, text)

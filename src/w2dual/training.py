@@ -21,7 +21,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
-from w2dual import metrics, potentials, rng, transport_metrics
+from w2dual import conjugation_time, metrics, potentials, rng, transport_metrics
 from w2dual.backend import jit
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot
@@ -250,7 +250,10 @@ def train(
                 checkpoints.tend(now, stop.received, last=True)
         progress.enter("evaluating")
         final = watch.final(now.state)
-        return TrainingResult(now.state, watch.headline, final, now.history, now.timing.record())
+        times = now.timing.record() | conjugation_time.measure(
+            problem, now.state.params, pair, seeds, batch_size
+        )
+        return TrainingResult(now.state, watch.headline, final, now.history, times)
 
 
 def _start(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from w2dual.aggregate import COLUMNS, METRICS, aggregate, read
+from w2dual import conjugation_time
+from w2dual.aggregate import COLUMNS, METRICS, TIMINGS, aggregate, read
 from w2dual.records import InputError
 
 
@@ -43,7 +45,8 @@ def record(solver: str = "lbfgs", seeds: tuple[int, ...] = (0, 1)) -> dict[str, 
         "headline": {"column": "l2_uvp_forward_percent", "label": "L2-UVP %"},
         "seeds": [seed(number) for number in seeds],
         "timing": {"seconds_per_step": 0.01, "steps_per_second": 100.0, "training_s": 1.0}
-        | {"compile_s": 2.0, "pretraining_s": 0.5},
+        | {"compile_s": 2.0, "pretraining_s": 0.5}
+        | dict.fromkeys(conjugation_time.FIELDS, None if solver == "none" else 4.0),
         "provenance": {"git_commit": "c" * 40, "device": "cpu", "ended": "2026-01-01T00:00:00Z"},
     }
 
@@ -109,6 +112,18 @@ def test_diverged_seed_is_a_row_with_empty_numbers(tmp_path: Path) -> None:
     assert frame["diverged_at_step"].iloc[1] == 17
 
 
+def test_times_of_a_job_stand_beside_each_of_its_seeds(tmp_path: Path) -> None:
+    solved, amortized = record("adam"), record("none")
+    both = (solved, amortized)
+    aggregate(write(tmp_path, *both), expected(*both), tmp_path / "out.csv")
+    frame = read(tmp_path / "out.csv")
+    for name in TIMINGS:
+        wanted = [solved["timing"][name]] * 2 + [amortized["timing"][name]] * 2
+        found = [None if math.isnan(value) else value for value in frame[name]]
+        assert found == wanted, name
+    assert frame["conjugation_ms"].notna().tolist() == [True, True, False, False]
+
+
 def test_missing_cell_is_named(tmp_path: Path) -> None:
     have, lack = record("adam"), record("none")
     with pytest.raises(InputError, match="hd2-mlp-objective-none"):
@@ -167,6 +182,7 @@ def test_cells_of_different_presets_or_measures_do_not_mix(tmp_path: Path) -> No
         (lambda r: r["seeds"][1].pop("cosine_forward"), "seed 1: cosine_forward is missing"),
         (lambda r: r["seeds"][1].update(steps=None), "seed 1: steps is None"),
         (lambda r: r["timing"].update(training_s="1"), "timing.training_s is '1'"),
+        (lambda r: r["timing"].pop("conjugation_ms"), "timing.conjugation_ms is missing"),
         (lambda r: r.pop("preset"), "preset is missing"),
     ],
 )

@@ -203,7 +203,7 @@ def test_unknown_key_is_named(text: str, parts: list[str]):
         ("synthetic: {figures: {flow: {pairs: []}}}", "synthetic.figures.flow.pairs"),
         ("synthetic: {figures: {Flow: {pairs: [rings]}}}", "synthetic.figures"),
         ("measures: {synthetic: {rings: {scale: 2.0}}}", "measures.synthetic.rings"),
-        ("measures: {synthetic: {rings: {kind: fractal}}}", "measures.synthetic.rings"),
+        ("measures: {synthetic: {rings: {kind: fractal}}}", "measures.synthetic.rings.kind"),
         ("measures: {synthetic: {images: {scale: 0}}}", "measures.synthetic.images"),
         ("measures: {synthetic: {hd2: {kind: synthetic}}}", "measures.synthetic"),
         ("checkpoint: {every_s: 0}", "checkpoint.every_s"),
@@ -365,13 +365,31 @@ def test_method_given_twice():
         ("solvers: {mine: {kind: newton}}", "solvers.mine.kind", "w2dual.conjugate.newton"),
         ("solvers: {mine: {kind: base}}", "solvers.mine.kind", "w2dual.conjugate.base"),
         ("potentials: {mine: {kind: conv}}", "potentials.mine.kind", "w2dual.potentials.conv"),
-        ("amortizations: {mine: {kind: huber}}", "amortizations.mine.kind", "loss `huber`"),
+        (
+            "amortizations: {mine: {kind: huber}}",
+            "amortizations.mine.kind",
+            "add src/w2dual/amortization/huber.py",
+        ),
+        (
+            "measures: {synthetic: {mine: {kind: square, side: 1}}}",
+            "measures.synthetic.mine.kind",
+            "add src/w2dual/measures/pairs/square.py",
+        ),
     ],
 )
 def test_kind_without_a_module(text: str, key: str, module: str):
     message = refusal(text)
     assert f"`{key}`" in message
     assert module in message
+
+
+def test_what_celeba64_names_is_known():
+    message = refusal("celeba64: {methods: [{amortization: cycle, solver: newton}]}")
+    assert "`celeba64.methods.0.solver`" in message
+
+
+def test_a_figure_may_be_left_out():
+    assert load("synthetic: {figures: {flow: null}}")["synthetic"]["figures"]["flow"] is None
 
 
 def test_dimension_that_the_benchmark_lacks():

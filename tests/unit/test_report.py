@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from test_aggregate import expected, plane_record, plane_seed, record, seed, wri
 
 from w2dual import captions, latex, report
 from w2dual.aggregate import aggregate
+from w2dual.cost_tables import QUANTITIES
+from w2dual.hyperparameters import TABLES as SETTINGS
 from w2dual.plots import style
+from w2dual.plots.accuracy import FIGURES as ACCURACY
 from w2dual.records import InputError
 
 MADE = report.Origin("d" * 40, 1_700_000_000)
@@ -120,7 +124,7 @@ def test_first_page_says_the_budget_in_words(
         assert said in first
     assert sorted(beside) == [
         *(f"figure-{number}.pdf" for number in range(1, 6)),
-        *(f"plane-{number}.pdf" for number in range(1, 4)),
+        *(f"drawn-{number}.pdf" for number in range(1, 4)),
         "table-1.tex",
     ]
     assert "What to look at" in captions.TABLES["hd_mlp"]
@@ -131,9 +135,9 @@ def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
     frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
 ) -> None:
     text, beside = report.document(frame, loaded(), [table], figures, plane, MADE)
-    assert [beside[f"plane-{number}.pdf"] for number in (1, 2, 3)] == plane
-    order = ["plane-3.pdf", "How this was made", "table-1.tex", "Couplings on the plane}"]
-    order += ["plane-1.pdf", captions.FIGURES["transport"], "plane-2.pdf", "{my own}", "The runs"]
+    assert [beside[f"drawn-{number}.pdf"] for number in (1, 2, 3)] == plane
+    order = ["drawn-3.pdf", "How this was made", "table-1.tex", "Couplings on the plane}"]
+    order += ["drawn-1.pdf", captions.FIGURES["transport"], "drawn-2.pdf", "{my own}", "The runs"]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
     assert captions.FIGURES["overview"] in text[places[0] : places[1]]
@@ -142,29 +146,51 @@ def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
     assert "section*{How conjugates are found}" not in text
 
 
-def test_figures_of_conjugation_stand_between_tables_and_the_plane(
-    frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
-) -> None:
-    study = [table.with_name("conjugation_hd_mlp.pdf")]
-    text, beside = report.document(frame, loaded(), [table], figures, plane, MADE, study)
-    assert beside["conjugation-1.pdf"] == study[0]
-    order = ["table-1.tex", "How conjugates are found}", "conjugation-1.pdf"]
-    order += [captions.CONJUGATION["conjugation_hd_mlp"], "Couplings on the plane}"]
-    places = [text.index(words) for words in order]
-    assert places == sorted(places)
-
-
 def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> None:
     config = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text("utf-8"))
-    assert set(captions.FIGURES) == set(config["synthetic"]["figures"])
+    studies = {f"conjugation_hd_{potential}" for potential in config["hd"]["potentials"]}
+    assert set(captions.FIGURES) == {*config["synthetic"]["figures"], *ACCURACY, *studies}
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
     tables |= {"lbfgs_line_search", "wolfe_vs_armijo"}
-    assert set(captions.TABLES) == tables | {"trivial_maps", "synthetic"}
-    studies = {f"conjugation_hd_{potential}" for potential in config["hd"]["potentials"]}
-    assert set(captions.CONJUGATION) == studies
-    shown = captions.FIGURES | captions.TABLES | captions.CONJUGATION
-    for text in shown.values():
+    tables |= {"trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
+    assert set(captions.TABLES) == tables
+    for text in (captions.FIGURES | captions.TABLES).values():
         assert "What to look at" in " ".join(text.split())
+
+
+def test_sections_stand_in_the_order_of_an_evaluation(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], tmp_path: Path
+) -> None:
+    names = [*SETTINGS, "synthetic", *QUANTITIES, "hd_own", "trivial_maps"]
+    tables = [tmp_path / f"{name}.tex" for name in names]
+    studies = [tmp_path / f"conjugation_hd_{potential}.pdf" for potential in ("icnn", "mlp")]
+    cost, by_dimension = (tmp_path / f"{name}.pdf" for name in ACCURACY)
+    figures_given = [cost, by_dimension, *studies, *plane]
+    text, beside = report.document(frame, loaded(), tables, figures, figures_given, MADE)
+    shown = [
+        beside[name]
+        for name in re.findall(r"(?:input|includegraphics.*?|figurefile)\{(.*?)\}", text)
+        if name in beside
+    ]
+    order = [*tables[-2:], by_dimension, *tables[4:-2], cost, *studies, tables[3]]
+    places = [shown.index(path) for path in [*order, plane[0], plane[1], *tables[:3]]]
+    assert places == sorted(places)
+    assert places[-1] < shown.index(figures[0])
+    titles = re.findall(r"section\*\{(.*?)\}", text)
+    assert [title for title in titles if title in dict(captions.SECTIONS)] == [
+        title for title, _ in captions.SECTIONS
+    ]
+    for title, introduction in captions.INTRODUCTIONS.items():
+        assert text.index(title + "}") < text.index(introduction)
+    assert (
+        captions.FIGURES["accuracy_vs_cost"] + r" Preset smoke; trained on cpu: a\_b \& c." in text
+    )
+
+
+def test_captions_sections_name_tables_that_have_a_caption() -> None:
+    named = [name for _, names in captions.SECTIONS for name in names]
+    assert set(named) <= captions.TABLES.keys() | captions.FIGURES.keys()
+    assert len(named) == len(set(named))
 
 
 def test_box_only_where_it_is_due(frame: pd.DataFrame) -> None:

@@ -22,6 +22,9 @@ PLANE = {f"{pair}-icnn_smooth-regression-lbfgs_high_precision" for pair in ("maf
 CELLS = BENCHMARK | PLANE
 FIGURES = ("transport", "potential", "flow", "density", "landscape", "interpolation", "overview")
 STUDIES = ("conjugation_hd_icnn", "conjugation_hd_mlp")
+COSTS = ("runtime_hd", "conjugation_iterations", "conjugation_time")
+ACCURACY = ("accuracy_vs_cost", "accuracy_vs_dimension")
+SETTINGS = tuple(f"hyperparameters_{name}" for name in ("hd", "synthetic", "celeba64"))
 PRESET = """\
 preset: {name: tiny, label: "a test of the workflow", reduced: true}
 measures:
@@ -106,10 +109,10 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
 
 
 def test_makes_tables_figures_and_records(smoke: Smoke) -> None:
-    names = ("hd_icnn", "hd_mlp", "trivial_maps", "synthetic")
+    names = ("hd_icnn", "hd_mlp", "trivial_maps", "synthetic", *COSTS, *SETTINGS)
     names += ("lbfgs_line_search", "wolfe_vs_armijo")
     tables = {f"tables/{name}.{ext}" for name in names for ext in ("tex", "csv")}
-    drawn = [*(f"curves_{cell}" for cell in CELLS), *FIGURES, *STUDIES]
+    drawn = [*(f"curves_{cell}" for cell in CELLS), *FIGURES, *ACCURACY, *STUDIES]
     figures = {f"figures/{name}.{ext}" for name in drawn for ext in ("pdf", "png")}
     figures.add("figures/interpolation.gif")
     records = {
@@ -147,6 +150,9 @@ def test_other_words_for_the_preset_train_nothing(smoke: Smoke) -> None:
         "table": 2,
         "trivial_table": 1,
         "synthetic_table": 1,
+        "cost_table": len(COSTS),
+        "accuracy_figure": len(ACCURACY),
+        "hyperparameters": len(SETTINGS),
         "everything_but_pdf": 1,
     }
 
@@ -183,11 +189,14 @@ def test_another_cell_for_a_figure_draws_that_figure_alone(smoke: Smoke) -> None
 
 def test_edited_modules_rerun_their_stage(smoke: Smoke) -> None:
     module = smoke.checkout.path / "src" / "w2dual"
-    before = {name: (module / name).stat() for name in ("tables.py", "plots/flow.py", "dual.py")}
+    edited = ("tables.py", "conjugate/adam.py", "plots/flow.py", "dual.py")
+    before = {name: (module / name).stat() for name in edited}
     texts = {name: (module / name).read_text() for name in before}
 
     smoke.edit("tables.py")
     after_tables = planned(smoke.snakemake("--dry-run"))
+    smoke.edit("conjugate/adam.py")  # no cell here is of that kind
+    after_adam = planned(smoke.snakemake("--dry-run"))
     smoke.edit("plots/flow.py")
     after_flow = planned(smoke.snakemake("--dry-run"))
     smoke.edit("dual.py")
@@ -199,6 +208,7 @@ def test_edited_modules_rerun_their_stage(smoke: Smoke) -> None:
     assert "train" not in after_tables
     assert after_tables["table"] == 2
     assert "figure" not in after_tables
+    assert after_adam == after_tables
     assert after_flow["figure"] == 1
     assert after_dual["train"] == len(CELLS)
     assert after_dual["figure"] == len(FIGURES)
@@ -212,6 +222,8 @@ def test_deleted_metrics_are_made_again_with_what_depends_on_them(smoke: Smoke) 
         "train": 1,
         "aggregate": 1,
         "table": 1,
+        "cost_table": len(COSTS),
+        "accuracy_figure": len(ACCURACY),
         "curves": 1,
         "everything_but_pdf": 1,
     }

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import abc
 import enum
-import importlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -27,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from w2dual.records import InputError
+from w2dual import extensions
 
 Points = Float[Array, "seeds lanes n"]
 Lanes = Float[Array, "seeds lanes"]
@@ -130,17 +129,72 @@ def make(settings: Mapping[str, Any]) -> ConjugateSolver[Any] | None:
     kind = settings["kind"]
     if kind == "none":
         return None
-    name = f"{__package__}.{kind}"
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise InputError(f"conjugate solver kind {kind!r}: there is no module {name}") from error
-    if not callable(getattr(module, "make", None)):
-        raise InputError(f"{name} lacks `make(settings)`, which returns a conjugate solver")
-    try:
-        return module.make({key: value for key, value in settings.items() if key != "kind"})
-    except TypeError as error:
-        raise InputError(f"conjugate solver kind {kind!r}: {error}") from error
+    solver = extensions.make(
+        str(__package__),
+        "conjugate solver",
+        "make(settings)",
+        "an object with `init(x_init)` and `step(objective, state)`, a `ConjugateSolver`",
+        kind,
+        extensions.without_kind(settings),
+        others=("none",),
+    )
+    _check(solver, kind)
+    return solver
+
+
+def _check(solver: Any, kind: str) -> None:
+    """Check that a solver's states are what the driver carries through its loop.
+
+    Nothing is computed. That every point leaves RUNNING at some step cannot be checked: that is
+    what an iteration limit is for.
+    """
+    refuse = partial(extensions.refuse, "conjugate solver", kind)
+    lacking = [
+        name for name in ("init", "step", "restart") if not callable(getattr(solver, name, None))
+    ]
+    if lacking:
+        refuse(
+            f"{extensions.described(solver)} lacks {', '.join(f'`{name}`' for name in lacking)}",
+            "derive it from `conjugate.base.ConjugateSolver` and write `init` and `step`",
+        )
+    n, seeds, lanes = 2, 3, 5
+    x_init = jax.ShapeDtypeStruct((n, seeds, lanes), jnp.float32)
+
+    def quadratic(x: Vectors) -> tuple[Lanes, Vectors]:
+        return jnp.sum(x * x, axis=0), 2 * x
+
+    tried = f"conjugate solver kind {kind!r}: `{{}}` does not work"
+    start = extensions.shapes(solver.init, x_init, message=tried.format("init(x_init)"))
+    wanted = dict.fromkeys(("x", "gradient"), ((n, seeds, lanes), "f"))
+    wanted |= {"value": ((seeds, lanes), "f")}
+    wanted |= dict.fromkeys(("status", "iterations", "evaluations"), ((seeds, lanes), "i"))
+    for name, (shape, dtype) in wanted.items():
+        found = getattr(start, name, None)
+        if not extensions.is_array(found, shape, dtype):
+            refuse(
+                f"`{name}` of the state that `init` gives is {extensions.described(found)}",
+                f"expected {'whole numbers' if dtype == 'i' else 'floats'} of shape {shape} for "
+                f"x_init of shape {(n, seeds, lanes)}: coordinates, seeds, lanes",
+            )
+    after = extensions.shapes(
+        lambda x: solver.step(quadratic, solver.init(x)),
+        x_init,
+        message=tried.format("step(objective, state)"),
+    )
+    if jax.tree.structure(after) != jax.tree.structure(start):
+        refuse(
+            f"`step` gives {extensions.described(after)}, another structure than the state",
+            "expected the state that `init` gives, with new values",
+        )
+    places = jax.tree_util.tree_leaves_with_path(start)
+    for (place, old), new in zip(places, jax.tree.leaves(after), strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            name = jax.tree_util.keystr(place).lstrip(".")
+            refuse(
+                f"`step` changes `{name}` from {extensions.described(old)} to "
+                f"{extensions.described(new)}",
+                "expected the same shape and type, since a loop carries the state",
+            )
 
 
 def max_norm(v: Vectors) -> Lanes:

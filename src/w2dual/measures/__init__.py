@@ -1,20 +1,21 @@
 """Pairs of measures: with a known optimal map (the benchmark, Gaussians), and on the plane.
 
 A prepared file holds one pair; its metadata names the kind, and each kind is one module with
-`KIND` and `from_arrays(arrays, metadata, name)`. A new kind is one module more in `_KINDS`.
+`KIND` and `from_arrays(arrays, metadata, name)`. A pair of your own is one module of
+`w2dual.measures.pairs`.
 """
 
 from __future__ import annotations
 
 import os
 
-from w2dual.measures import gaussian, hd, images, synthetic
+from w2dual.measures import gaussian, hd, images, own, synthetic
 from w2dual.measures.base import FORMAT, Measures, Moments, Pair
 from w2dual.records import InputError, load_arrays
 
 __all__ = ["FORMAT", "Measures", "Moments", "Pair", "load", "load_pair"]
 
-_KINDS = {module.KIND: module.from_arrays for module in (hd, gaussian, synthetic, images)}
+_KINDS = {module.KIND: module.from_arrays for module in (hd, gaussian, synthetic, images, own)}
 
 
 def load(path: str | os.PathLike[str]) -> Measures:

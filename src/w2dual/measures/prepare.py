@@ -20,7 +20,16 @@ import numpy as np
 from jaxtyping import Float
 
 from w2dual import rng
-from w2dual.measures import benchmark_files, hd, icnn_dense, images, mixture, synthetic, torchfile
+from w2dual.measures import (
+    benchmark_files,
+    hd,
+    icnn_dense,
+    images,
+    mixture,
+    own,
+    synthetic,
+    torchfile,
+)
 from w2dual.measures.base import FORMAT, Moments
 from w2dual.measures.benchmark_files import VERSIONS, BenchmarkFile, Unavailable
 from w2dual.measures.generated import Budget, Generated, train
@@ -317,5 +326,5 @@ def main(args: argparse.Namespace) -> None:
         save_arrays(args.out, arrays, metadata)
         log.info("%s: %s written", args.pair, args.out)
     else:
-        known = ", ".join([hd.KIND, *ON_THE_PLANE])
-        raise InputError(f"pair {args.pair}: kind {kind!r}; expected one of {known}")
+        save_arrays(args.out, *own.prepare(args.pair, kind, settings))
+        log.info("%s: %s written", args.pair, args.out)

@@ -7,7 +7,6 @@ A kind of potential is one module of this package with a function
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from w2dual.records import InputError
+from w2dual import extensions
 
 Params = Mapping[str, Any]
 
@@ -28,27 +27,48 @@ def make(settings: Mapping[str, Any], dimension: int) -> nn.Module:
         InputError: there is no such kind, or its settings do not fit.
     """
     kind = settings["kind"]
-    try:
-        module = importlib.import_module(f"{__name__}.{kind}")
-    except ModuleNotFoundError as error:
-        name = f"{__name__}.{kind}"
-        raise InputError(f"potential kind {kind!r}: there is no module {name}") from error
-    if not callable(getattr(module, "make", None)):
-        raise InputError(
-            f"{module.__name__} lacks `make(settings, dimension)`, which returns a flax module"
-        )
-    potential = module.make({k: v for k, v in settings.items() if k != "kind"}, dimension)
-    _check_shape(potential, dimension, (3,), f"potential {kind!r}")
+    potential = extensions.make(
+        __name__,
+        "potential",
+        "make(settings, dimension)",
+        "a flax module",
+        kind,
+        extensions.without_kind(settings),
+        dimension,
+    )
+    _check(potential, kind, dimension)
     return potential
 
 
-def _check_shape(module: nn.Module, dimension: int, expected: tuple[int, ...], what: str) -> None:
+def _check(module: Any, kind: str, dimension: int) -> None:
+    """Check that a potential maps points to numbers, without computing anything."""
+    if not isinstance(module, nn.Module):
+        extensions.refuse(
+            "potential",
+            kind,
+            f"`make` gives {extensions.described(module)}",
+            "expected a flax.linen.Module",
+        )
     points = jax.ShapeDtypeStruct((3, dimension), jnp.float32)
-    output, _ = jax.eval_shape(module.init_with_output, jax.random.key(0), points)
-    if output.shape != expected:
-        raise InputError(
-            f"{what} maps points of shape (3, {dimension}) to shape {output.shape}; "
-            f"expected {expected}"
+    output, variables = extensions.shapes(
+        lambda points: module.init_with_output(jax.random.key(0), points),
+        points,
+        message=f"potential kind {kind!r}: cannot be applied to points of shape (3, {dimension})",
+    )
+    if not extensions.is_array(output, (3,)):
+        extensions.refuse(
+            "potential",
+            kind,
+            f"maps points of shape (3, {dimension}) to {extensions.described(output)}",
+            "expected shape (3,), one number f(x) for each point, as of `jnp.squeeze(z, -1)`",
+        )
+    if set(variables) != {"params"}:
+        extensions.refuse(
+            "potential",
+            kind,
+            f"has the collections {sorted(variables)}",
+            "expected parameters and nothing else, as of `self.param` or a layer; a potential "
+            "that keeps a state cannot be trained",
         )
 
 

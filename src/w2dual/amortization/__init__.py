@@ -1,19 +1,23 @@
 """Amortization: the model x_tilde that predicts the conjugate's argmin, and its losses.
 
 Pure functions (Amos 2023, section 3.2). J_f(x; y) = f(x) - <x, y>. A loss of your own is one
-function here, entered in `LOSSES`; the config names it under `amortizations`.
+module of this package with `make(settings)`, which gives a function from an `AmortizationBatch` to
+a scalar; the config names it under `amortizations`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from w2dual import extensions
 from w2dual.activations import activation
+from w2dual.records import InputError
 
 
 class MLPWithSkip(nn.Module):
@@ -83,3 +87,34 @@ LOSSES: dict[str, Callable[..., Float[Array, ""]]] = {
     "cycle": cycle,
     "regression": regression,
 }
+"""The losses of the paper."""
+
+Loss = Callable[[AmortizationBatch], Float[Array, ""]]
+
+
+def make_loss(settings: Mapping[str, Any]) -> Loss | None:
+    """Build the loss that the settings describe; None for kind `none`.
+
+    Raises:
+        InputError: there is no such kind, or its settings do not fit.
+    """
+    kind, rest = settings["kind"], extensions.without_kind(settings)
+    if kind == "none":
+        return None
+    if kind in LOSSES:
+        return partial(LOSSES[kind], **rest)
+    loss = extensions.make(
+        __name__,
+        "amortization loss",
+        "make(settings)",
+        "a function from an `AmortizationBatch` to a scalar",
+        kind,
+        rest,
+        others=("none", *LOSSES),
+    )
+    if not callable(loss):
+        raise InputError(
+            f"amortization loss kind {kind!r}: `make` gives {extensions.described(loss)}; expected "
+            "a function from an `AmortizationBatch` to a scalar"
+        )
+    return loss

@@ -1,0 +1,1 @@
+"""Pairs of measures of your own, one module each with `make(settings) -> Measures`."""

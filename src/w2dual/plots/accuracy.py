@@ -1,0 +1,347 @@
+"""The job `accuracy-figure`: L2-UVP of the HD cells against training time, or against dimension.
+
+A colour for each method and a marker for each potential, the same in both figures. A cell whose
+mean is beyond the table's limit, or of which a seed diverged, stands at the upper edge, hollow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from w2dual import aggregate
+from w2dual.names import method_words, words
+from w2dual.plots import style
+from w2dual.published import read_published
+from w2dual.records import json_argument
+from w2dual.tables import TableSettings, hd_tidy, seeds_in_words
+
+log = logging.getLogger(__name__)
+
+WIDTH_IN = 6.9
+ROW_IN = 1.75
+MOST_ACROSS = 4
+PALETTE = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"),
+)
+"""Okabe and Ito's colours, yellow replaced by brown, which shows on white."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+EDGE = 0.955
+"""Height of marks at the upper edge, as a fraction of the axes."""
+STEP, APART = 0.055, 0.05
+"""How far marks that would overlap are set below one another, and when they would."""
+
+Method = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the figures show.
+
+    Attributes:
+        frame: a row for each cell: the columns of `tables.hd_tidy`, `potential`, `seconds` of
+            training for one seed, and `device`.
+        baselines: the best quoted value of each dimension, percent.
+        potentials: in order.
+        settings: methods, dimensions and preset.
+    """
+
+    frame: pd.DataFrame
+    baselines: pd.Series
+    potentials: tuple[str, ...]
+    settings: TableSettings
+
+    def colour(self, method: Method) -> str:
+        """The colour of a method, by its place in the config; beyond the palette another map's."""
+        place = self.settings.methods.index(method)
+        if place < len(PALETTE):
+            return PALETTE[place]
+        return to_hex(matplotlib.colormaps["tab20b"](place % 20))
+
+    def marker(self, potential: str) -> str:
+        """The marker of a potential, by its place in the config."""
+        return MARKERS[self.potentials.index(potential) % len(MARKERS)]
+
+    @property
+    def footnote(self) -> str:
+        """What keeps the numbers from being the paper's, and where they were made."""
+        devices = "; ".join(sorted({str(name) for name in self.frame["device"].dropna()}))
+        marks = [f"mean and standard deviation over {seeds_in_words(self.settings)}", devices]
+        if self.settings.reduced:
+            marks.append(f"reduced budget: preset {self.settings.preset}")
+        if (self.frame["measures_source"] == "generated").any():
+            marks.append("measures generated anew, not the published ones")
+        return "; ".join(mark for mark in marks if mark).replace("$", r"\$")
+
+
+def gather(
+    frame: pd.DataFrame, potentials: Sequence[str], published: Path, settings: TableSettings
+) -> Cells:
+    """Take what the figures show from the tidy metrics of the HD cells.
+
+    Raises:
+        InputError: a cell or a seed is missing or given twice, or comes from another preset; or a
+            file of published values cannot be read.
+    """
+    parts = []
+    for potential in potentials:
+        tidy = hd_tidy(frame, potential, published, settings)
+        parts.append(tidy[tidy["source"] == "ours"].assign(potential=potential))
+    keys = ["potential", "amortization", "solver", "dimension"]
+    jobs = frame.drop_duplicates("cell")[[*keys, "training_s", "device"]]
+    cells = pd.concat(parts, ignore_index=True).merge(jobs, on=keys, how="left")
+    cells["seconds"] = cells["training_s"].astype(float) / cells["seeds"].astype(float)
+    quoted = read_published(published / "hd_baselines.csv", ["dimension", "mean"])
+    best = quoted.groupby("dimension")["mean"].min()
+    return Cells(cells, best, tuple(potentials), settings)
+
+
+def against_cost(cells: Cells) -> Figure:
+    """Draw L2-UVP against the seconds of training of one seed, a panel for each dimension."""
+    dimensions = cells.settings.dimensions
+    across = min(len(dimensions), MOST_ACROSS)
+    down = math.ceil(len(dimensions) / across)
+    figure, panels = _panels(cells, down, across, ROW_IN if len(dimensions) > 1 else 2.6)
+    for n, axes in zip(dimensions, panels, strict=False):
+        mine = cells.frame[cells.frame["dimension"] == n]
+        fine = mine[~mine["above_limit"]]
+        for row in fine.to_dict("records"):
+            _mark(axes, cells, row, row["seconds"])
+        for row, height in _stacked(mine[mine["above_limit"]], mine["seconds"]):
+            _mark(axes, cells, row, row["seconds"], height)
+        if n in cells.baselines.index:
+            axes.axhline(cells.baselines[n], color=style.GREY, linestyle=":", linewidth=0.8)
+        axes.set_title(f"n = {n}")
+        axes.set_xscale("log")
+        _finish(axes, pd.concat([mine["mean"], cells.baselines[cells.baselines.index == n]]))
+        _plain_log(axes, "x")
+    for axes in panels[len(dimensions) :]:
+        axes.remove()
+    for number, axes in enumerate(panels[: len(dimensions)]):
+        if number % across == 0:
+            axes.set_ylabel("L²-UVP (%)")
+        if number + across >= len(dimensions):
+            axes.set_xlabel("training of one seed (s)")
+    _legend(figure, cells)
+    return figure
+
+
+def against_dimension(cells: Cells) -> Figure:
+    """Draw L2-UVP against the dimension, a panel for each potential; the paper's values dashed."""
+    across = min(len(cells.potentials), 2)
+    down = math.ceil(len(cells.potentials) / across)
+    figure, panels = _panels(cells, down, across, 2.9)
+    dimensions = cells.settings.dimensions
+    for potential, axes in zip(cells.potentials, panels, strict=False):
+        mine = cells.frame[cells.frame["potential"] == potential]
+        for place, method in enumerate(cells.settings.methods):
+            line = mine[(mine["amortization"] == method[0]) & (mine["solver"] == method[1])]
+            # Side by side, or marks of one dimension hide one another.
+            shift = 2.0 ** (0.5 * ((place + 0.5) / len(cells.settings.methods) - 0.5))
+            colour = cells.colour(method)
+            fine = line["mean"].where(~line["above_limit"])  # a gap where a cell failed
+            axes.plot(line["dimension"] * shift, fine, color=colour, linewidth=0.9)
+            for row in line.to_dict("records"):
+                _mark(axes, cells, row, row["dimension"] * shift)
+            known = line["published_mean"].astype(float)
+            axes.plot(
+                line["dimension"] * shift,
+                known.where(line["published_diverged"].eq(False)),  # None: no value
+                color=colour,
+                linestyle=(0, (3, 2)),
+                linewidth=0.8,
+                marker="_",
+                markersize=5,
+            )
+        quoted = cells.baselines[cells.baselines.index.isin(dimensions)]
+        axes.plot(
+            quoted.index, quoted, color=style.GREY, linestyle=":", linewidth=0.8, marker="x",
+            markersize=3,
+        )  # fmt: skip
+        axes.set_title(f"{words(potential)} potential")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(dimensions, [str(n) for n in dimensions])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(min(dimensions) / 1.5, max(dimensions) * 1.5)
+        axes.set_xlabel("dimension n")
+        shown = [mine["mean"], mine["published_mean"].astype(float), quoted]
+        _finish(axes, pd.concat(shown))
+    for axes in panels[len(cells.potentials) :]:
+        axes.remove()
+    for axes in panels[::across]:
+        axes.set_ylabel("L²-UVP (%)")
+    paper = Line2D([], [], color=style.BLACK, linestyle=(0, (3, 2)), marker="_", linewidth=0.8)
+    _legend(figure, cells, (paper, "the paper's value"))
+    return figure
+
+
+FIGURES: dict[str, Callable[[Cells], Figure]] = {
+    "accuracy_vs_cost": against_cost,
+    "accuracy_vs_dimension": against_dimension,
+}
+"""By name."""
+
+
+def _panels(cells: Cells, down: int, across: int, row_in: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure with room for the legend above and the footnote below."""
+    entries = len(cells.settings.methods) + len(cells.potentials) + 3
+    legend_in = 0.12 * math.ceil(entries / (4 if across > 1 else 3)) + 0.04
+    height = down * row_in + legend_in + 0.25
+    width = WIDTH_IN if across > 1 else 4.6
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(
+        down,
+        across,
+        squeeze=False,
+        gridspec_kw={
+            "left": 0.5 / width,
+            "right": 1 - 0.1 / width,
+            "bottom": 0.5 / height,
+            "top": 1 - (legend_in + 0.22) / height,
+            "wspace": 0.25,
+            "hspace": 0.5,
+        },
+    )
+    figure.text(
+        0.5, 0.04 / height, cells.footnote, ha="center", va="bottom", fontsize=5, color=style.GREY
+    )
+    return figure, list(axes.flat)
+
+
+def _stacked(failed: pd.DataFrame, seconds: pd.Series) -> list[tuple[dict[Any, Any], float]]:
+    """Give cells at the upper edge their heights: below one another where they would overlap."""
+    width = max(math.log10(seconds.max() / seconds.min()), 0.1) if len(seconds) else 0.1
+    found: list[tuple[dict[Any, Any], float]] = []
+    placed: list[tuple[float, float]] = []
+    for row in failed.sort_values("seconds").to_dict("records"):
+        x, height = math.log10(row["seconds"]) / width, EDGE
+        while any(abs(x - other) < APART and height == taken for other, taken in placed):
+            height = round(height - STEP, 3)
+        placed.append((x, height))
+        found.append((row, height))
+    return found
+
+
+def _mark(axes: Axes, cells: Cells, row: dict[Any, Any], x: float, height: float = EDGE) -> None:
+    """Draw one cell; beyond the limit or diverged at the upper edge, hollow."""
+    colour = cells.colour((row["amortization"], row["solver"]))
+    shape: dict[str, Any] = {"marker": cells.marker(row["potential"]), "markersize": 3.6}
+    if row["above_limit"]:
+        axes.plot(
+            [x],
+            [height],
+            transform=axes.get_xaxis_transform(),
+            color=colour,
+            markerfacecolor="none",
+            markeredgewidth=0.9,
+            linestyle="none",
+            zorder=4,
+            **shape,
+        )
+        return
+    spread = row["std"] if row["std"] > 0 else None
+    if spread is not None:  # downward no further than the logarithmic axis goes
+        low = min(spread, 0.9 * row["mean"])
+        axes.errorbar(
+            [x], [row["mean"]], [[low], [spread]], color=colour, elinewidth=0.6, linestyle="none"
+        )
+    axes.plot([x], [row["mean"]], color=colour, markeredgewidth=0, linestyle="none", **shape)
+
+
+def _finish(axes: Axes, shown: pd.Series) -> None:
+    """Scale the vertical axis to what is shown, with room at the top for cells beyond the limit."""
+    axes.set_yscale("log")
+    values = shown[(shown > 0) & (shown <= 100)]
+    low, high = (values.min(), values.max()) if len(values) else (1.0, 10.0)
+    decades = max(math.log10(high / low), 0.5)
+    axes.set_ylim(low / 10 ** (0.12 * decades), high * 10 ** (0.32 * decades))
+    axes.margins(x=0.12)
+    _plain_log(axes, "y")
+
+
+def _plain_log(axes: Axes, which: str) -> None:
+    """Plain numbers at powers of ten, and at 2 and 5 between where few powers are in view."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_major_formatter(plain)
+    decades = math.log10(high / low)
+    if decades < 1.6:
+        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0) if decades > 0.6 else (1.5, 2, 3, 5, 7)))
+        axis.set_minor_formatter(plain)
+    else:
+        axis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x" if which == "x" else "y", which="minor", labelsize=5.0)
+
+
+def _legend(figure: Figure, cells: Cells, line: tuple[Line2D, str] | None = None) -> None:
+    """Name methods by colour, potentials by marker, and what the other marks are."""
+    handles: list[tuple[Line2D, str]] = [
+        (Line2D([], [], color=cells.colour(method), linewidth=2), method_words(*method))
+        for method in cells.settings.methods
+    ]
+    handles += [
+        (_dot(cells.marker(name), filled=True), f"{words(name)} potential")
+        for name in cells.potentials
+    ]
+    if cells.frame["above_limit"].any():
+        limit = f"{cells.settings.diverged_above:g}"
+        handles.append((_dot("o", filled=False), f"top edge: above {limit} % or diverged"))
+    if line is not None:
+        handles.append(line)
+    if cells.baselines.index.isin(cells.settings.dimensions).any():
+        dotted = Line2D([], [], color=style.GREY, linestyle=":", linewidth=0.8)
+        handles.append((dotted, "best quoted baseline"))
+    figure.legend(
+        [handle for handle, _ in handles],
+        [label for _, label in handles],
+        loc="upper center",
+        ncols=4 if figure.get_figwidth() > 5 else 3,
+        columnspacing=1.5,
+        borderaxespad=0.3,
+    )
+
+
+def _dot(marker: str, *, filled: bool) -> Line2D:
+    face = style.GREY if filled else "none"
+    return Line2D(
+        [], [], color=style.GREY, marker=marker, markersize=3.6, markerfacecolor=face,
+        linestyle="none",
+    )  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m w2dual accuracy-figure`."""
+    parser.add_argument("name", choices=FIGURES, help="of the figure")
+    parser.add_argument(
+        "--metrics", type=Path, nargs="+", required=True, help="tidy metrics of the HD cells"
+    )
+    parser.add_argument("--potentials", nargs="+", required=True, help="names, in order")
+    parser.add_argument("--settings", required=True, help="table settings: JSON or a file of it")
+    parser.add_argument("--published", type=Path, required=True, help="folder of published values")
+    parser.add_argument("--pdf", type=Path, required=True, help="figure to write")
+    parser.add_argument("--png", type=Path, required=True, help="the same as PNG")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    settings = TableSettings.from_json(json_argument(args.settings))
+    frame = pd.concat([aggregate.read(path) for path in args.metrics], ignore_index=True)
+    cells = gather(frame, args.potentials, args.published, settings)
+    with style.style():
+        style.save(FIGURES[args.name](cells), args.pdf, args.png)
+    log.info("%s, %s: written", args.pdf, args.png)
