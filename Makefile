@@ -71,10 +71,14 @@ endef
 
 # ---------------------------------------------------------------- checks
 
-.PHONY: test kill-test lint format
+.PHONY: test test-slurm kill-test lint format
 test: $(READY) lint ## every check: linters, types, unit and workflow tests
 	@scripts/install_tex.sh || [ $$? = 3 ]
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
+test-slurm: $(READY) ## the workflow on a real SLURM cluster on this machine, as root; minutes
+	@scripts/install_slurm.sh
+	$(BIN)/python -m tests.slurm.run
 
 kill-test: $(READY) ## kill a training job 20 times; does it end with the same bits? ~10 min
 	$(BIN)/python -m tests.slow.kill --kills 20

@@ -4,10 +4,12 @@ import glob
 import json
 import os
 import re
+import signal
 import sys
 
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import pairs
+from w2dual.resources import Requests
 from w2dual.studies import choice
 
 # Jobs call `python -m w2dual`, which must be this Python and this checkout, however Snakemake was
@@ -18,6 +20,11 @@ os.environ.update(
 )
 if config["resources"]["gpus"] == 0:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# A batch system's warning before the time limit goes to every process of a job, also to the
+# Snakemake in it, which it would end. What ignores a signal starts its programs ignoring it too;
+# training takes it up itself.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 HD = {cell.name: cell for cell in hd_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
@@ -298,11 +305,32 @@ def report_settings():
     return table_settings() | {"potentials": POTENTIALS, "plane": plane}
 
 
-def runtime_min(dimension):
-    """Minutes that a job gets at its first attempt: the entry of the largest dimension reached."""
-    entries = {int(start): minutes for start, minutes in config["resources"]["runtime_min"].items()}
-    reached = [start for start in entries if start <= dimension]
-    return entries[max(reached, default=min(entries))]
+REQUESTS = Requests.of(config, os.path.join(ROOT, "reference", "costs.csv"))
+
+
+def training_memory_mb(attempt):
+    """Memory of a training job."""
+    return REQUESTS.memory_mb(config["resources"]["memory_mb"], attempt)
+
+
+def training_runtime_min(cell, attempt):
+    """Minutes of a cell's training job."""
+    return REQUESTS.runtime_min(REQUESTS.cell_min(CELLS[cell]), attempt)
+
+
+def prepare_runtime_min(pair, attempt):
+    """Minutes of a pair's job, which may be to train it anew."""
+    return REQUESTS.runtime_min(REQUESTS.dimension_min(DIMENSIONS[pair]), attempt)
+
+
+def light_memory_mb(attempt):
+    """Memory of a job that trains nothing."""
+    return REQUESTS.memory_mb(config["resources"]["light"]["memory_mb"], attempt)
+
+
+def light_runtime_min(attempt):
+    """Minutes of a job that trains nothing."""
+    return REQUESTS.runtime_min(config["resources"]["light"]["runtime_min"], attempt)
 
 
 # How conjugates are found on trained cells (conjugation.smk).

@@ -19,8 +19,8 @@ rule conjugation_study:
     threads: config["resources"]["cpus"]
     resources:
         gpu=config["resources"]["gpus"],
-        mem_mb=lambda wc, attempt: attempt * config["resources"]["memory_mb"],
-        runtime=lambda wc, attempt: attempt * 30,
+        mem_mb=lambda wc, attempt: training_memory_mb(attempt),
+        runtime=lambda wc, attempt: light_runtime_min(attempt),
     params:
         settings=lambda wc: as_json(conjugation_settings()),
     message:
@@ -77,8 +77,8 @@ rule line_search:
     threads: all_cores()
     resources:
         gpu=config["resources"]["gpus"],
-        mem_mb=lambda wc, attempt: attempt * config["resources"]["memory_mb"],
-        runtime=lambda wc, attempt: attempt * 60,
+        mem_mb=lambda wc, attempt: training_memory_mb(attempt),
+        runtime=lambda wc, attempt: 2 * light_runtime_min(attempt),
     params:
         study=lambda wc: LINE_SEARCHES[wc.line_search][0],
         settings=lambda wc: as_json(line_search_settings(wc.line_search)),

@@ -40,8 +40,8 @@ rule figure:
     conda:
         "../envs/w2dual.yaml"
     resources:
-        mem_mb=lambda wc, attempt: attempt * 4000,
-        runtime=lambda wc, attempt: attempt * 30,
+        mem_mb=lambda wc, attempt: light_memory_mb(attempt),
+        runtime=lambda wc, attempt: light_runtime_min(attempt),
     message:
         "Drawing {output.pdf}"
     shell:
@@ -64,8 +64,8 @@ rule animation:
     conda:
         "../envs/w2dual.yaml"
     resources:
-        mem_mb=lambda wc, attempt: attempt * 4000,
-        runtime=lambda wc, attempt: attempt * 30,
+        mem_mb=lambda wc, attempt: light_memory_mb(attempt),
+        runtime=lambda wc, attempt: light_runtime_min(attempt),
     message:
         "Drawing {output}"
     shell:

@@ -17,8 +17,8 @@ rule prepare:
     threads: config["resources"]["cpus"]
     resources:
         gpu=lambda wc: generation_gpus(wc.pair),
-        mem_mb=lambda wc, attempt: attempt * config["resources"]["memory_mb"],
-        runtime=lambda wc, attempt: attempt * runtime_min(DIMENSIONS[wc.pair]),
+        mem_mb=lambda wc, attempt: training_memory_mb(attempt),
+        runtime=lambda wc, attempt: prepare_runtime_min(wc.pair, attempt),
     params:
         # What decides the content; a change makes the file anew.
         content=lambda wc: as_json(content(wc.pair)),
@@ -46,8 +46,8 @@ rule trivial:
     conda:
         "../envs/w2dual.yaml"
     resources:
-        mem_mb=lambda wc, attempt: attempt * 4000,
-        runtime=lambda wc, attempt: attempt * 30,
+        mem_mb=lambda wc, attempt: light_memory_mb(attempt),
+        runtime=lambda wc, attempt: light_runtime_min(attempt),
     params:
         samples=lambda wc: config["hd"]["evaluation"]["samples"],
         seed=lambda wc: config["hd"]["seeds"][0],

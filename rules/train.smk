@@ -19,8 +19,8 @@ rule train:
     threads: config["resources"]["cpus"]
     resources:
         gpu=config["resources"]["gpus"],
-        mem_mb=lambda wc, attempt: attempt * config["resources"]["memory_mb"],
-        runtime=lambda wc, attempt: attempt * runtime_min(CELLS[wc.cell].dimension),
+        mem_mb=lambda wc, attempt: training_memory_mb(attempt),
+        runtime=lambda wc, attempt: training_runtime_min(wc.cell, attempt),
     params:
         cell=lambda wc: as_json(CELLS[wc.cell].to_json()),
         # `input` in the signature: other words for the preset are no reason to train again.
@@ -30,8 +30,10 @@ rule train:
         checkpoint=lambda wc, input: config["checkpoint"],
     message:
         "Training {wildcards.cell}"
+    # `exec`: a signal that asks the job to stop must not end a shell around it first, since
+    # the batch system then kills what is left.
     shell:
-        "python -m w2dual train --cell {params.cell:q} --preset {params.preset:q}"
+        "exec python -m w2dual train --cell {params.cell:q} --preset {params.preset:q}"
         " --threads {threads} --measures {input.measures} --metrics {output.metrics}"
         " --history {output.history} --params {output.params}"
         " --checkpoints checkpoints/{wildcards.cell}"

@@ -18,7 +18,9 @@ from w2dual.records import InputError
 JOBS = {
     "cells": ("w2dual.cells_job", "list the cells of a config, or print the record of one"),
     "estimate": ("w2dual.estimate_job", "say what a config's cells cost before they are started"),
+    "simulate": ("w2dual.simulate_job", "run a config's cells on a cluster on paper"),
     "measure": ("w2dual.measure_job", "time training on the device at hand, for estimate"),
+    "doctor": ("w2dual.doctor_job", "say what keeps the workflow from running on this cluster"),
     "prepare": ("w2dual.measures.prepare", "make one pair of measures, with its ground truth"),
     "trivial": ("w2dual.measures.trivial", "evaluate maps that need no training"),
     "train": ("w2dual.train_job", "train all seeds of one cell"),

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2dual import provenance, status
+from w2dual import attempts, provenance, status
 from w2dual.cells import Cell
 from w2dual.dual import DualState
 from w2dual.loop import shards
@@ -122,12 +122,13 @@ class Checkpoints:
         self.every_s = every_s
         self.keep = keep
         self.newest_step: int | None = None
+        self.began_at = 0
         self._usable: list[Path] = []  # by step; the refused are not among them
         self._refused: list[Path] = []
         self._last = time.monotonic()
 
     def resume(self, like: DualState) -> Snapshot | None:
-        """Read the newest checkpoint that can be used; the log names the others, with the reason.
+        """Read the newest checkpoint that can be used, and note that an attempt begins.
 
         Args:
             like: a state of the cell, arrays or `jax.ShapeDtypeStruct`.
@@ -135,6 +136,12 @@ class Checkpoints:
         Returns:
             What it holds, or None where training has to start from the beginning.
         """
+        snapshot = self._newest(like)
+        attempts.begin(self.folder, self.began_at)
+        return snapshot
+
+    def _newest(self, like: DualState) -> Snapshot | None:
+        """Read the newest that can be used; the log names the others, with the reason."""
         remove_partials(self.folder / PATTERN)
         newest = None
         for path in sorted(self.folder.glob(PATTERN)):
@@ -150,7 +157,7 @@ class Checkpoints:
                 log.warning("no checkpoint can be used: training starts from the beginning")
             return None
         path, snapshot = newest
-        self.newest_step = int(snapshot.state.step)
+        self.newest_step = self.began_at = int(snapshot.state.step)
         snapshot.timing.resumed_at_steps.append(self.newest_step)
         log.info("goes on from %s, step %d", path, self.newest_step)
         return snapshot
@@ -169,7 +176,7 @@ class Checkpoints:
         if last or signum is not None or time.monotonic() - self._last >= self.every_s:
             self.save(snapshot)
         if signum is not None:
-            raise Stopped(int(snapshot.state.step), self.newest_step, signum)
+            raise Stopped(int(snapshot.state.step), self.newest_step, signum, self.began_at)
 
     def save(self, snapshot: Snapshot) -> None:
         """Write a checkpoint unless there is one of this step, then remove the oldest ones.
@@ -200,9 +207,10 @@ class Checkpoints:
             log.warning("%s: was refused, and is removed since its cell has finished", path)
         for path in self.folder.glob(PATTERN):
             path.unlink(missing_ok=True)
-        (self.folder / status.NAME).unlink(missing_ok=True)
         remove_partials(self.folder / PATTERN)
-        remove_partials(self.folder / status.NAME)
+        for name in (status.NAME, attempts.NAME):
+            (self.folder / name).unlink(missing_ok=True)
+            remove_partials(self.folder / name)
         try:
             self.folder.rmdir()
         except OSError as error:

@@ -287,7 +287,7 @@ def _dimension_table(record: dict[str, Any]) -> list[str]:
         longest = _number(part["longest_cell_min"]) if known else "?"
         counts = [str(part["cells"]), str(part["unknown"])]
         rows.append([str(n), *counts, hours, longest, _words(part["basis"])])
-    return _aligned(rows, left=(5,))
+    return aligned(rows, left=(5,))
 
 
 def _cell_table(record: dict[str, Any]) -> list[str]:
@@ -297,7 +297,7 @@ def _cell_table(record: dict[str, Any]) -> list[str]:
         numbers = ["?" if cell[name] is None else _number(cell[name]) for name in FIGURES]
         marks = "".join(f" [{i}]" for i in cell["sources"])
         rows.append([cell["name"], *numbers, cell["basis"], cell["based_on"] + marks])
-    return _aligned(rows, left=(0, 6, 7))
+    return aligned(rows, left=(0, 6, 7))
 
 
 def _words(counts: dict[str, int]) -> str:
@@ -309,7 +309,8 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _aligned(rows: list[list[str]], left: Sequence[int]) -> list[str]:
+def aligned(rows: list[list[str]], left: Sequence[int]) -> list[str]:
+    """Lay rows out as a table; the columns in `left` stand at the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

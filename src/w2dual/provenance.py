@@ -5,6 +5,7 @@ JAX is imported only where it is asked for its device, so that light jobs can us
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -68,6 +69,12 @@ def gpu_name(driver: Path = Path("/proc/driver/nvidia")) -> str | None:
             if line.startswith("Model:"):
                 return line.partition(":")[2].strip()
     return None
+
+
+def place() -> str:
+    """Give the host, and where a batch system started the process, its job there."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return platform.node() + (f", SLURM job {job}" if job else "")
 
 
 def gather(started: str, ended: str) -> dict[str, object]:

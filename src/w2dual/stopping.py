@@ -10,14 +10,39 @@ from typing import Any
 class Stopped(Exception):
     """Training has ended early because a signal asked for it; a checkpoint says how far it got."""
 
-    def __init__(self, step: int, newest: int | None, signum: int) -> None:
-        """Take the step reached, that of the newest checkpoint, and the signal."""
+    def __init__(self, step: int, newest: int | None, signum: int, began_at: int = 0) -> None:
+        """Take the steps reached, of the newest checkpoint and started from, and the signal."""
         where = "there" if newest == step else "the start" if newest is None else f"step {newest}"
         super().__init__(
-            f"stopped at step {step} by {signal.Signals(signum).name}; "
+            f"stopped at step {step} by {signal.Signals(signum).name}, "
+            f"{step - began_at} steps further than this attempt began; "
             f"the same command goes on from {where}"
         )
         self.signum = signum
+
+
+class EarlyWarning:
+    """A context in which SIGUSR1 waits until training takes it up: a batch system sends it once.
+
+    Before the first step there is nothing to save; without this the warning would be lost there.
+    """
+
+    def __init__(self) -> None:
+        """Note nothing yet."""
+        self.received: int | None = None
+
+    def __enter__(self) -> EarlyWarning:
+        """Take the signal over."""
+        self._before = signal.signal(signal.SIGUSR1, self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        signal.signal(signal.SIGUSR1, self._before)
+
+    def __call__(self, signum: int, _: FrameType | None) -> None:
+        """Note it: this object is the signal's handler."""
+        self.received = signum
 
 
 class StopSignals:
@@ -32,7 +57,10 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         """Take over both signals."""
         for signum in (signal.SIGTERM, signal.SIGUSR1) if self.active else ():
-            self._before[signum] = signal.signal(signum, self._note)
+            before = signal.signal(signum, self._note)
+            self._before[signum] = before
+            if isinstance(before, EarlyWarning):
+                self.received = before.received or self.received
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -30,7 +30,7 @@ from w2dual.records import (
     write_json,
     write_text,
 )
-from w2dual.stopping import Stopped
+from w2dual.stopping import EarlyWarning, Stopped
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,8 @@ def main(args: argparse.Namespace) -> None:
         remove_partials(path)
     started = _now()
     try:
-        result = training.train(cell, pair, checkpoints)
+        with EarlyWarning():
+            result = training.train(cell, pair, checkpoints)
     except Stopped as stopped:
         log.warning("%s", stopped)
         raise SystemExit(128 + stopped.signum) from None

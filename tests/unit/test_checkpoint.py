@@ -176,7 +176,8 @@ def test_a_signal_stops_after_the_chunk_with_a_checkpoint(pair, tmp_path: Path, 
         training.train(cell(), pair, Signalled(tmp_path, ORIGIN))
     name = signal.Signals(signum).name
     assert str(caught.value) == (
-        f"stopped at step 8 by {name}; the same command goes on from there"
+        f"stopped at step 8 by {name}, 8 steps further than this attempt began; "
+        "the same command goes on from there"
     )
     assert (tmp_path / "step-000000008.safetensors").is_file()
     assert signal.getsignal(signum) == before
@@ -184,7 +185,7 @@ def test_a_signal_stops_after_the_chunk_with_a_checkpoint(pair, tmp_path: Path, 
 
 def test_the_job_ends_with_128_and_the_signal(monkeypatch, pair_file: Path, tmp_path, caplog):
     def stop(*_):
-        raise Stopped(12, 8, signal.SIGUSR1)
+        raise Stopped(12, 8, signal.SIGUSR1, 8)
 
     monkeypatch.setattr(training, "train", stop)
     out = [f"--{name}={tmp_path / name}" for name in ("metrics", "history", "params")]
@@ -192,7 +193,10 @@ def test_the_job_ends_with_128_and_the_signal(monkeypatch, pair_file: Path, tmp_
     with pytest.raises(SystemExit) as caught:
         main([*argv, "--measures", str(pair_file), "--checkpoints", str(tmp_path / "c")])
     assert caught.value.code == 128 + signal.SIGUSR1
-    assert "stopped at step 12 by SIGUSR1; the same command goes on from step 8" in caplog.text
+    assert (
+        "stopped at step 12 by SIGUSR1, 4 steps further than this attempt began; "
+        "the same command goes on from step 8"
+    ) in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -366,7 +370,15 @@ def test_the_origin_covers_all_modules_that_training_loads():
     run = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
     )
-    moves_no_bit = {"cells", "checkpoint", "config", "progress", "provenance", "records"}
+    moves_no_bit = {
+        "attempts",
+        "cells",
+        "checkpoint",
+        "config",
+        "progress",
+        "provenance",
+        "records",
+    }
     moves_no_bit |= {"status", "stopping", "train_job"}
     for name in run.stdout.split():
         package = name.split(".")[1]
@@ -501,7 +513,7 @@ def test_killed_jobs_end_with_the_same_bits(programs, pair_file: Path, tmp_path,
         code = process.wait(timeout=60)
         if signum == signal.SIGTERM:
             assert code == 128 + signal.SIGTERM
-            assert "by SIGTERM; the same command goes on from there" in job.said()
+            assert "by SIGTERM, " in job.said()
             assert CellStatus.read(job.checkpoints / NAME).phase == "stopped"
         else:
             assert code == -signal.SIGKILL

@@ -1,0 +1,94 @@
+"""Records what SLURM's commands answer the doctor on several clusters, for its unit tests.
+
+    python -m tests.slurm.record [--out FOLDER] [--only NAME ...] [--no-probe]
+
+Each cluster is real and brought up for it. The doctor looks at it, its findings are printed, and
+the answers of the commands that it ran go to FOLDER/NAME.json, from which the tests replay them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.slurm.cluster import HOST, Cluster, running
+
+from w2dual import doctor_job
+from w2dual.config import load
+from w2dual.doctor import Answer, verdict
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "unit" / "recorded"
+# Names of the clusters; each differs from the first in one thing.
+CLUSTERS = {
+    "accounting": {},
+    "no-accounting": {"accounting": False},
+    "gres-only": {"accounting": False, "select": "cons_res"},
+    "short-limit": {"accounting": False, "limit_min": 60},
+    "short-memory-of-jobs": {"accounting": False, "min_job_age_s": 30},
+}
+DEFAULTS = {"limit_min": 2880, "gpus": 4}
+
+
+class Recorder:
+    """Runs commands and keeps their answers, under names that do not depend on the run."""
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        self.answers: list[dict[str, object]] = []
+
+    def __call__(self, *words: str, timeout_s: float = doctor_job.TIMEOUT_S) -> Answer:
+        """Run one; what a job wrote into its file of output is kept too."""
+        answer = doctor_job.command(*words, timeout_s=timeout_s)
+        record = {"words": key(words), "code": answer.code, "out": answer.out, "err": answer.err}
+        for word in words:
+            if word.startswith("--output=") and Path(word[9:]).exists():
+                record["output"] = Path(word[9:]).read_text()
+        self.answers.append(record)
+        return answer
+
+
+def key(words: tuple[str, ...]) -> list[str]:
+    """Give a command without what differs from run to run."""
+    loose = ("--output=", "--wrap=", "user=")
+    return [word.partition("=")[0] if word.startswith(loose) else word for word in words]
+
+
+def main() -> None:
+    """Look at each cluster."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--only", nargs="+", choices=CLUSTERS, default=list(CLUSTERS))
+    parser.add_argument("--no-probe", action="store_true", help="have no job started")
+    args = parser.parse_args()
+    out = args.out
+    out.mkdir(exist_ok=True)
+    os.chdir(ROOT)
+    config = load([ROOT / "config.yaml"])
+    arguments = argparse.Namespace(
+        partition=None, no_probe=args.no_probe, profile=Path("slurm"), config="config.yaml"
+    )
+    folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
+    folder.chmod(0o755)
+    for name in args.only:
+        with running(Cluster(folder / name, **(DEFAULTS | CLUSTERS[name]))) as cluster:
+            os.environ |= cluster.environment
+            recorder = Recorder()
+            findings = doctor_job.examine(config, arguments, recorder)
+        lines = [line for finding in findings for line in doctor_job.lines(finding)]
+        settings = [f"    {s.path}: {s.value}" for f in findings for s in f.settings]
+        text = json.dumps(recorder.answers, indent=1)
+        text = text.replace(str(cluster.folder), "/cluster").replace(HOST, "node1")
+        (out / f"{name}.json").write_text(text.replace(str(ROOT), "/checkout") + "\n")
+        word = "can" if verdict(findings) else "cannot"
+        sys.stdout.write("\n".join([f"== {name}: {word} run", *lines, *settings, "", ""]))
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
