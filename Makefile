@@ -4,6 +4,8 @@
 #   JAX      the lock of the environment: cpu, cuda12 or cuda13        [cpu]
 #   CORES    cores for the workflow                                    [all]
 #   TEST_WORKERS   processes for the tests                             [2]
+#   PRESET   whose report or archive is made: smoke, laptop or paper   [smoke]
+#   BUNDLE, INTO, CELL   an archive, a new folder to unpack it to, a cell to train again
 #   BENCH    options of `make bench`, as in benchmarks/README.md       []
 #   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, if there is one
 
@@ -22,6 +24,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(JAX)
 RULES := Snakefile rules
+
+PRESET ?= smoke
+CRATE_VENV := .venv-crate
+CRATE_READY := $(CRATE_VENV)/.ready
 
 BENCH ?=
 BENCH_VENV := .venv-bench
@@ -69,10 +75,45 @@ define evaluate
 	fi
 endef
 
+# ---------------------------------------------------------------- for reviewers
+
+PRESET_FILE = $(if $(filter paper,$(PRESET)),,--configfile presets/$(PRESET).yaml)
+PRESET_FOLDER = $(if $(filter paper,$(PRESET)),.,runs/$(PRESET))
+
+.PHONY: html bundle bundle-crate verify unpack rebuild retrain
+html: $(READY) ## report.html of PRESET: one page that works offline
+	@$(BIN)/snakemake $(PRESET_FILE) --report report.html -- all
+	@echo "The report: $(PRESET_FOLDER)/report.html"
+
+bundle: $(READY) ## the archive of PRESET for reviewers, bundle.zip; trains what is missing
+	@$(SNAKEMAKE) $(PRESET_FILE) -- bundle
+	@echo "The archive: $(PRESET_FOLDER)/bundle.zip"
+
+bundle-crate: $(CRATE_READY) ## is BUNDLE a Workflow Run RO-Crate? by roc-validator, without a network
+	@$(CRATE_VENV)/bin/python scripts/validate_crate.py $(BUNDLE)
+
+verify: $(READY) ## check BUNDLE: hashes, crate, tables, a sample of cells; no GPU, no TeX
+	@$(BIN)/python -m w2dual verify $(BUNDLE)
+
+unpack: $(READY) ## unpack BUNDLE to the new folder INTO, after checking that it is safe
+	@$(BIN)/python -m w2dual unpack $(BUNDLE) --into $(INTO)
+
+rebuild: $(READY) ## in an unpacked archive: all tables and figures again, without training
+	@$(BIN)/python -m w2dual rebuild
+
+retrain: $(READY) ## in an unpacked archive: train CELL again and compare its numbers
+	@$(BIN)/python -m w2dual retrain $(CELL)
+
+# An environment of its own: roc-validator needs an older rich than flax does.
+$(CRATE_READY): envs/crate.txt
+	@[ -x $(CRATE_VENV)/bin/python ] || $(PYTHON) -m venv $(CRATE_VENV)
+	@$(CRATE_VENV)/bin/python -m pip install --quiet --require-hashes -r envs/crate.txt
+	@touch $@
+
 # ---------------------------------------------------------------- checks
 
 .PHONY: test test-slurm kill-test lint format
-test: $(READY) lint ## every check: linters, types, unit and workflow tests
+test: $(READY) $(CRATE_READY) lint ## every check: linters, types, unit and workflow tests
 	@scripts/install_tex.sh || [ $$? = 3 ]
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
@@ -133,7 +174,7 @@ LOCK := $(BIN)/uv --no-config pip compile --quiet --upgrade --universal --python
 
 lock: $(READY) ## pin anew what envs/*.in ask for
 	@# cpu.txt first: the others follow its versions.
-	@for name in cpu cuda12 cuda13 tools bench; do \
+	@for name in cpu cuda12 cuda13 tools bench crate; do \
 	    echo "envs/$$name.in -> envs/$$name.txt"; \
 	    (cd envs && ../$(LOCK) $$name.in --output-file $$name.txt); \
 	done

@@ -35,14 +35,20 @@ except InputError as error:
 workdir: os.path.join(ROOT, output_folder(config))
 
 
+report: "rules/captions/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/measures.smk"
 include: "rules/train.smk"
 include: "rules/tables.smk"
+include: "rules/verdict.smk"
 include: "rules/figures.smk"
 include: "rules/conjugation.smk"
 include: "rules/analysis.smk"
 include: "rules/report.smk"
+include: "rules/bundle_plan.smk"
+include: "rules/bundle.smk"
 
 
 rule all:

@@ -41,9 +41,11 @@ SETTINGS_TABLES = {
 }
 TABLES = (
     [f"hd_{potential}" for potential in POTENTIALS]
-    + ["trivial_maps", *COST_TABLES, "synthetic"]
+    + ["verdict_hd", "claims", "trivial_maps", *COST_TABLES, "synthetic"]
     + list(SETTINGS_TABLES)
 )
+# Figures that are drawn from tables.
+SUMMARIES = ["verdict_hd"]
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
 FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
@@ -135,6 +137,17 @@ CODE = {
         "latex.py",
         "names.py",
     ],
+    "verdict": [
+        "verdict.py",
+        "claims.py",
+        "equivalence.py",
+        "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+        "published.py",
+    ],
+    "verdict_figure": ["plots/verdict.py", "plots/style.py", "verdict.py", "names.py"],
     "figure": [
         "figure_job.py",
         "plots/style.py",
@@ -145,8 +158,10 @@ CODE = {
         "names.py",
         "measures/*.py",
     ],
+    "bundle": ["bundle.py", "archive.py", "crate.py", "rendering.py", "scrub.py"],
     "report": [
         "report.py",
+        "verdict.py",
         "captions.py",
         "aggregate.py",
         "latex.py",
@@ -299,6 +314,11 @@ def settings_shown(section):
     return {key: config[key] for key in shared} | {section: shown}
 
 
+def verdict_settings():
+    """How the cells are judged, and the table's settings."""
+    return table_settings() | {"verdict": config["verdict"]}
+
+
 def report_settings():
     """What the first page says, and the order of the cells."""
     plane = synthetic_settings() | {"cells": list(SYNTHETIC)}
@@ -347,7 +367,7 @@ if STUDIED:
     }
 TABLES += LINE_SEARCHES
 # The report's figures, but for training curves.
-DRAWN = [*ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
+DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
 
 # Beside `code_of_cells`.
 _CONJUGATES = [

@@ -10,7 +10,12 @@ rule curves:
         code=code("curves"),
     output:
         pdf="figures/curves_{cell}.pdf",
-        png="figures/curves_{cell}.png",
+        png=report(
+            "figures/curves_{cell}.png",
+            caption="captions/curves.rst",
+            category="Training curves",
+            labels={"cell": "{cell}"},
+        ),
     log:
         "logs/curves/{cell}.log",
     localrule: True
@@ -34,7 +39,12 @@ rule figure:
         code=lambda wc: code("figure", wc.figure) + code_of_cells(cells_of_figure(wc.figure)),
     output:
         pdf="figures/{figure}.pdf",
-        png="figures/{figure}.png",
+        png=report(
+            "figures/{figure}.png",
+            caption="captions/figure.rst",
+            category="Figures on the plane",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "logs/figure/{figure}.log",
     conda:

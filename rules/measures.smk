@@ -40,7 +40,12 @@ rule trivial:
         ),
         code=code("trivial"),
     output:
-        "tables/trivial_maps.csv",
+        report(
+            "tables/trivial_maps.csv",
+            caption="captions/trivial_maps.rst",
+            category="Tables",
+            labels={"table": "trivial maps"},
+        ),
     log:
         "logs/trivial/trivial_maps.log",
     conda:

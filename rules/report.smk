@@ -19,11 +19,18 @@ rule report:
         tables=expand("tables/{name}.tex", name=TABLES),
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
         synthetic=rules.aggregate_synthetic.output,
+        verdict="tables/verdict_hd.csv",
+        claims="tables/claims.csv",
         curves=expand("figures/curves_{cell}.pdf", cell=CELLS),
         figures=expand("figures/{figure}.pdf", figure=DRAWN),
         code=code("report"),
     output:
-        pdf="evaluation.pdf",
+        pdf=report(
+            "evaluation.pdf",
+            caption="captions/evaluation.rst",
+            category="Evaluation",
+            labels={"what": "everything as PDF"},
+        ),
     log:
         "logs/report/evaluation.log",
     localrule: True
@@ -35,5 +42,6 @@ rule report:
         "Setting {output.pdf}"
     shell:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
+        " --verdict {input.verdict} --claims {input.claims}"
         " --metrics {input.metrics} --synthetic {input.synthetic}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

@@ -30,7 +30,12 @@ rule table:
         code=code("table"),
     output:
         tex="tables/hd_{potential}.tex",
-        csv="tables/hd_{potential}.csv",
+        csv=report(
+            "tables/hd_{potential}.csv",
+            caption="captions/table.rst",
+            category="Tables",
+            labels={"table": "HD, {potential}"},
+        ),
     log:
         "logs/table/hd_{potential}.log",
     localrule: True
@@ -96,7 +101,12 @@ rule synthetic_table:
         code=code("synthetic_table"),
     output:
         tex="tables/synthetic.tex",
-        csv="tables/synthetic.csv",
+        csv=report(
+            "tables/synthetic.csv",
+            caption="captions/synthetic.rst",
+            category="Tables",
+            labels={"table": "on the plane"},
+        ),
     log:
         "logs/table/synthetic.log",
     localrule: True

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 _REASONS = {
     "benchmark_weights": "W2BENCHMARK_MIRROR is not set, so the published weights are not at hand",
     "tex": "latexmk is not installed (scripts/install_tex.sh)",
+    "crate": "there is no .venv-crate (`make test` makes it)",
 }
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
@@ -24,6 +26,7 @@ def _unavailable() -> list[str]:
     present = {
         "benchmark_weights": bool(os.environ.get("W2BENCHMARK_MIRROR")),
         "tex": shutil.which("latexmk") is not None,
+        "crate": (Path(__file__).parents[1] / ".venv-crate" / "bin" / "python").exists(),
     }
     return [marker for marker, there in present.items() if not there]
 

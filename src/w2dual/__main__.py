@@ -36,10 +36,18 @@ JOBS = {
     "synthetic-table": ("w2dual.synthetic_table", "render the table of the cells on the plane"),
     "cost-table": ("w2dual.cost_tables", "render a table of run times or conjugations"),
     "hyperparameters": ("w2dual.hyperparameters", "render a table of the settings that ran"),
+    "verdict": ("w2dual.verdict", "judge each published cell: reproduced, better, worse, ..."),
+    "claims": ("w2dual.claims", "check the paper's claims about its tables"),
+    "verdict-figure": ("w2dual.plots.verdict", "draw the verdict"),
     "figure": ("w2dual.figure_job", "draw a figure of the cells on the plane"),
     "accuracy-figure": ("w2dual.plots.accuracy", "draw accuracy against cost or dimension"),
     "curves": ("w2dual.plots.curves", "draw the training curves of one cell"),
     "report": ("w2dual.report", "set evaluation.pdf"),
+    "bundle": ("w2dual.bundle", "make the archive for reviewers"),
+    "verify": ("w2dual.verify", "check an archive: hashes, crate, tables, a sample of cells"),
+    "unpack": ("w2dual.unpack", "unpack an archive, after checking that it is safe to"),
+    "rebuild": ("w2dual.rebuild", "make an unpacked archive's tables and figures again"),
+    "retrain": ("w2dual.retrain", "train one cell of an unpacked archive again, and compare"),
 }
 
 
@@ -57,6 +65,11 @@ def parser(job: str | None) -> argparse.ArgumentParser:
     return top
 
 
+def run(args: argparse.Namespace) -> None:
+    """Run the job that was parsed."""
+    importlib.import_module(JOBS[args.job][0]).main(args)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one job; give the exit code: 0, or 2 where the input cannot be used."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -69,8 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     logging.getLogger("jax").setLevel(logging.WARNING)
     try:
-        args = parser(job).parse_args(argv)
-        importlib.import_module(JOBS[args.job][0]).main(args)
+        run(parser(job).parse_args(argv))
     except InputError as error:
         sys.stderr.write(f"w2dual {job}: {error}\n")
         return 2

@@ -18,6 +18,7 @@ PLANE_SECTION = "Couplings on the plane"
 """Title of the section for figures that no section names: those of cells on the plane."""
 SETTINGS_SECTION = "Settings"
 SECTIONS = (
+    ("Has it reproduced?", ("verdict_hd", "claims")),
     (TABLE_SECTION, ("accuracy_vs_dimension",)),
     (
         "Run time and conjugation",
@@ -93,6 +94,14 @@ TABLES = {
         "Settings of the CelebA64 part of the benchmark. What to look at: that nothing was trained "
         "with them here, so that no table above has its numbers."
     ),
+    "verdict_hd": (
+        "The verdict: each cell of tables 2 and 3 of the paper beside ours. What to look at: cells "
+        "that are worse, and whether those called inconclusive have intervals that lie around 0."
+    ),
+    "claims": (
+        "What the paper says about its tables, checked on these. What to look at: claims whose "
+        "word differs from the one that the paper's own numbers get."
+    ),
     "synthetic": (
         "Couplings on the plane, where no optimal map is known. What to look at: how far the "
         r"distances $W_2^2$ and Sinkhorn are from their floors, and whether the Monge gap of the "
@@ -138,6 +147,11 @@ FIGURES = {
     OVERVIEW: (
         r"One pair on the plane from end to end. What to look at: whether the source, moved by "
         r"$T=\nabla f$, covers the target, and the target, moved by $\nabla f^*$, the source."
+    ),
+    "verdict_hd": (
+        "The verdict on each cell that the paper reports in high dimensions; the table of the "
+        "verdict has the numbers. What to look at: rows, which are methods, and columns, which are "
+        "dimensions, that differ from the rest."
     ),
     "transport": (
         r"Samples of the source moved by $T=\nabla f$ and samples of the target moved by "

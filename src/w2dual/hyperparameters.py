@@ -71,9 +71,9 @@ def comments(text: str) -> dict[Keys, Comment]:
     line belongs to that as a whole, not to its parts.
     """
     by_line = {
-        number: Comment.of(found[1])
+        number: Comment.of(match[1])
         for number, line in enumerate(text.splitlines())
-        if (found := re.search(r"(?:^|\s)#\s?(.*)$", line)) and not line.lstrip().startswith("#")
+        if (match := re.search(r"(?:^|\s)#\s?(.*)$", line)) and not line.lstrip().startswith("#")
     }
     found: dict[Keys, Comment] = {}
 

@@ -88,8 +88,12 @@ def write_points(path: Path, points: Float[np.ndarray, "points n"]) -> None:
 def ground_truth(
     path: Path, points: Float[np.ndarray, "points n"], standardised: bool
 ) -> Float[np.ndarray, "points n"]:
-    """Map points by the ground truth of a prepared pair."""
-    pair = measures.load(path)
+    """Map points by the ground truth of a prepared pair.
+
+    Raises:
+        InputError: the pair's optimal map is not known, or the points are of another dimension.
+    """
+    pair = measures.load_pair(path)
     _check_dimension(points, pair.dimension, path)
     name = "ground_truth" if standardised else "ground_truth_unstandardised"
     apply = jax.jit(lambda pair, x: getattr(pair, name)(x))

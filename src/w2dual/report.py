@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from w2dual import aggregate, captions
+from w2dual import aggregate, captions, verdict
 from w2dual.latex import build_pdf, escape
 from w2dual.names import method_words, words
 from w2dual.records import InputError, json_argument, write_text
@@ -346,6 +346,7 @@ def document(
     curves: Sequence[Path],
     drawn: Sequence[Path],
     made: Origin,
+    summary: str = "",
 ) -> tuple[str, dict[str, Path]]:
     """Give the LaTeX document, and the files beside it as name -> source.
 
@@ -357,6 +358,7 @@ def document(
         drawn: all other figures, in order; their names say which section they stand in,
             and the overview goes to the first page.
         made: which code writes it, and when.
+        summary: what has reproduced, in LaTeX, for the first page.
 
     Raises:
         InputError: the metrics are of another preset, or the curves are not those of the cells.
@@ -398,6 +400,7 @@ def document(
         date=f"{date.day} {date:%B %Y}",
         warnings=warnings(frame, settings),
         overview=overview,
+        summary=summary,
         facts=facts(frame, settings, made),
         sections=sections,
         introductions=captions.INTRODUCTIONS,
@@ -466,6 +469,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--figures", type=Path, nargs="+", required=True, help="all other figures, in order"
     )
+    parser.add_argument("--verdict", type=Path, required=True, help=".csv of the verdict")
+    parser.add_argument("--claims", type=Path, required=True, help=".csv of the claims")
     parser.add_argument("--pdf", type=Path, required=True, help="report to write")
     parser.add_argument("--tex", type=Path, help="keep the document's LaTeX here too")
 
@@ -475,7 +480,9 @@ def main(args: argparse.Namespace) -> None:
     settings = ReportSettings.from_json(json_argument(args.settings))
     frame = read_metrics(args.metrics, args.synthetic)
     made = origin(os.environ, frame)
-    text, beside = document(frame, settings, args.tables, args.curves, args.figures, made)
+    judged = verdict.read(args.verdict)
+    summary = verdict.summary(judged, verdict.read(args.claims, ("claim", "verdict")))
+    text, beside = document(frame, settings, args.tables, args.curves, args.figures, made, summary)
     build_pdf(text, beside, args.pdf, made.date_epoch)
     if args.tex is not None:
         write_text(args.tex, text)

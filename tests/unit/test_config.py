@@ -73,8 +73,13 @@ def test_presets_are_valid_and_shrink_budgets_alone(path: Path):
     assert preset["preset"]["name"] == path.stem
     assert preset["preset"]["reduced"]
     assert config.output_folder(preset) == f"runs/{path.stem}"
-    for key in ("potentials", "methods"):
-        assert preset["hd"][key] == paper["hd"][key]
+    for key in ("potentials", "methods"):  # a preset may have fewer, but none of its own
+        assert [entry for entry in paper["hd"][key] if entry in preset["hd"][key]] == preset["hd"][
+            key
+        ]
+    if path.stem != "plane":
+        assert preset["hd"]["methods"] == paper["hd"]["methods"]
+        assert preset["hd"]["potentials"] == paper["hd"]["potentials"]
     for key in ("potentials", "amortization_model", "amortizations", "solvers"):
         assert preset[key] == paper[key]
     assert preset["measures"]["synthetic"] == paper["measures"]["synthetic"]

@@ -56,7 +56,8 @@ def tidy(table: str, of: pd.DataFrame, **changes: Any) -> tuple[pd.DataFrame, st
 
 def entry(numbers: pd.DataFrame, solver: str, n: int) -> dict[str, Any]:
     found = numbers[(numbers["solver"] == solver) & (numbers["dimension"] == n)]
-    return found[found["potential"] == "mlp"].to_dict("records")[0]
+    row = found[found["potential"] == "mlp"].iloc[0]
+    return {str(key): value for key, value in row.items()}
 
 
 def test_run_time_is_a_seeds_share_of_its_job_and_the_note_says_so() -> None:

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 from test_aggregate import expected, plane_record, plane_seed, record, seed, write
+from tests.unit import verdict_data
 
-from w2dual import captions, latex, report
+from w2dual import captions, claims, latex, report, verdict
 from w2dual.aggregate import aggregate
 from w2dual.cost_tables import QUANTITIES
 from w2dual.hyperparameters import TABLES as SETTINGS
@@ -149,9 +150,14 @@ def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
 def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> None:
     config = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text("utf-8"))
     studies = {f"conjugation_hd_{potential}" for potential in config["hd"]["potentials"]}
-    assert set(captions.FIGURES) == {*config["synthetic"]["figures"], *ACCURACY, *studies}
+    assert set(captions.FIGURES) == {
+        *config["synthetic"]["figures"],
+        *ACCURACY,
+        *studies,
+        "verdict_hd",
+    }
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
-    tables |= {"lbfgs_line_search", "wolfe_vs_armijo"}
+    tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
     tables |= {"trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():
@@ -161,18 +167,28 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
 def test_sections_stand_in_the_order_of_an_evaluation(
     frame: pd.DataFrame, figures: list[Path], plane: list[Path], tmp_path: Path
 ) -> None:
-    names = [*SETTINGS, "synthetic", *QUANTITIES, "hd_own", "trivial_maps"]
+    names = [*SETTINGS, "synthetic", *QUANTITIES, "hd_own", "trivial_maps", "claims"]
     tables = [tmp_path / f"{name}.tex" for name in names]
     studies = [tmp_path / f"conjugation_hd_{potential}.pdf" for potential in ("icnn", "mlp")]
     cost, by_dimension = (tmp_path / f"{name}.pdf" for name in ACCURACY)
-    figures_given = [cost, by_dimension, *studies, *plane]
+    verdict_figure = tmp_path / "verdict_hd.pdf"
+    figures_given = [verdict_figure, cost, by_dimension, *studies, *plane]
     text, beside = report.document(frame, loaded(), tables, figures, figures_given, MADE)
     shown = [
         beside[name]
         for name in re.findall(r"(?:input|includegraphics.*?|figurefile)\{(.*?)\}", text)
         if name in beside
     ]
-    order = [*tables[-2:], by_dimension, *tables[4:-2], cost, *studies, tables[3]]
+    order = [
+        tables[-1],
+        verdict_figure,
+        *tables[-3:-1],
+        by_dimension,
+        *tables[4:-3],
+        cost,
+        *studies,
+        tables[3],
+    ]
     places = [shown.index(path) for path in [*order, plane[0], plane[1], *tables[:3]]]
     assert places == sorted(places)
     assert places[-1] < shown.index(figures[0])
@@ -283,16 +299,26 @@ def test_report_to_pdf_twice_the_same(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     parser = argparse.ArgumentParser()
     report.add_arguments(parser)
+    given = verdict_data.settings(reduced=True)
+    rows = verdict.cell_rows(verdict_data.as_published(), verdict_data.PUBLISHED, given)
+    judged = verdict.judge(rows, given)
+    judged.to_csv(tmp_path / "verdict.csv")
+    claims.judge(judged, given).to_csv(tmp_path / "claims.csv")
     for name in ("a", "b"):
         command = ["--settings", json.dumps(settings()), "--tables", str(table)]
-        command += ["--metrics", str(tmp_path / "hd.csv"), "--figures", *map(str, figures)]
-        command += ["--synthetic", str(tmp_path / "synthetic.csv"), "--plane", *map(str, plane)]
+        command += ["--metrics", str(tmp_path / "hd.csv"), "--curves", *map(str, figures)]
+        command += ["--synthetic", str(tmp_path / "synthetic.csv"), "--figures", *map(str, plane)]
+        command += ["--verdict", str(tmp_path / "verdict.csv")]
+        command += ["--claims", str(tmp_path / "claims.csv")]
         command += ["--pdf", str(tmp_path / f"{name}.pdf"), "--tex", str(tmp_path / f"{name}.tex")]
         report.main(parser.parse_args(command))
     first = (tmp_path / "a.pdf").read_bytes()
     assert first.startswith(b"%PDF")
     assert first == (tmp_path / "b.pdf").read_bytes()
-    assert "Reduced budget" in (tmp_path / "a.tex").read_text(encoding="utf-8")
+    text = (tmp_path / "a.tex").read_text(encoding="utf-8")
+    assert "Reduced budget" in text
+    assert "no cell can be called reproduced" in text
+    assert text.index("Verdict.") < text.index("How this was made")
 
 
 @pytest.mark.tex

@@ -4,6 +4,10 @@ Tests run in the order of the file, on one folder: each but the last leaves it c
 """
 
 import os
+import re
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,6 +29,7 @@ STUDIES = ("conjugation_hd_icnn", "conjugation_hd_mlp")
 COSTS = ("runtime_hd", "conjugation_iterations", "conjugation_time")
 ACCURACY = ("accuracy_vs_cost", "accuracy_vs_dimension")
 SETTINGS = tuple(f"hyperparameters_{name}" for name in ("hd", "synthetic", "celeba64"))
+VERDICT = {"verdict": 1, "claims": 1, "verdict_figure": 1}
 PRESET = """\
 preset: {name: tiny, label: "a test of the workflow", reduced: true}
 measures:
@@ -110,9 +115,9 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
 
 def test_makes_tables_figures_and_records(smoke: Smoke) -> None:
     names = ("hd_icnn", "hd_mlp", "trivial_maps", "synthetic", *COSTS, *SETTINGS)
-    names += ("lbfgs_line_search", "wolfe_vs_armijo")
+    names += ("lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims")
     tables = {f"tables/{name}.{ext}" for name in names for ext in ("tex", "csv")}
-    drawn = [*(f"curves_{cell}" for cell in CELLS), *FIGURES, *ACCURACY, *STUDIES]
+    drawn = [*(f"curves_{cell}" for cell in CELLS), *FIGURES, *ACCURACY, *STUDIES, "verdict_hd"]
     figures = {f"figures/{name}.{ext}" for name in drawn for ext in ("pdf", "png")}
     figures.add("figures/interpolation.gif")
     records = {
@@ -140,6 +145,47 @@ def test_makes_the_pdf(smoke: Smoke) -> None:
     assert "Nothing to be done" in smoke.snakemake(target="all")
 
 
+@pytest.mark.tex
+def test_makes_an_archive_that_verifies_and_the_same_one_again(smoke: Smoke) -> None:
+    """Verified in an empty folder, by the code in it."""
+    smoke.snakemake(target="bundle")
+    archive = smoke.outputs / "bundle.zip"
+    before = archive.read_bytes()
+    folder = smoke.checkout.path.parent / "unpacked"
+    shutil.rmtree(folder, ignore_errors=True)
+    commands = (
+        ["unpack", str(archive), "--into", str(folder)],
+        ["verify", str(archive), "--sample", "1"],
+    )
+    for place, command in zip((smoke.checkout.path, folder), commands, strict=True):
+        run = subprocess.run(
+            [sys.executable, "-m", "w2dual", *command],
+            cwd=place,
+            env=os.environ | {"PYTHONPATH": str(place / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+    assert "**PASSED**" in run.stdout
+    assert "the code that verifies is not" not in run.stdout
+    archive.unlink()
+    smoke.snakemake(target="bundle")
+    assert archive.read_bytes() == before
+
+
+@pytest.mark.tex
+def test_the_report_is_one_page_that_needs_no_network(smoke: Smoke) -> None:
+    smoke.snakemake(target="all")
+    report = smoke.outputs / "report.html"
+    smoke.snakemake("--report", str(report), target="all")
+    text = report.read_text()
+    for category in ("Verdict", "Tables", "Figures on the plane", "Training curves", "Evaluation"):
+        assert f'"{category}"' in text
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.https?://", text)
+    report.unlink()
+
+
 def test_second_run_has_nothing_to_do(smoke: Smoke) -> None:
     assert "Nothing to be done" in smoke.snakemake()
 
@@ -153,6 +199,7 @@ def test_other_words_for_the_preset_train_nothing(smoke: Smoke) -> None:
         "cost_table": len(COSTS),
         "accuracy_figure": len(ACCURACY),
         "hyperparameters": len(SETTINGS),
+        **VERDICT,
         "everything_but_pdf": 1,
     }
 
@@ -225,6 +272,7 @@ def test_deleted_metrics_are_made_again_with_what_depends_on_them(smoke: Smoke) 
         "cost_table": len(COSTS),
         "accuracy_figure": len(ACCURACY),
         "curves": 1,
+        **VERDICT,
         "everything_but_pdf": 1,
     }
     smoke.snakemake()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -117,4 +117,4 @@ def make_loss(settings: Mapping[str, Any]) -> Loss | None:
             f"amortization loss kind {kind!r}: `make` gives {extensions.described(loss)}; expected "
             "a function from an `AmortizationBatch` to a scalar"
         )
-    return loss
+    return cast("Loss", loss)

@@ -173,7 +173,7 @@ def optimistix(value: Value, settings: Mapping[str, Any]) -> Solve:
             small = jnp.max(jnp.abs(state.f_info.grad)) < settings["gradient_tolerance"]
             return (state.num_accepted_steps > 1) & small, state.result
 
-    method = StopByGradient(rtol=0.0, atol=0.0, history_length=settings["history"])
+    method = StopByGradient(rtol=0.0, atol=0.0, history_length=settings["history"])  # pyright: ignore[reportCallIssue]
 
     def one(params: Any, y: Array, start: Array) -> tuple[Array, Array]:
         found = optx.minimise(

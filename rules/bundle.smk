@@ -1,0 +1,23 @@
+# The archive for reviewers: everything that rules made, and the commands that made it.
+
+
+rule bundle:
+    """One zip: source, metrics, parameters of a seed, tables, figures, PDF; an RO-Crate."""
+    input:
+        kept=bundled(),
+        code=code("bundle"),
+    output:
+        "bundle.zip",
+    log:
+        "logs/bundle/bundle.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        plan=lambda wc, input: bundle_plan(input.kept),
+        root=lambda wc: SOURCE,
+    message:
+        "Packing {output}"
+    shell:
+        "python -m w2dual bundle --plan {params.plan} --root {params.root:q}"
+        " --zip {output} > {log} 2>&1"

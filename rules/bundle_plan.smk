@@ -1,0 +1,69 @@
+# What goes into the archive for reviewers, and the commands that made it.
+
+from snakemake.utils import format as format_command
+
+from w2dual.bundle import packed
+
+
+def bundled():
+    """Outputs that go into the archive; beside them it holds the source and the logs."""
+    return [
+        *rules.everything_but_pdf.input,
+        *expand(rules.train.output, cell=CELLS),
+        *expand(rules.prepare.output, pair=sorted({cell.pair for cell in CELLS.values()})),
+        *expand(rules.aggregate.output, potential=POTENTIALS),
+        *rules.aggregate_synthetic.output,
+        *expand(
+            rules.conjugation_study.output,
+            studied=[cell.name for cells in STUDIED.values() for cell in cells],
+        ),
+        *expand(rules.line_search.output, line_search=LINE_SEARCHES),
+        rules.report.output.pdf,
+    ]
+
+
+def optional_files():
+    """What Snakemake makes beside outputs: benchmarks, and a report if there is one."""
+    found = glob.glob("results/benchmarks/**/*.tsv", recursive=True)
+    return sorted(found + glob.glob("report.html"))
+
+
+def rendering_steps(kept):
+    """The commands of the jobs that made tables and figures, and what those are made from."""
+    wanted = set(map(str, kept))
+    package = os.path.normpath(os.path.join(SOURCE, "src"))
+    found = []
+    for job in workflow.dag.jobs:
+        outputs = [str(name) for name in job.output]
+        rendered = ("tables/", "figures/", "results/metrics/")
+        if wanted & set(outputs) and all(name.startswith(rendered) for name in outputs):
+            inputs = [os.path.normpath(name) for name in job.input]
+            inputs = [name for name in inputs if not name.startswith(package)]
+            # Not job.shellcmd, which asks for the job's number: it has none yet.
+            command = format_command(
+                job.rule.shellcmd,
+                **{name: getattr(job, name) for name in ("input", "output", "params", "log")},
+                wildcards=job.wildcards,
+                threads=1,
+            )
+            step = {"rule": job.rule.name, "command": command}
+            found.append(step | {"inputs": inputs, "outputs": outputs})
+    return sorted(found, key=lambda step: (step["rule"], step["outputs"]))
+
+
+def bundle_plan(kept):
+    """What the job needs to know, as one word: a command line is limited, and this may be long."""
+    return packed(
+        {
+            "folder": os.path.relpath(os.getcwd(), ROOT),
+            "config": config,
+            "files": sorted({str(name) for name in kept} | set(optional_files())),
+            "steps": rendering_steps(kept),
+            "logs": [
+                name.regex().pattern
+                for rule in workflow.rules
+                for name in rule.log
+                if rule.name != "bundle"
+            ],
+        }
+    )

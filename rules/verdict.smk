@@ -1,0 +1,82 @@
+# What has reproduced: each published cell, and the paper's claims about its tables.
+
+
+rule verdict:
+    """One word for each cell with a published value, by tests of equivalence and of difference."""
+    input:
+        metrics=expand(rules.aggregate.output, potential=POTENTIALS),
+        published=published(),
+        code=code("verdict"),
+    output:
+        tex="tables/verdict_hd.tex",
+        csv=report(
+            "tables/verdict_hd.csv",
+            caption="captions/verdict.rst",
+            category="Verdict",
+            labels={"what": "cell by cell"},
+        ),
+    log:
+        "logs/verdict/verdict_hd.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        settings=lambda wc: as_json(verdict_settings()),
+        published=lambda wc: PUBLISHED,
+    message:
+        "Judging the published cells"
+    shell:
+        "python -m w2dual verdict --metrics {input.metrics} --published {params.published:q}"
+        " --settings {params.settings:q} --tex {output.tex} --csv {output.csv} > {log} 2>&1"
+
+
+rule claims:
+    """The paper's claims about its tables, each as a count of comparisons."""
+    input:
+        verdict=rules.verdict.output.csv,
+        code=code("verdict"),
+    output:
+        tex="tables/claims.tex",
+        csv=report(
+            "tables/claims.csv",
+            caption="captions/claims.rst",
+            category="Verdict",
+            labels={"what": "claims"},
+        ),
+    log:
+        "logs/claims/claims.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        settings=lambda wc: as_json(verdict_settings()),
+    message:
+        "Checking the paper's claims"
+    shell:
+        "python -m w2dual claims --verdict {input.verdict} --settings {params.settings:q}"
+        " --tex {output.tex} --csv {output.csv} > {log} 2>&1"
+
+
+rule verdict_figure:
+    """The verdict as a coloured grid."""
+    input:
+        verdict=rules.verdict.output.csv,
+        code=code("verdict_figure"),
+    output:
+        pdf="figures/verdict_hd.pdf",
+        png=report(
+            "figures/verdict_hd.png",
+            caption="captions/verdict_figure.rst",
+            category="Verdict",
+            labels={"what": "picture"},
+        ),
+    log:
+        "logs/verdict_figure/verdict_hd.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    message:
+        "Drawing {output.pdf}"
+    shell:
+        "python -m w2dual verdict-figure --verdict {input.verdict}"
+        " --pdf {output.pdf} --png {output.png} > {log} 2>&1"

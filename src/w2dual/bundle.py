@@ -1,0 +1,357 @@
+"""The job `bundle`: one zip that a reviewer can check without a GPU.
+
+It holds a checkout of the source with the run's outputs where the run put them, the parameters of
+one seed of each cell, and in `archive/` the resolved config, the recorded commands of tables and
+figures, and what machines were used. The same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from w2dual import archive, crate, provenance, rendering, scrub
+from w2dual.archive import MANIFEST, Member
+from w2dual.records import InputError, load_arrays, read_json, save_arrays
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+FOLDER = "archive"
+CONFIG, RENDER, MACHINE, LEFT_OUT, README = (
+    f"{FOLDER}/{name}"
+    for name in ("config.yaml", "render.json", "machine.json", "left_out.json", "README.md")
+)
+NO_SOURCE = frozenset(
+    {".git", ".venv", ".venv-bench", ".venv-crate", ".cache", ".snakemake", ".hypothesis"}
+    | {".pytest_cache", ".ruff_cache", "__pycache__", "runs", "results", "checkpoints", "logs"}
+    | {FOLDER, MANIFEST, crate.METADATA, "evaluation.pdf", "report.html", "bundle.zip"}
+)
+"""Top-level names that are no source where there is no git to ask."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a rule knows of an archive.
+
+    Attributes:
+        folder: of the outputs, relative to the checkout's root; "." for the paper.
+        config: resolved.
+        files: outputs of rules to be kept, relative to `folder`.
+        steps: recorded commands of tables and figures.
+        logs: regular expressions of the logs that rules write.
+        max_bytes: of the zip.
+        measures_bytes: of prepared measures, together.
+    """
+
+    folder: str
+    config: dict[str, Any]
+    files: tuple[str, ...]
+    steps: tuple[rendering.Step, ...]
+    logs: tuple[str, ...]
+    max_bytes: int
+    measures_bytes: int
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> Plan:
+        """Read what the rule gives.
+
+        Raises:
+            InputError: something is missing.
+        """
+        try:
+            bounds = record["config"]["bundle"]
+            return Plan(
+                record["folder"],
+                dict(record["config"]),
+                tuple(record["files"]),
+                tuple(
+                    rendering.of_command(s["rule"], s["command"], s["inputs"], s["outputs"])
+                    for s in record["steps"]
+                ),
+                tuple(record["logs"]),
+                int(bounds["max_mb"] * 1e6),
+                int(bounds["measures_mb"] * 1e6),
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(f"plan of the archive: lacks or misnames {error}") from error
+
+
+def packed(record: Any) -> str:
+    """Give a plan as one word for a command line, which is limited to 128 kB."""
+    text = json.dumps(record, separators=(",", ":"), sort_keys=True)
+    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def unpacked(text: str) -> Any:
+    """Read what `packed` gave, or a JSON file.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if Path(text[:4096]).suffix == ".json":
+        return read_json(text)
+    try:
+        return json.loads(zlib.decompress(base64.urlsafe_b64decode(text)))
+    except (ValueError, zlib.error) as error:
+        raise InputError(f"plan {text[:20]}...: neither a packed plan nor a .json") from error
+
+
+# ---------------------------------------------------------------- what goes in
+
+
+def source_files(root: Path) -> list[str]:
+    """Give the source's files: those that git tracks, or without git all but what is made."""
+    git = shutil.which("git")
+    if git and (root / ".git").exists():
+        done = subprocess.run(  # noqa: S603
+            [git, "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=True
+        )
+        names = [name for name in done.stdout.split("\0") if name]
+    else:
+        names = sorted(_walk(root))
+    return [name for name in names if (root / name).is_file() and not (root / name).is_symlink()]
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, folders, files in os.walk(root):
+        place = Path(folder).relative_to(root)
+        top = place == Path(".")
+        folders[:] = [
+            name
+            for name in folders
+            if name != "__pycache__" and not name.endswith(".egg-info")
+            if not (top and name in NO_SOURCE)
+        ]
+        made = place.parts[:1] in (("tables",), ("figures",)) and place.parts[1:2] != ("published",)
+        for name in files:
+            if not (top and name in NO_SOURCE) and not (made and name != "README.md"):
+                yield (place / name).as_posix()
+
+
+def one_seed(path: Path, metrics: Path) -> bytes:
+    """Cut a cell's parameters to one seed: the first that has not diverged, else the first.
+
+    Raises:
+        InputError: a file cannot be used, or they are not of one cell.
+    """
+    arrays, metadata = load_arrays(path)
+    record = read_json(metrics)
+    if record["cell"]["hash"] != metadata["cell"]["hash"]:
+        raise InputError(f"{path}: is of another cell than {metrics}")
+    live = [entry["seed"] for entry in record["seeds"] if entry["status"] != "diverged"]
+    seed = (live or metadata["seeds"])[0]
+    place = metadata["seeds"].index(seed)
+    cut = {name: array[place : place + 1] for name, array in arrays.items()}
+    with tempfile.TemporaryDirectory(prefix="w2dual-bundle-") as folder:
+        target = Path(folder) / "params.safetensors"
+        save_arrays(target, cut, metadata | {"seeds": [seed], "cut_from": metadata["seeds"]})
+        return target.read_bytes()
+
+
+def members(plan: Plan, root: Path, machine: scrub.Machine) -> dict[str, Member]:
+    """Give every member but the manifest and the crate's metadata.
+
+    Args:
+        plan: of the rule.
+        root: of the checkout.
+        machine: whose traces are taken out.
+
+    Raises:
+        InputError: a file of the plan is missing.
+    """
+    found = {name: _file(root / name) for name in source_files(root)}
+    outputs = root / plan.folder
+    kept, left_out = _within(plan, outputs)
+    for name in sorted(kept | set(_logs(plan, outputs))):
+        path = outputs / name
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; the archive needs it")
+        found[_inside(plan, name)] = Member(partial(_content, path, name, machine))
+    config = json.loads(json.dumps(plan.config))
+    config["measures"]["benchmark"]["mirror"] = None  # a path of this machine; decides nothing
+    steps = [step.to_json() for step in rendering.in_order(plan.steps)]
+    texts = {
+        CONFIG: yaml.safe_dump(config, sort_keys=True, allow_unicode=True, width=100),
+        RENDER: _json({"format": FORMAT, "folder": plan.folder, "steps": steps}),
+        MACHINE: _json(machines(plan, outputs)),
+        LEFT_OUT: _json(left_out),
+        README: readme(plan),
+    }
+    for name, text in texts.items():
+        scrub.check(name, text.encode(), machine)
+    return found | {name: Member(partial(str.encode, text)) for name, text in texts.items()}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def _file(path: Path) -> Member:
+    return Member(path.read_bytes, bool(path.stat().st_mode & 0o100))
+
+
+def _inside(plan: Plan, name: str) -> str:
+    return os.path.normpath(os.path.join(plan.folder, name))
+
+
+def _content(path: Path, name: str, machine: scrub.Machine) -> bytes:
+    if name.endswith("/params.safetensors"):
+        content = one_seed(path, path.with_name("metrics.json"))
+    elif name.endswith(".log"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        content = scrub.text(text, machine).encode()
+    elif name.endswith("/metrics.json"):
+        content = scrub.metrics(path.read_bytes())
+    else:
+        content = path.read_bytes()
+    scrub.check(name, content, machine)
+    return content
+
+
+def _within(plan: Plan, outputs: Path) -> tuple[set[str], dict[str, Any]]:
+    """Give the files to keep, and the measures left out with their sizes: the largest, if any."""
+    pairs = [name for name in plan.files if name.startswith("results/measures/")]
+    sizes = {name: (outputs / name).stat().st_size for name in pairs if (outputs / name).is_file()}
+    left, used = {}, 0
+    for name, size in sorted(sizes.items(), key=lambda item: (item[1], item[0])):
+        used += size
+        if used > plan.measures_bytes:
+            left[name] = {"bytes": size, "why": "beyond bundle.measures_mb; `prepare` makes it"}
+    return set(plan.files) - left.keys(), left
+
+
+def _logs(plan: Plan, outputs: Path) -> Iterator[str]:
+    """Give the logs that a rule has written, by the rules' own patterns."""
+    patterns = [re.compile(pattern) for pattern in plan.logs]
+    for path in sorted((outputs / "logs").rglob("*.log")):
+        name = path.relative_to(outputs).as_posix()
+        if any(pattern.fullmatch(name) for pattern in patterns):
+            yield name
+
+
+def _records(plan: Plan, outputs: Path) -> Iterator[Any]:
+    for name in sorted(plan.files):
+        if name.endswith("/metrics.json"):
+            yield read_json(outputs / name)
+
+
+def machines(plan: Plan, outputs: Path) -> dict[str, Any]:
+    """Say what the cells were trained on, and what tables and figures are made with."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for record in _records(plan, outputs):
+        made = record["provenance"]
+        facts = {key: made.get(key) for key in ("device", "devices", "python", "packages")}
+        key = json.dumps(facts, sort_keys=True)
+        kinds.setdefault(key, facts | {"cells": 0})["cells"] += 1
+    return {
+        "trained_on": [kinds[key] for key in sorted(kinds)],
+        "rendered_with": provenance.package_versions(),
+        "source_commit": provenance.git_commit(),
+    }
+
+
+def readme(plan: Plan) -> str:
+    """Say in Markdown what the archive is and how to check it."""
+    preset = plan.config["preset"]
+    return f"""# w2dual, preset {preset["name"]}: {preset["label"]}
+
+A checkout of the source, with the outputs of the run in `{plan.folder}`, as one RO-Crate
+(`{crate.METADATA}`, profile Workflow Run Crate). To check it on a machine with Python 3.11 or
+later, neither GPU nor TeX needed, unpack and install it, then check it against the zip:
+
+    make env
+    .venv/bin/python -m w2dual verify BUNDLE.zip
+
+`docs/reviewers.md` has the claims, where each is, and what checks it. `{MANIFEST}` has every file's
+SHA-256 (`sha256sum --check {MANIFEST}`). `{CONFIG}` is the resolved config, `{RENDER}` the commands
+that made tables and figures, `{MACHINE}` the devices and packages used; `{LEFT_OUT}` lists what was
+too large. Parameters are those of one seed of each cell. Absolute paths and names of machines are
+taken out of logs and metrics.
+
+Licence: MIT (`LICENSE`), and for prepared measures of the Wasserstein-2 benchmark, which hold its
+weights, MIT (`src/w2dual/measures/LICENSE.benchmark.txt`). To cite: `CITATION.cff`.
+"""
+
+
+def run_of(plan: Plan, outputs: Path) -> crate.Run:
+    """Gather what the crate says about the run."""
+    preset = plan.config["preset"]
+    made = [record["provenance"] for record in _records(plan, outputs)]
+    if not made:
+        raise InputError("plan of the archive: has no metrics of any cell")
+    return crate.Run(
+        title=f"w2dual, preset {preset['name']}",
+        description="The evaluation of Amos, On amortizing convex conjugates for optimal "
+        f"transport, ICLR 2023, rebuilt by w2dual: {preset['label']}",
+        commit=provenance.git_commit() or "unknown",
+        config=CONFIG,
+        started=min(record["started"] for record in made),
+        ended=max(record["ended"] for record in made),
+    )
+
+
+def complete(found: Mapping[str, Member], results: Iterable[str], run: crate.Run) -> dict[str, Any]:
+    """Add the crate's metadata and the manifest, which need the others' hashes."""
+    made = set(results)
+    files: dict[str, crate.File] = {}
+    for name, member in found.items():
+        content = member.read()
+        files[name] = crate.File(len(content), archive.sha256(content), name in made)
+    hashes = {name: str(file.sha256) for name, file in files.items()}
+    text = crate.metadata(files | {MANIFEST: crate.File(None, None, False)}, run).encode()
+    listed = archive.manifest(hashes | {crate.METADATA: archive.sha256(text)}).encode()
+    return {
+        **found,
+        crate.METADATA: Member(lambda: text),
+        MANIFEST: Member(lambda: listed),
+    }
+
+
+def make(plan: Plan, root: Path, out: Path) -> int:
+    """Write the archive and give its size in bytes.
+
+    Raises:
+        InputError: a file is missing or names the machine, or the archive is too large.
+    """
+    outputs = root / plan.folder
+    found = members(plan, root, scrub.Machine.here(root))
+    results = {_inside(plan, name) for name in plan.files}
+    whole = complete(found, results & found.keys(), run_of(plan, outputs))
+    archive.write(out, whole)
+    size = out.stat().st_size
+    if size > plan.max_bytes:
+        out.unlink()
+        raise InputError(
+            f"{out}: {size / 1e6:.0f} MB, more than bundle.max_mb = {plan.max_bytes / 1e6:g}; "
+            "raise it, or lower bundle.measures_mb"
+        )
+    log.info("%s: %d files, %.1f MB", out, len(whole), size / 1e6)
+    return size
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--plan", required=True, help="what goes in: packed, or a .json")
+    parser.add_argument("--root", type=Path, required=True, help="the checkout")
+    parser.add_argument("--zip", type=Path, required=True, help="archive to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    make(Plan.from_json(unpacked(args.plan)), args.root, args.zip)

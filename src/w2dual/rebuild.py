@@ -1,0 +1,70 @@
+"""The job `rebuild`: tables and figures of an unpacked archive again, without any training."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from w2dual import bundle, rendering
+from w2dual.archive import MANIFEST, read_manifest
+from w2dual.records import InputError, file_sha256, read_json
+
+log = logging.getLogger(__name__)
+
+
+def recorded(root: Path) -> tuple[str, list[rendering.Step]]:
+    """Give the folder of outputs and the recorded commands of an unpacked archive, in order.
+
+    Raises:
+        InputError: `root` is no unpacked archive, or a command may not be run.
+    """
+    record = read_json(root / bundle.RENDER)
+    if record.get("format") != bundle.FORMAT:
+        raise InputError(f"{root / bundle.RENDER}: is not of format {bundle.FORMAT}")
+    steps = rendering.in_order([rendering.Step.from_json(step) for step in record["steps"]])
+    for step in steps:
+        rendering.check(step, record["folder"])
+    return record["folder"], steps
+
+
+def rebuild(root: Path) -> tuple[list[str], list[str], dict[str, list[str]]]:
+    """Make every table and figure again, in place.
+
+    Gives the files that came out with the archive's bytes, those that did not (figures may differ
+    in pixels from machine to machine), and those not made, with the inputs they lack.
+    """
+    folder, steps = recorded(root)
+    hashes = read_manifest((root / MANIFEST).read_text(encoding="utf-8"))
+    same, other, lacking = [], [], {}
+    for step in steps:
+        missing = [name for name in step.inputs if not (root / folder / name).is_file()]
+        if missing:
+            lacking |= {name: missing for name in step.outputs}
+            continue
+        rendering.run(step, root, folder)
+        for name in step.outputs:
+            inside = name if folder == "." else f"{folder}/{name}"
+            equal = file_sha256(root / inside) == hashes.get(inside)
+            (same if equal else other).append(inside)
+            log.info("%s: %s", inside, "the same bytes" if equal else "OTHER BYTES")
+    return same, other, lacking
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--root", type=Path, default=Path(), help="the unpacked archive [here]")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job.
+
+    Raises:
+        InputError: something could not be made; the message names it and what it lacks.
+    """
+    same, other, lacking = rebuild(args.root.resolve())
+    log.info("%d files made again: %d with the same bytes, %d without", len(same) + len(other),
+             len(same), len(other))  # fmt: skip
+    if lacking:
+        listed = "\n".join(f"  {name}: lacks {', '.join(gone)}" for name, gone in lacking.items())
+        raise InputError(f"not made, since the archive leaves out large measures:\n{listed}")

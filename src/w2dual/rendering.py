@@ -1,0 +1,180 @@
+"""The recorded commands that made tables and figures, so that an archive can make them again.
+
+A step is what a rule ran: a job of `python -m w2dual` with its arguments, paths relative to the
+folder of outputs. Steps are data of an archive, which may come from anybody: only jobs that render
+are run, and only on paths inside the archive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import posixpath
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from w2dual import __main__ as jobs
+from w2dual.records import InputError
+
+log = logging.getLogger(__name__)
+
+PREFIX = ("python", "-m", "w2dual")
+NOT_RENDERING = frozenset(
+    {"prepare", "train", "measure", "push", "bundle", "verify", "unpack", "rebuild", "retrain"}
+    | {"report", "status", "estimate", "cells"}
+)
+"""Jobs that an archive's steps may not name: they train, ask for a network, TeX, or an archive."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job as a rule ran it.
+
+    Attributes:
+        rule: its name.
+        arguments: of `python -m w2dual`, the job's name first.
+        inputs, outputs: files relative to the folder of outputs; the code is no input.
+    """
+
+    rule: str
+    arguments: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def compared(self) -> bool:
+        """Whether its outputs are text that follows from text: the same bytes on any machine."""
+        return all(name.endswith((".csv", ".tex")) for name in self.outputs) and not any(
+            name.endswith(".safetensors") for name in self.inputs
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the step as it stands in an archive."""
+        return {
+            "rule": self.rule,
+            "arguments": list(self.arguments),
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+        }
+
+    @staticmethod
+    def from_json(record: Any) -> Step:
+        """Read what `to_json` gave.
+
+        Raises:
+            InputError: it is something else.
+        """
+        names = ("arguments", "inputs", "outputs")
+        if not isinstance(record, dict) or not isinstance(record.get("rule"), str):
+            raise InputError(f"step {str(record)[:60]!r}: expected a record with a rule")
+        lists = [record.get(name) for name in names]
+        if not all(isinstance(x, list) and all(isinstance(s, str) for s in x) for x in lists):
+            raise InputError(f"step {record['rule']}: {', '.join(names)} must be lists of text")
+        return Step(record["rule"], *(tuple(x) for x in lists if x is not None))
+
+
+def of_command(rule: str, command: str, inputs: Iterable[str], outputs: Iterable[str]) -> Step:
+    """Read a rule's shell command: `python -m w2dual JOB ... > LOG 2>&1`.
+
+    Raises:
+        InputError: it is another command.
+    """
+    words = shlex.split(command)
+    if tuple(words[:3]) != PREFIX:
+        raise InputError(f"rule {rule}: its command is no `{' '.join(PREFIX)}`: {command[:60]}")
+    end = words.index(">") if ">" in words else len(words)
+    return Step(rule, tuple(words[3:end]), tuple(inputs), tuple(outputs))
+
+
+def in_order(steps: Sequence[Step]) -> list[Step]:
+    """Sort steps so that each comes after those whose outputs it reads; by rule and name beside.
+
+    Raises:
+        InputError: they wait for one another.
+    """
+    left = sorted(steps, key=lambda step: (step.rule, step.outputs))
+    made = {name for step in steps for name in step.outputs}
+    ordered: list[Step] = []
+    while left:
+        ready = [step for step in left if not made & set(step.inputs)]
+        if not ready:
+            raise InputError(f"steps wait for one another: {', '.join(s.rule for s in left)}")
+        for step in ready:
+            made -= set(step.outputs)
+        ordered += ready
+        left = [step for step in left if step not in ready]
+    return ordered
+
+
+def check(step: Step, folder: str) -> None:
+    """Check that a step is one that may be run.
+
+    Args:
+        step: the step.
+        folder: of outputs, relative to the archive's root.
+
+    Raises:
+        InputError: its job renders nothing, or a path leads out of the archive.
+    """
+    job = step.arguments[0] if step.arguments else ""
+    if job not in jobs.JOBS or job in NOT_RENDERING:
+        raise InputError(f"step {step.rule}: {job!r} is no job that renders")
+    for word in (*step.arguments[1:], *step.inputs, *step.outputs):
+        if _is_json(word):
+            continue
+        if word.startswith("-") and "=" in word:  # would hide a path from what follows
+            raise InputError(
+                f"step {step.rule}: {word[:40]}: expected an option and its value apart"
+            )
+        inside = posixpath.normpath(posixpath.join(folder, word))
+        if posixpath.isabs(word) or inside.split("/")[0] == ".." or "\\" in word:
+            raise InputError(f"step {step.rule}: {word} leads out of the archive")
+    written = {word for word in step.outputs if word not in step.arguments}
+    if written:
+        raise InputError(
+            f"step {step.rule}: its command does not name its output {', '.join(sorted(written))}"
+        )
+
+
+def _is_json(word: str) -> bool:
+    """Say whether an argument is a JSON object or list, and so no path."""
+    if not word.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(word)
+    except ValueError:
+        return False
+    return True
+
+
+def run(step: Step, root: Path, folder: str) -> None:
+    """Run a step that `check` has passed.
+
+    Args:
+        step: the step.
+        root: the archive's root on disk.
+        folder: of outputs, relative to it.
+
+    Raises:
+        InputError: the job refused its inputs, or left out an output.
+    """
+    place = root / folder
+    for name in step.outputs:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.chdir(place):
+        arguments = jobs.parser(step.arguments[0]).parse_args(list(step.arguments))
+        jobs.run(arguments)
+        for name in step.outputs:
+            if not os.path.isfile(name):
+                raise InputError(f"step {step.rule}: has not written {name}")
+
+
+def settings_of(step: Step) -> list[Mapping[str, Any]]:
+    """Give the JSON objects among a step's arguments."""
+    found = [json.loads(word) for word in step.arguments if _is_json(word)]
+    return [record for record in found if isinstance(record, Mapping)]

@@ -1,0 +1,430 @@
+"""The job `verify`: check an archive, and print a report to paste into a review.
+
+Hashes and crate; whether the cells are those of the config; tables made again from the raw metrics
+and compared byte for byte; a sample of cells evaluated again from their parameters. Needs no GPU,
+no TeX and no network. What it cannot find: an archive forged as a whole, with networks trained to
+give the forged numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2dual import bundle, config, crate, rendering
+from w2dual.archive import MANIFEST, Archive, read_manifest, sha256
+from w2dual.cells import Cell, grid
+from w2dual.records import InputError, file_sha256, load_arrays, write_text
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 4
+CONFIDENCE = 0.9999
+PACKAGE = "src/w2dual"
+
+
+@dataclass
+class Check:
+    """One part of the verification: what is wrong, and what a reader should know."""
+
+    name: str
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An archive whose directory is safe, unpacked to a folder of ours.
+
+    Attributes:
+        archive: the zip.
+        root: where it is unpacked.
+        folder: of the run's outputs, relative to the root.
+        config: the resolved config.
+        steps: the recorded commands.
+    """
+
+    archive: Archive
+    root: Path
+    folder: str
+    config: dict[str, Any]
+    steps: tuple[rendering.Step, ...]
+
+    def inside(self, name: str) -> str:
+        """Give the path in the archive of a path among the outputs."""
+        return name if self.folder == "." else f"{self.folder}/{name}"
+
+    def json(self, name: str) -> Any:
+        """Read a JSON record of the archive.
+
+        Raises:
+            InputError: it is missing, damaged or not JSON.
+        """
+        try:
+            return json.loads(self.archive.read(name))
+        except ValueError as error:
+            raise InputError(f"{name}: is not JSON ({error})") from error
+
+
+# ---------------------------------------------------------------- checks
+
+
+def check_hashes(archive: Archive, check: Check) -> None:
+    """Every file has the SHA-256 of the manifest, none is missing, none is there beside them."""
+    listed = read_manifest(archive.read(MANIFEST).decode("utf-8", "replace"))
+    present = set(archive.names) - {MANIFEST}
+    check.problems += [f"{name}: is missing" for name in sorted(listed.keys() - present)]
+    check.problems += [
+        f"{name}: is not in {MANIFEST}: it was added" for name in sorted(present - listed.keys())
+    ]
+    for name in sorted(present & listed.keys()):
+        try:
+            if sha256(archive.read(name)) != listed[name]:
+                check.problems.append(f"{name}: was changed: its SHA-256 is not the manifest's")
+        except InputError as error:
+            check.problems.append(str(error))
+    check.notes.append(f"{len(present)} files")
+
+
+def check_crate(archive: Archive, check: Check) -> None:
+    """The metadata is a Workflow Run RO-Crate that lists every file with its hash."""
+    text = archive.read(crate.METADATA).decode("utf-8", "replace")
+    hashes = {
+        name: sha256(archive.read(name))
+        for name in archive.names
+        if name not in (MANIFEST, crate.METADATA)
+    }
+    check.problems += crate.problems(text, hashes, [MANIFEST])
+
+
+def check_cells(opened: Opened, check: Check) -> None:
+    """Cells, metrics, parameters and measures belong together, and are those of the config."""
+    cells = {cell.name: cell for cell in grid(opened.config)}
+    names = set(opened.archive.names)
+    for cell in cells.values():
+        paths = {
+            kind: opened.inside(f"results/train/{cell.name}/{kind}")
+            for kind in ("metrics.json", "history.csv", "params.safetensors")
+        }
+        lacking = [path for path in paths.values() if path not in names]
+        check.problems += [f"{path}: is missing" for path in lacking]
+        if not lacking:
+            try:
+                check.problems += _cell_problems(opened, cell, paths)
+            except (InputError, KeyError, TypeError, IndexError) as error:
+                check.problems.append(f"{paths['metrics.json']}: cannot be used: {error!r}")
+    prefix = opened.inside("results/train/")
+    foreign = {name.removeprefix(prefix).split("/")[0] for name in names if name.startswith(prefix)}
+    check.problems += [
+        f"{prefix}{name}: is no cell of the config" for name in sorted(foreign - cells.keys())
+    ]
+    check.notes.append(f"{len(cells)} cells")
+
+
+def _cell_problems(opened: Opened, cell: Cell, paths: Mapping[str, str]) -> list[str]:
+    record = opened.json(paths["metrics.json"])
+    found = []
+    try:
+        recorded = Cell.from_json(record["cell"])
+    except InputError as error:
+        return [f"{paths['metrics.json']}: {error}"]
+    if recorded.hash != cell.hash:
+        found.append(
+            f"{paths['metrics.json']}: was trained with other settings ({recorded.hash}) than "
+            f"{bundle.CONFIG} gives ({cell.hash})"
+        )
+    if record["preset"] != opened.config["preset"]:
+        found.append(f"{paths['metrics.json']}: its preset is not that of {bundle.CONFIG}")
+    arrays, metadata = load_arrays(opened.root / paths["params.safetensors"])
+    if metadata["cell"]["hash"] != cell.hash:
+        found.append(f"{paths['params.safetensors']}: are parameters of another cell")
+    status = {entry["seed"]: entry["status"] for entry in record["seeds"]}
+    (seed,) = metadata["seeds"]
+    if seed not in status:
+        found.append(f"{paths['params.safetensors']}: is of seed {seed}, which the metrics lack")
+    elif status[seed] == "finished":
+        broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        found += [f"{paths['params.safetensors']}: {name} is not finite" for name in broken]
+    pair = opened.inside(f"results/measures/{cell.pair}.safetensors")
+    if pair in opened.archive.names:
+        if file_sha256(opened.root / pair) != record["measures"]["sha256"]:
+            found.append(f"{pair}: is not what {cell.name} was trained on")
+    return found
+
+
+def check_tables(opened: Opened, check: Check) -> None:
+    """Aggregates and tables follow from the raw metrics: run again, they have the same bytes."""
+    compared = [step for step in rendering.in_order(opened.steps) if step.compared]
+    check.problems += _step_problems(opened)
+    if check.problems:
+        return
+    made = {name for step in compared for name in step.outputs}
+    for step in compared:
+        for name in step.outputs:
+            (opened.root / opened.folder / name).unlink(missing_ok=True)
+    for step in compared:
+        try:
+            rendering.run(step, opened.root, opened.folder)
+        except (InputError, SystemExit, OSError, ValueError, KeyError, TypeError) as error:
+            said = str(error).replace(str(opened.root), "")
+            check.problems.append(f"{', '.join(step.outputs)}: cannot be made again: {said}")
+            break
+        for name in step.outputs:
+            check.problems += _differences(opened, name)
+    others = [
+        name
+        for name in opened.archive.names
+        if name.startswith((opened.inside("tables/"), opened.inside("results/metrics/")))
+        and name.endswith((".tex", ".csv"))
+        and not name.startswith("tables/published/")
+    ]
+    by_other_means = {name for step in opened.steps if not step.compared for name in step.outputs}
+    for path in others:
+        name = path.removeprefix("" if opened.folder == "." else f"{opened.folder}/")
+        if name in by_other_means:
+            check.notes.append(f"{path} is made from measures, not from metrics: hash alone")
+        elif name not in made:
+            check.problems.append(f"{path}: no recorded command makes it")
+    check.notes.append(f"{len(made)} files made again")
+
+
+def _step_problems(opened: Opened) -> list[str]:
+    found = []
+    expected = {cell.name: cell.hash for cell in grid(opened.config)}
+    aggregated: set[str] = set()
+    for step in opened.steps:
+        try:
+            rendering.check(step, opened.folder)
+        except InputError as error:
+            found.append(f"{bundle.RENDER}: {error}")
+            continue
+        for record in rendering.settings_of(step):
+            if "preset" in record and record["preset"] != opened.config["preset"]:
+                found.append(
+                    f"{bundle.RENDER}: step {step.rule} is of another preset than {bundle.CONFIG}"
+                )
+        if step.arguments[0] == "aggregate":
+            cells = json.loads(step.arguments[step.arguments.index("--cells") + 1])
+            aggregated |= {cell["name"] for cell in cells}
+            found += [
+                f"{bundle.RENDER}: {cell['name']} is no cell of {bundle.CONFIG}"
+                for cell in cells
+                if expected.get(cell["name"]) != cell["hash"]
+            ]
+    if not found and aggregated != expected.keys():
+        lacking = ", ".join(sorted(expected.keys() - aggregated))
+        found.append(f"{bundle.RENDER}: no command gathers the metrics of {lacking}")
+    return found
+
+
+def _differences(opened: Opened, name: str) -> list[str]:
+    path = opened.inside(name)
+    if path not in opened.archive.names:
+        return [f"{path}: is missing"]
+    said = opened.archive.read(path)
+    found = (opened.root / opened.folder / name).read_bytes()
+    if said == found:
+        return []
+    lines = zip(said.splitlines(), found.splitlines(), strict=False)
+    number = next((n for n, (a, b) in enumerate(lines, start=1) if a != b), "of the end")
+    return [f"{path}: does not follow from the metrics: line {number} comes out otherwise"]
+
+
+def check_sample(opened: Opened, check: Check, number: int, seed: int) -> None:
+    """Some cells' stored parameters give the L2-UVP of the metrics, on fresh samples."""
+    from w2dual import reevaluation
+    from w2dual.backend import configure
+
+    configure()
+    names = set(opened.archive.names)
+    candidates = []
+    for cell in grid(opened.config):
+        pair = opened.inside(f"results/measures/{cell.pair}.safetensors")
+        folder = opened.inside(f"results/train/{cell.name}")
+        if pair not in names or f"{folder}/metrics.json" not in names:
+            continue
+        record = opened.json(f"{folder}/metrics.json")
+        if record["headline"]["column"] not in reevaluation.QUANTITIES:
+            continue
+        if any(entry["status"] == "finished" for entry in record["seeds"]):
+            candidates.append((cell, record, f"{folder}/params.safetensors", pair))
+    if not candidates:
+        check.notes.append("no cell of the benchmark has its measures in the archive")
+        return
+    chosen = random.Random(seed).sample(candidates, min(number, len(candidates)))  # noqa: S311
+    for cell, record, params, pair in chosen:
+        try:
+            compared = reevaluation.evaluate(
+                opened.root / params, opened.root / pair, record, CONFIDENCE, seed
+            )
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            said = str(error).replace(f"{opened.root}/", "")
+            check.problems.append(f"{params}: cannot be evaluated: {said}")
+            continue
+        for one in compared:
+            line = (
+                f"{cell.name}, {one.quantity}: {one.stored:.4g} stored, {one.fresh:.4g} on fresh "
+                f"samples, interval of the difference +-{one.half_width:.2g}"
+            )
+            check.notes.append(line)
+            if not one.agrees:
+                check.problems.append(f"{params} or its metrics.json: {line}")
+
+
+def check_source(opened: Opened, check: Check) -> None:
+    """Say whether the code that verifies is the archive's own."""
+    here = Path(__file__).parent
+    theirs = {
+        name.removeprefix(f"{PACKAGE}/"): opened.archive.read(name)
+        for name in opened.archive.names
+        if name.startswith(f"{PACKAGE}/") and name.endswith(".py")
+    }
+    if not theirs:
+        check.problems.append(f"{PACKAGE}: is missing")
+        return
+    other = [
+        name
+        for name, content in sorted(theirs.items())
+        if not (here / name).is_file() or (here / name).read_bytes() != content
+    ]
+    if other:
+        check.notes.append(
+            f"the code that verifies is not the archive's: {', '.join(other[:5])}"
+            + (f" and {len(other) - 5} more" if len(other) > 5 else "")
+            + "; install it from the archive to be sure"
+        )
+
+
+# ---------------------------------------------------------------- the whole
+
+
+def _timed(check: Check, part: Callable[[], None]) -> Check:
+    started = time.monotonic()
+    try:
+        part()
+    except InputError as error:
+        check.problems.append(str(error))
+    check.seconds = time.monotonic() - started
+    return check
+
+
+def open_run(archive: Archive, root: Path) -> Opened:
+    """Read what the archive says about its run, and unpack it.
+
+    Raises:
+        InputError: a record is missing or cannot be used; the message names it.
+    """
+    archive.unpack(root)
+    record = Opened(archive, root, ".", {}, ()).json(bundle.RENDER)
+    if not isinstance(record, dict) or record.get("format") != bundle.FORMAT:
+        raise InputError(f"{bundle.RENDER}: is not of format {bundle.FORMAT}")
+    folder, steps = record.get("folder"), record.get("steps")
+    if not isinstance(folder, str) or not isinstance(steps, list):
+        raise InputError(f"{bundle.RENDER}: lacks `folder` or `steps`")
+    resolved = config.load([root / bundle.CONFIG])
+    if folder != config.output_folder(resolved):
+        raise InputError(f"{bundle.RENDER}: folder {folder!r} is not that of {bundle.CONFIG}")
+    return Opened(
+        archive, root, folder, resolved, tuple(rendering.Step.from_json(step) for step in steps)
+    )
+
+
+def verify(path: Path, sample: int = SAMPLE, seed: int | None = None) -> tuple[list[Check], str]:
+    """Verify an archive: give the checks made, and the report in Markdown.
+
+    Args:
+        path: of the zip.
+        sample: number of cells to evaluate again.
+        seed: which cells, and of their samples; None takes it from the archive's hash.
+    """
+    checks: list[Check] = []
+
+    def add(name: str, part: Callable[[Check], None]) -> bool:
+        check = Check(name)
+        checks.append(_timed(check, lambda: part(check)))
+        return not check.problems
+
+    opened: list[Any] = []
+    facts = {"file": path.name}
+    if not add("safe to unpack", lambda _: opened.append(Archive(path))):
+        return checks, report(checks, facts)
+    with opened[0] as archive, tempfile.TemporaryDirectory(prefix="w2dual-verify-") as folder:
+        digest = file_sha256(path)
+        seed = int(digest[:8], 16) % 2**31 if seed is None else seed
+        facts |= {"sha256": digest, "size": f"{path.stat().st_size / 1e6:.1f} MB", "seed": seed}
+        add("hashes", lambda check: check_hashes(archive, check))
+        add("RO-Crate", lambda check: check_crate(archive, check))
+        runs: list[Opened] = []
+        root = Path(folder) / "archive"
+        if add("config and commands", lambda _: runs.append(open_run(archive, root))):
+            (run,) = runs
+            preset = run.config["preset"]
+            facts["preset"] = f"{preset['name']}: {preset['label']}"
+            facts["reduced"] = preset["reduced"]
+            add("source", lambda check: check_source(run, check))
+            sound = add("cells", lambda check: check_cells(run, check))
+            add("tables from raw metrics", lambda check: check_tables(run, check))
+            if sound:
+                add(
+                    "cells evaluated again",
+                    lambda check: check_sample(run, check, sample, int(facts["seed"])),
+                )
+    return checks, report(checks, facts)
+
+
+def report(checks: list[Check], facts: Mapping[str, Any]) -> str:
+    """Give the report in Markdown: the table of checks, then problems and notes."""
+    lines = [f"# Verification of {facts['file']}", ""]
+    if "sha256" in facts:
+        lines += [f"- SHA-256 `{facts['sha256']}`, {facts['size']}"]
+    if "preset" in facts:
+        budget = " (reduced budget: not comparable with the paper)" if facts["reduced"] else ""
+        lines += [f"- preset {facts['preset']}{budget}", f"- seed of the sample {facts['seed']}"]
+    lines += ["", "| check | result | seconds |", "|---|---|---|"]
+    for check in checks:
+        result = f"{len(check.problems)} problems" if check.problems else "passed"
+        lines.append(f"| {check.name} | {result} | {check.seconds:.1f} |")
+    for title, part in (("Problems", "problems"), ("Notes", "notes")):
+        found = [f"- {check.name}: {line}" for check in checks for line in getattr(check, part)]
+        lines += ["", f"## {title}", "", *found] if found else []
+    failed = any(check.problems for check in checks)
+    lines += ["", "**FAILED**: see the problems above." if failed else "**PASSED**", ""]
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("bundle", type=Path, help="the archive, a .zip")
+    parser.add_argument(
+        "--sample", type=int, default=SAMPLE, help="cells to evaluate again [%(default)s]"
+    )
+    parser.add_argument("--seed", type=int, help="of the sample (default: from the archive's hash)")
+    parser.add_argument("--report", type=Path, help="write the report here too")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job.
+
+    Raises:
+        SystemExit: the archive has a problem; the code is 1.
+    """
+    if not args.bundle.is_file():
+        raise InputError(f"{args.bundle}: no such file")
+    checks, text = verify(args.bundle, args.sample, args.seed)
+    sys.stdout.write(text)
+    if args.report is not None:
+        write_text(args.report, text)
+    if any(check.problems for check in checks):
+        raise SystemExit(1)

@@ -1,0 +1,589 @@
+"""An archive made, verified, and tampered with in more than twenty ways, each found and named."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.unit import small_archive
+from tests.unit.small_archive import HD, PARTS, PLANE, RUN, contents, rewritten
+
+from w2dual import archive, bundle, crate, rebuild, reevaluation, retrain, verify
+from w2dual.__main__ import main
+from w2dual.archive import MANIFEST, Archive, Limits, Member
+from w2dual.records import InputError, file_sha256, load_arrays, read_json, save_arrays
+
+METRICS, HISTORY, PARAMS = (f"{RUN}/results/train/{HD}/{part}" for part in PARTS)
+PLANE_PARAMS = f"{RUN}/results/train/{PLANE}/params.safetensors"
+TABLE = f"{RUN}/tables/verdict_hd.tex"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The checkout, its plan's record, and the archive."""
+    root, record = small_archive.make(tmp_path_factory.mktemp("checkout") / "w2dual")
+    out = tmp_path_factory.mktemp("zip") / "bundle.zip"
+    bundle.make(small_archive.plan_of(record), root, out)
+    return root, record, out
+
+
+@pytest.fixture(scope="module")
+def path(made):
+    return made[2]
+
+
+def problems(path: Path, sample: int = 0) -> str:
+    checks, report = verify.verify(path, sample)
+    found = [line for check in checks for line in check.problems]
+    assert ("**PASSED**" in report) == (not found)
+    return "\n".join(found)
+
+
+# ---------------------------------------------------------------- the archive
+
+
+def test_an_archive_passes_and_its_report_says_so(path, capsys, tmp_path):
+    report = tmp_path / "report.md"
+    assert main(["verify", str(path), "--sample", "1", "--report", str(report)]) == 0
+    text = capsys.readouterr().out
+    assert text == report.read_text()
+    for part in ("hashes", "RO-Crate", "cells", "tables from raw metrics", "cells evaluated again"):
+        assert f"| {part} | passed |" in text
+    assert file_sha256(path) in text
+    assert "reduced budget" in text
+    assert f"{HD}, l2_uvp_forward_percent" in text
+    assert "the code that verifies is not" not in text
+
+
+def test_the_same_inputs_give_the_same_bytes(made, tmp_path):
+    root, record, path = made
+    bundle.make(small_archive.plan_of(record), root, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
+
+
+def test_nothing_that_no_rule_made_and_nothing_of_the_machine(made):
+    root, _, path = made
+    found = contents(path)
+    assert f"{RUN}/logs/train/{HD}.log" in found
+    assert f"{RUN}/logs/stray.log" not in found
+    assert not [name for name in found if "checkpoints" in name or "__pycache__" in name]
+    log = found[f"{RUN}/logs/train/{HD}.log"].decode()
+    assert log == "read <path>/x.pt and <path>/y.pt\n"
+    assert json.loads(found[METRICS])["provenance"]["host"] is None
+    assert read_json(root / METRICS)["provenance"]["host"]
+    assert not [name for name, text in found.items() if str(root).encode() in text]
+
+
+def test_a_file_that_names_the_machine_is_refused(made, tmp_path):
+    root, record, _ = made
+    history = root / HISTORY
+    before = history.read_text()
+    history.write_text(before + f"# {root}/secret\n")
+    try:
+        with pytest.raises(InputError, match=r"history\.csv: names the folder"):
+            bundle.make(small_archive.plan_of(record), root, tmp_path / "out.zip")
+    finally:
+        history.write_text(before)
+
+
+def test_parameters_are_those_of_one_seed_that_has_not_diverged(made, tmp_path):
+    found = contents(made[2])
+    for name, seeds in ((PARAMS, [0]), (PLANE_PARAMS, [0])):
+        (tmp_path / "p.safetensors").write_bytes(found[name])
+        arrays, metadata = load_arrays(tmp_path / "p.safetensors")
+        whole, _ = load_arrays(made[0] / name)
+        assert metadata["seeds"] == seeds
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(array, whole[key][:1])
+
+
+def test_a_lacking_output_and_a_size_beyond_the_bound_are_errors(made, tmp_path):
+    root, record, _ = made
+    out = tmp_path / "out.zip"
+    lacking = record | {"files": [*record["files"], "tables/none.tex"]}
+    plan = small_archive.plan_of(lacking)
+    with pytest.raises(InputError, match=r"tables/none\.tex: no such file"):
+        bundle.make(plan, root, out)
+    small = json.loads(json.dumps(record))
+    small["config"]["bundle"]["max_mb"] = 0.01
+    with pytest.raises(InputError, match=r"bundle\.max_mb = 0\.01"):
+        bundle.make(small_archive.plan_of(small), root, out)
+    assert not out.exists()
+
+
+def test_measures_beyond_their_bound_are_left_out_and_listed(made, tmp_path):
+    root, record, _ = made
+    small = json.loads(json.dumps(record))
+    small["config"]["bundle"]["measures_mb"] = 0
+    bundle.make(small_archive.plan_of(small), root, tmp_path / "out.zip")
+    found = contents(tmp_path / "out.zip")
+    measures = "results/measures/hd2.safetensors"
+    assert f"{RUN}/{measures}" not in found
+    assert list(json.loads(found[bundle.LEFT_OUT])) == [measures]
+    assert problems(tmp_path / "out.zip", sample=1) == ""
+
+
+def validated(path):
+    """What roc-validator says of an archive: the exit code and the text."""
+    root = small_archive.ROOT
+    run = subprocess.run(
+        [root / ".venv-crate" / "bin" / "python", root / "scripts" / "validate_crate.py", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.returncode, run.stdout + run.stderr
+
+
+@pytest.mark.crate
+def test_roc_validator_takes_it_for_a_workflow_run_crate_and_a_broken_one_not(path, tmp_path):
+    code, text = validated(path)
+    assert code == 0, text
+    assert "conforms to workflow-run-crate" in text
+
+    def nothing_ran(record):
+        record["@graph"] = [e for e in record["@graph"] if e["@id"] != "#run"]
+
+    broken = rewritten(path, tmp_path / "t.zip", as_json(crate.METADATA, nothing_ran))
+    code, text = validated(broken)
+    assert code == 1, text
+
+
+# ---------------------------------------------------------------- tampering
+
+
+def number(found, name=METRICS):
+    """Change a number of the metrics."""
+    record = json.loads(found[name])
+    record["seeds"][0]["l2_uvp_forward_percent"] *= 0.5
+    found[name] = json.dumps(record).encode()
+
+
+def replace(name, old, new):
+    def edit(found):
+        assert old in found[name]
+        found[name] = found[name].replace(old, new)
+
+    return edit
+
+
+def drop(name):
+    return lambda found: found.pop(name)
+
+
+def add(name, text=b"more"):
+    return lambda found: found.__setitem__(name, text)
+
+
+def as_json(name, change):
+    def edit(found):
+        record = json.loads(found[name])
+        change(record)
+        found[name] = json.dumps(record).encode()
+
+    return edit
+
+
+def other_settings(record):
+    record["cell"]["settings"]["training"]["iterations"] = 250001
+
+
+def lost_seed(record):
+    record["seeds"].pop()
+
+
+def arrays(change):
+    """Change stored parameters and write them as the package does."""
+
+    def edit(found, folder=Path("/tmp")):  # noqa: S108 -- replaced by the test's own
+        target = folder / "tampered.safetensors"
+        target.write_bytes(found[PARAMS])
+        parts, metadata = load_arrays(target)
+        save_arrays(target, change(parts), metadata)
+        found[PARAMS] = target.read_bytes()
+
+    edit.needs_folder = True
+    return edit
+
+
+def swapped(found):
+    found[PARAMS] = found[PLANE_PARAMS]
+
+
+def step(change):
+    def edit(record):
+        change(record["steps"])
+
+    return as_json(bundle.RENDER, edit)
+
+
+def command_out(steps):
+    words = steps[0]["arguments"]
+    words[words.index("--out") + 1] = "../../../out.csv"
+
+
+def command_out_at_once(steps):
+    words = steps[0]["arguments"]
+    words += ["--out=/tmp/out.csv"]
+
+
+def command_out_like_json(steps):
+    words = steps[0]["arguments"]
+    words[words.index("--out") + 1] = "[/../../../../out.csv"
+
+
+def command_trains(steps):
+    steps[0]["arguments"][0] = "prepare"
+
+
+def full_budget(steps):
+    for one in steps:
+        one["arguments"] = [word.replace('"reduced": true', '"reduced": false') for word in
+                            one["arguments"]]  # fmt: skip
+
+
+FOUND_BY_HASH = [
+    pytest.param(number, METRICS, "was changed", id="changed-metric"),
+    pytest.param(add(TABLE, b"forged"), TABLE, "was changed", id="changed-table"),
+    pytest.param(drop(METRICS), METRICS, "is missing", id="missing-metrics"),
+    pytest.param(drop("LICENSE"), "LICENSE", "is missing", id="missing-licence"),
+    pytest.param(drop(MANIFEST), MANIFEST, "is missing", id="missing-manifest"),
+    pytest.param(drop(crate.METADATA), crate.METADATA, "is missing", id="missing-crate"),
+    pytest.param(add("extra.txt"), "extra.txt", "was added", id="extra-file"),
+    pytest.param(
+        add(MANIFEST, b"zz  LICENSE\n"), MANIFEST, "line 1 is no SHA-256", id="broken-manifest"
+    ),
+    pytest.param(
+        replace("src/w2dual/verdict.py", b"alpha", b"omega"),
+        "src/w2dual/verdict.py",
+        "was changed",
+        id="changed-source",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "name", "said"), FOUND_BY_HASH)
+def test_plain_tampering_is_found_and_named(path, tmp_path, edit, name, said):
+    found = problems(rewritten(path, tmp_path / "t.zip", edit))
+    assert any(name in line and said in line for line in found.splitlines()), found
+
+
+FOUND_IN_SPITE_OF_HASHES = [
+    pytest.param(number, "hd_mlp.csv", "does not follow from the metrics", id="metric"),
+    pytest.param(
+        replace(TABLE, b"inconclusive", b"reproduced"), TABLE, "does not follow", id="table"
+    ),
+    pytest.param(drop(METRICS), METRICS, "is missing", id="missing-metrics"),
+    pytest.param(drop(PARAMS), PARAMS, "is missing", id="missing-parameters"),
+    pytest.param(add(f"{RUN}/tables/mine.tex"), "mine.tex", "no recorded command", id="table-more"),
+    pytest.param(
+        add(f"{RUN}/results/train/hd2-x/metrics.json"), "hd2-x", "is no cell", id="cell-more"
+    ),
+    pytest.param(
+        as_json(METRICS, other_settings), METRICS, "is not that of its settings", id="settings"
+    ),
+    pytest.param(as_json(METRICS, lost_seed), "hd_mlp.csv", "cannot be made again", id="seed-less"),
+    pytest.param(swapped, PARAMS, "parameters of another cell", id="swapped-parameters"),
+    pytest.param(
+        replace(bundle.CONFIG, b"batch_size: 64\n", b"batch_size: 1024\n"),
+        METRICS,
+        "other settings",
+        id="config",
+    ),
+    pytest.param(
+        replace(bundle.CONFIG, b"reduced: true", b"reduced: false"),
+        METRICS,
+        "preset is not that",
+        id="budget-in-config",
+    ),
+    pytest.param(step(full_budget), bundle.RENDER, "another preset", id="budget-in-command"),
+    pytest.param(step(command_out), bundle.RENDER, "leads out of the archive", id="command-out"),
+    pytest.param(step(command_out_at_once), bundle.RENDER, "value apart", id="command-out-at-once"),
+    pytest.param(
+        step(command_out_like_json), bundle.RENDER, "leads out", id="command-out-like-json"
+    ),
+    pytest.param(step(command_trains), bundle.RENDER, "no job that renders", id="command-other"),
+    pytest.param(step(lambda steps: steps.clear()), bundle.RENDER, "no command", id="no-commands"),
+    pytest.param(
+        arrays(lambda parts: {k: a * np.nan for k, a in parts.items()}),
+        PARAMS,
+        "is not finite",
+        id="broken-parameters",
+    ),
+    pytest.param(
+        replace(f"{RUN}/results/measures/hd2.safetensors", b"closed", b"closet"),
+        "hd2.safetensors",
+        "is not what",
+        id="measures",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "name", "said"), FOUND_IN_SPITE_OF_HASHES)
+def test_a_forger_who_mends_the_hashes_is_found_too(path, tmp_path, edit, name, said):
+    inside = {"folder": tmp_path} if hasattr(edit, "needs_folder") else {}
+    changed = rewritten(path, tmp_path / "t.zip", lambda f: edit(f, **inside), rehash=True)
+    found = problems(changed)
+    assert any(name in line and said in line for line in found.splitlines()), found
+
+
+def test_a_crate_that_disagrees_with_the_files_is_found(path, tmp_path):
+    def edit(found):
+        record = json.loads(found[crate.METADATA])
+        (entity,) = [e for e in record["@graph"] if e["@id"] == TABLE]
+        entity["sha256"] = "0" * 64
+        parts = next(e for e in record["@graph"] if e["@id"] == "./")["hasPart"]
+        parts.remove({"@id": METRICS})
+        found[crate.METADATA] = json.dumps(record).encode()
+
+    found = problems(rewritten(path, tmp_path / "t.zip", edit))
+    assert f"{TABLE}: the crate gives it another SHA-256" in found
+    assert f"{METRICS}: is no part of the crate" in found
+
+
+def test_forged_numbers_that_all_agree_are_found_by_evaluating_again(made, tmp_path):
+    """Metrics, tables, hashes and crate forged as one; the network knows better."""
+    root, record, path = made
+    before = (root / METRICS).read_bytes()
+    forged = json.loads(before)
+    for entry in forged["seeds"]:
+        entry["l2_uvp_forward_percent"] *= 0.5
+    steps = small_archive.plan_of(record).steps
+    outputs = {name: (root / RUN / name).read_bytes() for one in steps for name in one.outputs}
+    (root / METRICS).write_text(json.dumps(forged))
+    try:
+        for one in record["steps"]:
+            small_archive.rendering(one["command"], root / RUN)
+        bundle.make(small_archive.plan_of(record), root, tmp_path / "t.zip")
+    finally:
+        (root / METRICS).write_bytes(before)
+        for name, text in outputs.items():
+            (root / RUN / name).write_bytes(text)
+    assert problems(tmp_path / "t.zip", sample=0) == ""
+    found = problems(tmp_path / "t.zip", sample=1)
+    assert PARAMS in found
+    assert "l2_uvp_forward_percent" in found
+    assert "l2_uvp_inverse_percent" not in found
+
+
+def test_changed_parameters_are_found_by_evaluating_again(path, tmp_path):
+    change = arrays(lambda parts: {key: 0.8 * array for key, array in parts.items()})
+    changed = rewritten(path, tmp_path / "t.zip", lambda f: change(f, tmp_path), rehash=True)
+    assert problems(changed, sample=0) == ""
+    assert PARAMS in problems(changed, sample=1)
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    """Squared errors of a heavy-tailed law; the stored number is a mean of 16 times as many."""
+    generator = np.random.default_rng(0)
+    repeats, size, confidence = 400, 64, 0.9
+    samples = 16 * size
+    hits = 0
+    for _ in range(repeats):
+        stored = generator.chisquare(2, samples).mean()
+        fresh = generator.chisquare(2, (16, size)).mean(-1)
+        width = reevaluation.compare(stored, samples, fresh, size, confidence)
+        hits += abs(fresh.mean() - stored) <= width
+    assert abs(hits / repeats - confidence) < 0.045  # three standard errors
+
+
+# ---------------------------------------------------------------- the zip itself
+
+
+def entry(name, mode=0o100644):
+    info = zipfile.ZipInfo(name, archive.TIME)
+    info.external_attr = mode << 16
+    info.create_system = 3
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
+
+
+def zipped(path, *entries):
+    with zipfile.ZipFile(path, "w") as out:
+        for info, text in entries:
+            out.writestr(info, text)
+    return path
+
+
+UNSAFE = [
+    pytest.param("../evil.txt", 0o100644, "leads out of the archive", id="parent"),
+    pytest.param("a/../../evil.txt", 0o100644, "leads out of the archive", id="parent-within"),
+    pytest.param("/etc/evil", 0o100644, "is an absolute path", id="absolute"),
+    pytest.param("C:/evil", 0o100644, "is an absolute path", id="drive"),
+    pytest.param("a\\..\\evil", 0o100644, "backslash", id="backslash"),
+    pytest.param("link", 0o120777, "is a symbolic link", id="symlink"),
+    pytest.param("pipe", 0o010644, "is no plain file", id="pipe"),
+    pytest.param("folder/", 0o040755, "is a folder", id="folder"),
+]
+
+
+@pytest.mark.parametrize(("name", "mode", "said"), UNSAFE)
+def test_an_unsafe_member_is_named_and_nothing_unpacked(tmp_path, name, mode, said):
+    path = zipped(tmp_path / "t.zip", (entry("fine.txt"), b"1"), (entry(name, mode), b"target"))
+    found = problems(path)
+    assert said in found
+    assert repr(name) in found
+    assert main(["unpack", str(path), "--into", str(tmp_path / "out")]) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.zip"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("other", ["a.txt", "A.TXT"])
+def test_a_member_that_stands_twice_is_named(tmp_path, other):
+    found = problems(zipped(tmp_path / "t.zip", (entry("a.txt"), b"1"), (entry(other), b"2")))
+    assert "'a.txt'" in found
+    assert "stands twice" in found
+
+
+def test_a_member_that_is_file_and_folder_is_named(tmp_path):
+    found = problems(zipped(tmp_path / "t.zip", (entry("a"), b"1"), (entry("a/b"), b"2")))
+    assert "'a': is a file and a folder" in found
+
+
+def test_an_archive_bomb_is_named(tmp_path):
+    found = problems(zipped(tmp_path / "t.zip", (entry("bomb.txt"), bytes(64 * 2**20))))
+    assert "'bomb.txt': unpacks to" in found
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(members=2), "3 members, expected at most 2"),
+        (Limits(total_bytes=5), "6 bytes unpacked, expected at most 5"),
+        (Limits(member_bytes=2), "'c': 3 bytes unpacked"),
+    ],
+)
+def test_an_archive_beyond_its_limits_is_refused(tmp_path, limits, said):
+    parts = [(entry(name), name.encode() * n) for n, name in enumerate("abc", start=1)]
+    with pytest.raises(InputError, match=said):
+        Archive(zipped(tmp_path / "t.zip", *parts), limits)
+
+
+def test_overlapping_members_are_named(tmp_path):
+    """Two entries of the directory on one member, as in a bomb that shares its bytes."""
+    path = zipped(tmp_path / "t.zip", (entry("a"), b"one"), (entry("b"), b"one"))
+    text = bytearray(path.read_bytes())
+    second = text.rindex(b"PK\x01\x02")
+    struct.pack_into("<I", text, second + 42, 0)  # the offset of its local header
+    path.write_bytes(text)
+    assert "overlaps another member" in problems(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(lambda text: b"#!/bin/sh\n" + text, "hidden bytes", id="before"),
+        pytest.param(lambda text: text + b"more", "", id="after"),
+        pytest.param(lambda text: text[: len(text) // 2], "cut short", id="truncated"),
+        pytest.param(lambda text: b"not a zip", "no zip file", id="no-zip"),
+    ],
+)
+def test_bytes_outside_of_members_are_found(path, tmp_path, change, said):
+    other = tmp_path / "t.zip"
+    other.write_bytes(change(path.read_bytes()))
+    found = problems(other)
+    assert found
+    assert said in found
+
+
+def test_a_comment_is_found(path, tmp_path):
+    other = tmp_path / "t.zip"
+    other.write_bytes(path.read_bytes())
+    with zipfile.ZipFile(other, "a") as out:
+        out.comment = b"hello"
+    assert "has a comment" in problems(other)
+
+
+def test_an_encrypted_member_is_named(path, tmp_path):
+    text = bytearray(path.read_bytes())
+    at = text.rindex(b"PK\x01\x02")
+    text[at + 8] |= 1
+    (tmp_path / "t.zip").write_bytes(text)
+    assert "is encrypted" in problems(tmp_path / "t.zip")
+
+
+def test_a_damaged_member_is_named(path, tmp_path):
+    text = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as opened:
+        info = opened.getinfo(TABLE)
+    for offset in range(8):
+        text[info.header_offset + 30 + len(TABLE) + info.compress_size // 2 + offset] ^= 0xFF
+    (tmp_path / "t.zip").write_bytes(text)
+    assert TABLE in problems(tmp_path / "t.zip")
+
+
+# ---------------------------------------------------------------- from the archive
+
+
+@pytest.fixture(scope="module")
+def unpacked(path, tmp_path_factory):
+    root = tmp_path_factory.mktemp("unpacked") / "here"
+    assert main(["unpack", str(path), "--into", str(root)]) == 0
+    return root
+
+
+def test_rebuilds_tables_to_the_same_bytes(unpacked):
+    for name in (TABLE, f"{RUN}/tables/hd_mlp.csv"):
+        (unpacked / name).unlink()
+    assert main(["rebuild", "--root", str(unpacked)]) == 0
+    same, other, lacking = rebuild.rebuild(unpacked)
+    assert TABLE in same
+    assert (other, lacking) == ([], {})
+
+
+def test_retrains_a_cell_to_the_same_numbers(unpacked, tmp_path, capsys):
+    arguments = ["--root", str(unpacked), "--into", str(tmp_path)]
+    assert main(["retrain", HD, *arguments]) == 0
+    assert "The same numbers, to the last bit." in capsys.readouterr().out
+    assert main(["retrain", "hd2-none", *arguments]) == 2
+
+
+def test_another_training_is_told_from_the_archived_one(made):
+    like = read_json(made[0] / METRICS)
+
+    def results(*values):
+        seeds = [
+            {"seed": n, "status": "finished", "l2_uvp_forward_percent": value}
+            for n, value in enumerate(values)
+        ]
+        return like | {"seeds": seeds}
+
+    old = results(1.0, 1.1, 1.2, 1.05)
+    assert "to the last bit" in retrain.compare(old, old)[0]
+    text, agree = retrain.compare(old, results(1.01, 1.1, 1.15, 1.05))
+    assert agree
+    assert "agree (Welch's test" in text
+    text, agree = retrain.compare(old, results(2.0, 2.1, 2.2, 2.05))
+    assert not agree
+    assert "DIFFER" in text
+    diverged = results(1.0, 1.1, 1.2, 1.05)
+    diverged["seeds"][0] |= {"status": "diverged", "l2_uvp_forward_percent": None}
+    assert retrain.compare(old, diverged)[1] is False
+
+
+def test_an_archive_is_not_unpacked_over_files(path, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main(["unpack", str(path), "--into", str(tmp_path)]) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_verify_of_no_file_and_of_a_problem_have_codes_of_their_own(path, tmp_path):
+    assert main(["verify", str(tmp_path / "none.zip")]) == 2
+    bad = rewritten(path, tmp_path / "t.zip", add("extra.txt"))
+    with pytest.raises(SystemExit) as stopped:
+        main(["verify", str(bad), "--sample", "0"])
+    assert stopped.value.code == 1
+
+
+def test_a_written_zip_holds_what_was_given(tmp_path):
+    archive.write(tmp_path / "a.zip", {"b": Member(lambda: b"2", True), "a": Member(lambda: b"1")})
+    with Archive(tmp_path / "a.zip") as opened:
+        assert opened.names == ["a", "b"]
+        assert opened.read("b") == b"2"
+        opened.unpack(tmp_path / "out")
+    assert (tmp_path / "out" / "b").stat().st_mode & 0o777 == 0o755
