@@ -377,7 +377,9 @@ _CONJUGATES = [
     "backend.py",
     "extensions.py",
     "rng.py",
-    "conjugate/*.py",
+    "conjugate/__init__.py",
+    "conjugate/base.py",
+    "conjugate/lbfgs.py",
     "measures/*.py",
     "!measures/benchmark_files.py",
     "!measures/generated.py",
@@ -386,7 +388,7 @@ _CONJUGATES = [
     "!measures/trivial.py",
 ]
 CODE |= {
-    "conjugation_study": ["studies/conjugation.py", "studies/trace.py", *_CONJUGATES],
+    "conjugation_study": ["studies/conjugation.py", "studies/trace.py", "conjugate/adam.py", *_CONJUGATES],
     "line_search": ["studies/line_search.py", "studies/libraries.py", "timing.py", *_CONJUGATES],
     "line_search_table": ["studies/line_search_tables.py", "latex.py", "names.py"],
     "conjugation_figure": [

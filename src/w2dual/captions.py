@@ -186,4 +186,4 @@ FIGURES = {
 
 def caption(path: Path, known: Mapping[str, str]) -> str:
     """Give the caption of a table or figure."""
-    return known.get(path.stem, escape(path.stem.replace("_", " ")))
+    return known.get(path.stem, escape(path.stem.replace("_", " ")) + ".")

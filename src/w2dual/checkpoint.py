@@ -52,6 +52,7 @@ CODE = (
     "activations.py",
     "amortization/*.py",
     "backend.py",
+    "extensions.py",
     "metrics.py",
     "transport_metrics.py",
     "rng.py",

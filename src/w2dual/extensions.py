@@ -59,8 +59,8 @@ def make(
             modules = sorted(found.name for found in pkgutil.iter_modules(folder))
             known = [*others, *(name for name in modules if name != "base")]
             raise InputError(
-                f"{what} kind {kind!r}: there is no module {full}; add it, or take one of "
-                f"{', '.join(known) or 'those that you add'}"
+                f"{what} kind {kind!r}: there is no module {full}; add it, or take one of the "
+                f"kinds that there are: {', '.join(known) or 'none so far'}"
             ) from error
         raise InputError(f"{full} cannot be imported: {error}") from error
     except (ImportError, SyntaxError, *MISTAKES) as error:

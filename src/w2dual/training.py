@@ -334,6 +334,8 @@ class _Watch:
         self.keys = streams(self.seeds, "history evaluation")
         self.rows = history
         self.has_solver = problem.solver is not None
+        # Without a solver there is no optimum to be above: no value, rather than NaN.
+        self.absent = () if self.has_solver else ("amortization_gap_mean",)
 
     def due(self, step: int) -> bool:
         return step % self.settings["history_every"] == 0 or step == self.iterations
@@ -346,7 +348,11 @@ class _Watch:
         for i, seed in enumerate(self.seeds):
             if int(state.diverged_at[i]) >= 0:
                 continue
-            row = {name: float(getattr(values, name)[i]) for name in self.columns}
+            row = {
+                name: float(getattr(values, name)[i])
+                for name in self.columns
+                if name not in self.absent
+            }
             step = {"seed": seed, "step": int(state.step)}
             self.rows.append(step | row | {"seconds_per_step": seconds_per_step})
 
@@ -368,7 +374,7 @@ class _Watch:
         diverged_at = int(state.diverged_at[i])
         diverged = diverged_at >= 0
         figures = {
-            name: None if diverged else float(getattr(values, name)[i])
+            name: None if diverged or name in self.absent else float(getattr(values, name)[i])
             for name in values._fields
             if name != "conjugate_status_counts"
         }

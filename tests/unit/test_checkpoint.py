@@ -375,6 +375,7 @@ def test_the_origin_covers_all_modules_that_training_loads():
         "cells",
         "checkpoint",
         "config",
+        "conjugation_time",
         "progress",
         "provenance",
         "records",

@@ -212,5 +212,7 @@ def test_impossible_cells_are_refused():
         make_problem(settings("mlp", "regression", {"kind": "none"}), 2)
     with pytest.raises(InputError, match="solver is needed"):
         make_problem(settings("mlp", "none", {"kind": "none"}), 2)
-    with pytest.raises(InputError, match="take one of none, objective, cycle, regression"):
+    with pytest.raises(
+        InputError, match="take one of the kinds that there are: none, objective, cycle, regression"
+    ):
         make_problem(settings("mlp", "hinge"), 2)

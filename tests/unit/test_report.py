@@ -124,8 +124,8 @@ def test_first_page_says_the_budget_in_words(
     ):
         assert said in first
     assert sorted(beside) == [
-        *(f"figure-{number}.pdf" for number in range(1, 6)),
         *(f"drawn-{number}.pdf" for number in range(1, 4)),
+        *(f"figure-{number}.pdf" for number in range(4, 9)),
         "table-1.tex",
     ]
     assert "What to look at" in captions.TABLES["hd_mlp"]
@@ -138,7 +138,13 @@ def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
     text, beside = report.document(frame, loaded(), [table], figures, plane, MADE)
     assert [beside[f"drawn-{number}.pdf"] for number in (1, 2, 3)] == plane
     order = ["drawn-3.pdf", "How this was made", "table-1.tex", "Couplings on the plane}"]
-    order += ["drawn-1.pdf", captions.FIGURES["transport"], "drawn-2.pdf", "{my own}", "The runs"]
+    order += [
+        "drawn-1.pdf",
+        captions.FIGURES["transport"],
+        "drawn-2.pdf",
+        "{my own. Preset",
+        "The runs",
+    ]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
     assert captions.FIGURES["overview"] in text[places[0] : places[1]]

@@ -36,6 +36,7 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
         "a `Measures`, such as a `SyntheticPair` of two laws",
         kind,
         dict(settings),
+        others=("benchmark", "synthetic", "images"),
     )
 
     def refuse(reason: str, remedy: str) -> None:

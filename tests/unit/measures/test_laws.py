@@ -469,7 +469,11 @@ def test_a_pair_tells_its_laws(tmp_path: Path):
         ({"target": "ring"}, "measures.synthetic.mine.target: no law 'ring' (did you mean 'rings'"),
         ({"target": 5}, "measures.synthetic.mine.target: no law 5"),
         ({"scale": 2.0}, "measures.synthetic.mine: unknown ['scale']"),
-        ({"kind": "fractal"}, "kind 'fractal'; expected one of benchmark, synthetic, images"),
+        (
+            {"kind": "fractal"},
+            "kind 'fractal': there is no module w2dual.measures.pairs.fractal; add it, or take one "
+            "of the kinds that there are: benchmark, synthetic, images",
+        ),
     ],
     ids=["source", "target", "number", "key", "kind"],
 )
