@@ -20,6 +20,8 @@ os.environ.update(
 )
 if config["resources"]["gpus"] == 0:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if config["resources"]["xla_flags"]:
+    os.environ.setdefault("XLA_FLAGS", config["resources"]["xla_flags"])
 
 # A batch system's warning before the time limit goes to every process of a job, also to the
 # Snakemake in it, which it would end. What ignores a signal starts its programs ignoring it too;

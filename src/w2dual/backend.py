@@ -42,14 +42,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def jit(function: Callable[..., Any], **options: Any) -> Any:
+def jit(function: Callable[..., Any], once: bool = False, **options: Any) -> Any:
     """`jax.jit`, with the compiler options that suit the backend.
 
     On a CPU vectors as wide as the machine has are asked for: XLA's default is 256 bits, and 512
     made our loops 5 to 10 % faster where there are such (docs/performance.md). An option that
     $XLA_FLAGS sets is left as it is.
+
+    Args:
+        function: what to compile.
+        once: it runs once, so that compiling it is what it costs: optimised as little as can be.
+        options: of `jax.jit`.
     """
-    option = "xla_cpu_prefer_vector_width"
-    if jax.default_backend() == "cpu" and option not in os.environ.get("XLA_FLAGS", ""):
-        options["compiler_options"] = {option: "512"}
+    wanted = {"xla_cpu_prefer_vector_width": "512"}
+    if once:
+        wanted["xla_backend_optimization_level"] = "0"
+    given = os.environ.get("XLA_FLAGS", "")
+    wanted = {name: value for name, value in wanted.items() if name not in given}
+    if jax.default_backend() == "cpu" and wanted:
+        options["compiler_options"] = wanted
     return jax.jit(function, **options)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -69,6 +70,7 @@ WORDS = {
     "jax": "version of jax",
     "jaxlib": "version of jaxlib",
     "device": "device",
+    "flags": "XLA_FLAGS",
     "shards": "number of devices that share a batch",
 }
 
@@ -95,6 +97,7 @@ def origin(cell: Cell, measures_sha256: str) -> dict[str, str | None]:
         "jax": versions["jax"],
         "jaxlib": versions["jaxlib"],
         "device": provenance.device_name(),
+        "flags": os.environ.get("XLA_FLAGS", ""),
         "shards": str(shards(cell.settings["training"]["batch_size"])),
     }
 

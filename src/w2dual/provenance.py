@@ -84,6 +84,7 @@ def gather(started: str, ended: str) -> dict[str, object]:
         "packages": package_versions(),
         "python": platform.python_version(),
         "device": device_name(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "host": platform.node(),
         "started": started,
         "ended": ended,

@@ -133,7 +133,13 @@ def pretrain_to_identity(
     return jit(run)(params)
 
 
-def _fresh_params(problem: DualProblem, cell: Cell, jit: Callable[..., Any] = jit) -> Networks:
+def _jit_once(function: Callable[..., Any]) -> Any:
+    return jit(function, once=True)
+
+
+def _fresh_params(
+    problem: DualProblem, cell: Cell, jit: Callable[..., Any] = _jit_once
+) -> Networks:
     """Initialise both networks of every seed, on a batch of pre-training's points."""
     settings = cell.settings
     bound = settings["pretraining"]["bound"]
