@@ -390,7 +390,12 @@ _CONJUGATES = [
     "!measures/trivial.py",
 ]
 CODE |= {
-    "conjugation_study": ["studies/conjugation.py", "studies/trace.py", "conjugate/adam.py", *_CONJUGATES],
+    "conjugation_study": [
+        "studies/conjugation.py",
+        "studies/trace.py",
+        "conjugate/adam.py",
+        *_CONJUGATES,
+    ],
     "line_search": ["studies/line_search.py", "studies/libraries.py", "timing.py", *_CONJUGATES],
     "line_search_table": ["studies/line_search_tables.py", "latex.py", "names.py"],
     "conjugation_figure": [
