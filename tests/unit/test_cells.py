@@ -96,7 +96,7 @@ def test_names_are_the_tables_in_the_papers_order(
 
 @pytest.mark.parametrize(
     ("preset", "count"),
-    [(None, 21), ("smoke", 12), ("laptop", 21)],
+    [(None, 21), ("smoke", 6), ("laptop", 21)],
     ids=["paper", "smoke", "laptop"],
 )
 def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, count: int):

@@ -117,7 +117,7 @@ def test_errors_of_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch):
 def test_cells_prints_names_or_one_record(capsys: pytest.CaptureFixture[str]):
     assert main(["cells", "--configfile", CONFIG, SMOKE]) == 0
     names = capsys.readouterr().out.splitlines()
-    assert len(names) == 16 + 12
+    assert len(names) == 16 + 6
     assert CELL in names
     assert main(["cells", CELL, "--configfile", CONFIG, SMOKE]) == 0
     record = json.loads(capsys.readouterr().out)
