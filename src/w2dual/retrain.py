@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,9 @@ def main(args: argparse.Namespace) -> None:
     threads = args.threads or old["provenance"].get("devices")
     if threads is not None:
         command += ["--threads", str(threads)]
+    # What XLA was asked for decides them too; it reads the variable when the backend starts.
+    if (flags := old["provenance"].get("xla_flags")) is not None:
+        os.environ["XLA_FLAGS"] = flags
     run(parser("train").parse_args(command))
     text, agree = compare(old, read_json(out / "metrics.json"))
     sys.stdout.write(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import zipfile
@@ -536,9 +537,13 @@ def test_rebuilds_tables_to_the_same_bytes(unpacked):
     assert (other, lacking) == ([], {})
 
 
-def test_retrains_a_cell_to_the_same_numbers(unpacked, tmp_path, capsys):
+def test_retrains_a_cell_to_the_same_numbers(unpacked, tmp_path, capsys, monkeypatch):
+    archived = read_json(unpacked / METRICS)["provenance"]["xla_flags"]
+    assert archived
+    monkeypatch.setenv("XLA_FLAGS", "")  # as in a reviewer's shell
     arguments = ["--root", str(unpacked), "--into", str(tmp_path)]
     assert main(["retrain", HD, *arguments]) == 0
+    assert os.environ["XLA_FLAGS"] == archived
     assert "The same numbers, to the last bit." in capsys.readouterr().out
     assert main(["retrain", "hd2-none", *arguments]) == 2
 
