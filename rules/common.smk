@@ -8,7 +8,7 @@ import signal
 import sys
 
 from w2dual.cells import hd_grid, synthetic_grid
-from w2dual.config import pairs
+from w2dual.config import PAIR_KINDS, pairs
 from w2dual.resources import Requests
 from w2dual.studies import choice
 
@@ -200,7 +200,7 @@ def code_of_cells(names):
 def code_of_pair(pair):
     """The module of a pair of one's own."""
     kind = PAIRS[pair]["kind"]
-    if kind in ("benchmark", "synthetic", "images"):
+    if kind in ("benchmark", *PAIR_KINDS):
         return []
     return matches(os.path.join("src", "w2dual"), [f"measures/pairs/{kind}.py"])
 
@@ -379,8 +379,6 @@ _CONJUGATES = [
     "backend.py",
     "extensions.py",
     "rng.py",
-    "conjugate/__init__.py",
-    "conjugate/base.py",
     "conjugate/lbfgs.py",
     "measures/*.py",
     "!measures/benchmark_files.py",

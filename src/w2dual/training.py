@@ -30,6 +30,7 @@ from w2dual.dual import DualProblem, DualState, Networks, make_problem
 from w2dual.loop import compile_loop, streams
 from w2dual.measures import Measures, Pair
 from w2dual.progress import CHUNK_S, Progress, Timing
+from w2dual.records import finite
 from w2dual.stopping import StopSignals
 from w2dual.transport_metrics import ENDS
 
@@ -133,8 +134,7 @@ def pretrain_to_identity(
     return jit(run)(params)
 
 
-def _jit_once(function: Callable[..., Any]) -> Any:
-    return jit(function, once=True)
+_jit_once = partial(jit, once=True)
 
 
 def _fresh_params(
@@ -315,7 +315,9 @@ def evaluation_of(
         most = max(settings["history_samples"], settings["samples"])
         columns = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
         columns += ("cosine_forward", "cosine_inverse", *common)
-        columns += ("amortization_gap_mean", "start_gradient_norm_mean")
+        if problem.solver is not None:  # without one there is no optimum to be above
+            columns += ("amortization_gap_mean",)
+        columns += ("start_gradient_norm_mean",)
         headline = Headline("l2_uvp_forward_percent", "L2-UVP %")
         return metrics.evaluator(problem, most), headline, columns
     columns = tuple(
@@ -340,8 +342,6 @@ class _Watch:
         self.keys = streams(self.seeds, "history evaluation")
         self.rows = history
         self.has_solver = problem.solver is not None
-        # Without a solver there is no optimum to be above: no value, rather than NaN.
-        self.absent = () if self.has_solver else ("amortization_gap_mean",)
 
     def due(self, step: int) -> bool:
         return step % self.settings["history_every"] == 0 or step == self.iterations
@@ -354,11 +354,7 @@ class _Watch:
         for i, seed in enumerate(self.seeds):
             if int(state.diverged_at[i]) >= 0:
                 continue
-            row = {
-                name: float(getattr(values, name)[i])
-                for name in self.columns
-                if name not in self.absent
-            }
+            row = {name: float(getattr(values, name)[i]) for name in self.columns}
             step = {"seed": seed, "step": int(state.step)}
             self.rows.append(step | row | {"seconds_per_step": seconds_per_step})
 
@@ -380,7 +376,7 @@ class _Watch:
         diverged_at = int(state.diverged_at[i])
         diverged = diverged_at >= 0
         figures = {
-            name: None if diverged or name in self.absent else float(getattr(values, name)[i])
+            name: None if diverged else finite(float(getattr(values, name)[i]))
             for name in values._fields
             if name != "conjugate_status_counts"
         }

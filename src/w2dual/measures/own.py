@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from w2dual import extensions
+from w2dual.config import PAIR_KINDS
 from w2dual.measures import pairs
 from w2dual.measures.base import FORMAT, Measures, Pair
 from w2dual.records import InputError
@@ -36,7 +37,7 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
         "a `Measures`, such as a `SyntheticPair` of two laws",
         kind,
         dict(settings),
-        others=("benchmark", "synthetic", "images"),
+        others=("benchmark", *PAIR_KINDS),
     )
 
     def refuse(reason: str, remedy: str) -> None:
