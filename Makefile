@@ -82,7 +82,8 @@ PRESET_FOLDER = $(if $(filter paper,$(PRESET)),.,runs/$(PRESET))
 
 .PHONY: html bundle bundle-crate verify unpack rebuild retrain
 html: $(READY) ## report.html of PRESET: one page that works offline
-	@$(BIN)/snakemake $(PRESET_FILE) --report report.html -- all
+	@$(BIN)/snakemake $(PRESET_FILE) --report report.html \
+	    --report-stylesheet $(CURDIR)/rules/report.css -- all
 	@echo "The report: $(PRESET_FOLDER)/report.html"
 
 bundle: $(READY) ## the archive of PRESET for reviewers, bundle.zip; trains what is missing

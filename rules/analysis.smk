@@ -35,7 +35,12 @@ rule accuracy_figure:
         code=code("accuracy_figure"),
     output:
         pdf="figures/{accuracy}.pdf",
-        png="figures/{accuracy}.png",
+        png=report(
+            "figures/{accuracy}.png",
+            caption="captions/accuracy.rst",
+            category="Figures of the benchmark",
+            labels={"figure": "{accuracy}"},
+        ),
     log:
         "logs/accuracy_figure/{accuracy}.log",
     wildcard_constraints:

@@ -160,6 +160,7 @@ CODE = {
         "names.py",
         "measures/*.py",
     ],
+    "table_page": ["table_page.py"],
     "bundle": ["bundle.py", "archive.py", "crate.py", "rendering.py", "scrub.py"],
     "report": [
         "report.py",

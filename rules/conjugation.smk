@@ -43,7 +43,12 @@ rule conjugation_figure:
         code=code("conjugation_figure"),
     output:
         pdf="figures/conjugation_hd_{potential}.pdf",
-        png="figures/conjugation_hd_{potential}.png",
+        png=report(
+            "figures/conjugation_hd_{potential}.png",
+            caption="captions/conjugation.rst",
+            category="Figures of the benchmark",
+            labels={"figure": "conjugation_{potential}"},
+        ),
     log:
         "logs/conjugation_figure/{potential}.log",
     localrule: True

@@ -40,12 +40,7 @@ rule trivial:
         ),
         code=code("trivial"),
     output:
-        report(
-            "tables/trivial_maps.csv",
-            caption="captions/trivial_maps.rst",
-            category="Tables",
-            labels={"table": "trivial maps"},
-        ),
+        "tables/trivial_maps.csv",
     log:
         "logs/trivial/trivial_maps.log",
     conda:

@@ -6,7 +6,7 @@ rule everything_but_pdf:
     input:
         # Asked for by name, so that one that was deleted comes back.
         expand(rules.train.output.metrics, cell=CELLS),
-        expand("tables/{name}.{ext}", name=TABLES, ext=["tex", "csv"]),
+        expand("tables/{name}.{ext}", name=TABLES, ext=["tex", "csv", "html"]),
         expand("figures/curves_{cell}.{ext}", cell=CELLS, ext=["pdf", "png"]),
         expand("figures/{figure}.{ext}", figure=DRAWN, ext=["pdf", "png"]),
         expand("figures/{figure}.gif", figure=ANIMATIONS),

@@ -30,12 +30,7 @@ rule table:
         code=code("table"),
     output:
         tex="tables/hd_{potential}.tex",
-        csv=report(
-            "tables/hd_{potential}.csv",
-            caption="captions/table.rst",
-            category="Tables",
-            labels={"table": "HD, {potential}"},
-        ),
+        csv="tables/hd_{potential}.csv",
     log:
         "logs/table/hd_{potential}.log",
     localrule: True
@@ -101,12 +96,7 @@ rule synthetic_table:
         code=code("synthetic_table"),
     output:
         tex="tables/synthetic.tex",
-        csv=report(
-            "tables/synthetic.csv",
-            caption="captions/synthetic.rst",
-            category="Tables",
-            labels={"table": "on the plane"},
-        ),
+        csv="tables/synthetic.csv",
     log:
         "logs/table/synthetic.log",
     localrule: True

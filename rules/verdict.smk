@@ -9,12 +9,7 @@ rule verdict:
         code=code("verdict"),
     output:
         tex="tables/verdict_hd.tex",
-        csv=report(
-            "tables/verdict_hd.csv",
-            caption="captions/verdict.rst",
-            category="Verdict",
-            labels={"what": "cell by cell"},
-        ),
+        csv="tables/verdict_hd.csv",
     log:
         "logs/verdict/verdict_hd.log",
     localrule: True
@@ -37,12 +32,7 @@ rule claims:
         code=code("verdict"),
     output:
         tex="tables/claims.tex",
-        csv=report(
-            "tables/claims.csv",
-            caption="captions/claims.rst",
-            category="Verdict",
-            labels={"what": "claims"},
-        ),
+        csv="tables/claims.csv",
     log:
         "logs/claims/claims.log",
     localrule: True

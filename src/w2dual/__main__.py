@@ -36,6 +36,7 @@ JOBS = {
     "synthetic-table": ("w2dual.synthetic_table", "render the table of the cells on the plane"),
     "cost-table": ("w2dual.cost_tables", "render a table of run times or conjugations"),
     "hyperparameters": ("w2dual.hyperparameters", "render a table of the settings that ran"),
+    "table-page": ("w2dual.table_page", "set a tidy table as a page of the report"),
     "verdict": ("w2dual.verdict", "judge each published cell: reproduced, better, worse, ..."),
     "claims": ("w2dual.claims", "check the paper's claims about its tables"),
     "verdict-figure": ("w2dual.plots.verdict", "draw the verdict"),

@@ -49,7 +49,7 @@ class Step:
     @property
     def compared(self) -> bool:
         """Whether its outputs are text that follows from text: the same bytes on any machine."""
-        return all(name.endswith((".csv", ".tex")) for name in self.outputs) and not any(
+        return all(name.endswith((".csv", ".tex", ".html")) for name in self.outputs) and not any(
             name.endswith(".safetensors") for name in self.inputs
         )
 

@@ -1,0 +1,87 @@
+# Tables as pages of `snakemake --report`, which shows HTML, and hands CSV out to be downloaded only.
+
+
+# Table -> category, label and caption of its page.
+PAGES = {
+    "verdict_hd": (
+        "Verdict",
+        "cell by cell",
+        "Each cell that the paper reports in high dimensions, with ours beside it: the difference "
+        "and its confidence interval, p-values of equivalence and of difference (also after "
+        "Holm), the word and why.",
+    ),
+    "claims": (
+        "Verdict",
+        "claims",
+        "Sentences of the paper about its tables, each with the comparisons that support or "
+        "contradict it here, and in the paper's own numbers.",
+    ),
+    "trivial_maps": (
+        "Tables",
+        "trivial maps",
+        "Maps that need no training, on the same measures: what a learned map has to beat.",
+    ),
+    "synthetic": (
+        "Tables",
+        "on the plane",
+        "Couplings on the plane: distances of moved samples to the measure aimed at, beside the "
+        "floor that no map can pass.",
+    ),
+    "runtime_hd": ("Run time", "training", "What training takes, one seed's share, in seconds."),
+    "conjugation_iterations": (
+        "Run time",
+        "iterations of a conjugation",
+        "Iterations of the conjugate solver from its amortized start, once training has ended.",
+    ),
+    "conjugation_time": (
+        "Run time",
+        "time of a conjugation",
+        "Milliseconds to conjugate a batch on trained parameters, one seed's share.",
+    ),
+    "lbfgs_line_search": (
+        "Run time",
+        "L-BFGS by line search",
+        "What L-BFGS costs by its line search, warm started on a trained cell.",
+    ),
+    "wolfe_vs_armijo": (
+        "Run time",
+        "Wolfe against Armijo",
+        "The same number of iterations with a strong Wolfe and with an Armijo line search.",
+    ),
+}
+for potential in POTENTIALS:
+    PAGES[f"hd_{potential}"] = (
+        "Tables",
+        f"HD, {potential}",
+        f"L2-UVP of the forward map in percent (lower is better), {potential} potential: mean and "
+        "standard deviation over seeds, the paper's values below, baselines as quoted there.",
+    )
+for name, section in SETTINGS_TABLES.items():
+    PAGES[name] = ("Settings", section, "The settings that ran, and where each comes from.")
+
+
+rule table_page:
+    """A table as a page of its own."""
+    input:
+        csv="tables/{table}.csv",
+        code=code("table_page"),
+    output:
+        html=report(
+            "tables/{table}.html",
+            caption="captions/page.rst",
+            category=lambda wc: PAGES[wc.table][0],
+            labels=lambda wc: {"what": PAGES[wc.table][1]},
+        ),
+    log:
+        "logs/table_page/{table}.log",
+    wildcard_constraints:
+        table="|".join(TABLES),
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        says=lambda wc: PAGES[wc.table][2],
+    message:
+        "Setting {output.html}"
+    shell:
+        "python -m w2dual table-page --csv {input.csv} --html {output.html} > {log} 2>&1"

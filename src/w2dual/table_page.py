@@ -1,0 +1,218 @@
+"""A tidy table as a page for the report: readable in a browser without a network, and on a phone.
+
+What is the same in every row stands once below the table; a tidy file with a value for each
+dimension has its dimensions as columns. A field shows four digits, and all of them when pointed at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import html
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from w2dual.records import InputError, write_text
+
+log = logging.getLogger(__name__)
+
+Rows = list[dict[str, str]]
+
+DIGITS = 4
+ACROSS = "dimension"
+"""Where a table has a value of each row for several of these, they become columns."""
+VALUES = ("mean", "value")
+"""The columns that may be what such a table is about, the first that is there."""
+SPREAD = "std"
+PUBLISHED = {VALUES[0]: "published_mean", SPREAD: "published_std"}
+"""The paper's own numbers beside a row, which get a row of theirs."""
+DIVERGED = ("above_limit", "published_diverged")
+"""Flags of a mean, and of a published one, that is no number any more."""
+NO_NUMBER = "diverged"
+KEYS = ("source", "name", "potential", "amortization", "solver", "quantity", "map", "pair")
+"""What tells the rows of such a table apart."""
+FIRST = ("claim", *KEYS, ACROSS, "verdict", "reason")
+"""Columns that come before all others."""
+LONG = 40
+"""Characters above which a field is a sentence, which asks for width."""
+WORDS = {
+    "reproduced": "good",
+    "holds": "good",
+    "better": "good",
+    "diverged as published": "good",
+    "worse": "bad",
+    "mixed": "none",
+    "missing": "none",
+    "inconclusive": "none",
+}
+"""Words that have a colour of their own, beside being there to be read."""
+STYLE = """
+:root { font: 15px/1.4 system-ui, sans-serif; color: #1e293b; }
+body { margin: 1rem; }
+h1 { font-size: 1.2rem; }
+.scroll { overflow-x: auto; max-width: 100%; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+caption, p { text-align: left; max-width: 44rem; color: #475569; }
+th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #e2e8f0; }
+td { min-width: 3rem; max-width: 24rem; }
+thead th { border-bottom: 2px solid #475569; vertical-align: bottom; }
+tr > :first-child { position: sticky; left: 0; background: #fff; }
+.number { text-align: right; white-space: nowrap; }
+.sentence { min-width: 15rem; }
+.good { background: #d3efe3; } .bad { background: #fbdfcf; } .none { color: #64748b; }
+@media (max-width: 40rem) { :root { font-size: 13px; } body { margin: .5rem; } }
+"""
+
+
+def page(name: str, text: str) -> str:
+    """Set a tidy CSV as a page.
+
+    Args:
+        name: of the table.
+        text: of the CSV file, with a header.
+
+    Returns:
+        HTML that needs no other file.
+
+    Raises:
+        InputError: the file has no rows, or a row has not as many fields as the header.
+    """
+    rows = _read(name, text)
+    columns = [c for c in rows[0] if any(row[c] for row in rows)]
+    columns.sort(key=lambda c: FIRST.index(c) if c in FIRST else len(FIRST))
+    if _is_wide(rows, columns):
+        columns, rows, same = _across(rows, columns)
+    else:
+        columns, same = _same_everywhere(rows, columns)
+    head = "".join(f"<th{_class(rows, c)}>{html.escape(_title(c))}</th>" for c in columns)
+    body = "\n".join(
+        f"<tr>{''.join(_field(row[c], _class(rows, c)) for c in columns)}</tr>" for row in rows
+    )
+    notes = "; ".join(f"{html.escape(_title(c))}: {html.escape(v)}" for c, v in same.items())
+    note = f"<p>In every row: {notes}.</p>" if notes else ""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(name)}</title><style>{STYLE}</style></head>\n"
+        f'<body><h1>{html.escape(_title(name))}</h1>\n<div class="scroll"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n{note}\n"
+        "</body></html>\n"
+    )
+
+
+def _read(name: str, text: str) -> Rows:
+    table = list(csv.reader(text.splitlines(keepends=True)))
+    if len(table) < 2:
+        raise InputError(f"{name}: the table has no rows; expected a header and at least one row")
+    header, *fields = table
+    for number, row in enumerate(fields, 2):
+        if len(row) != len(header):
+            raise InputError(
+                f"{name}, row {number}: {len(row)} fields, expected {len(header)} as in the header"
+            )
+    return [dict(zip(header, row, strict=True)) for row in fields]
+
+
+def _same_everywhere(rows: Rows, columns: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Split columns in those that differ, and those with one value in all of several rows."""
+    same = {c: rows[0][c] for c in columns if len(rows) > 1 and len({row[c] for row in rows}) == 1}
+    return [c for c in columns if c not in same], same
+
+
+def _is_wide(rows: Rows, columns: Sequence[str]) -> bool:
+    """Whether each row is told apart by its keys and its dimension, and has one value."""
+    if ACROSS not in columns or not set(VALUES) & set(columns):
+        return False
+    places = {tuple(row.get(key, "") for key in (*KEYS, ACROSS)) for row in rows}
+    return len(places) == len(rows)
+
+
+def _across(rows: Rows, columns: Sequence[str]) -> tuple[list[str], Rows, dict[str, str]]:
+    """Set dimensions side by side; what is neither key nor value is left out, or same in all."""
+    value = next(name for name in VALUES if name in columns)
+    if set(PUBLISHED.values()) <= set(rows[0]):
+        rows = [row for own in rows for row in (own, *_published(own))]
+    keys, same_keys = _same_everywhere(rows, [key for key in KEYS if key in columns])
+    shown = {value, SPREAD, ACROSS, *PUBLISHED.values(), *DIVERGED, *KEYS}
+    _, same = _same_everywhere(rows, [c for c in columns if c not in shown])
+    dimensions = sorted({int(row[ACROSS]) for row in rows})
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        line = found.setdefault(
+            tuple(row[key] for key in keys),
+            {key: row[key] for key in keys} | {_dimension(n): "" for n in dimensions},
+        )
+        line[_dimension(int(row[ACROSS]))] = _with_spread(row, value)
+    return [*keys, *map(_dimension, dimensions)], list(found.values()), same_keys | same
+
+
+def _published(row: dict[str, str]) -> Rows:
+    """Give the row of the paper's numbers, if a row has any beside its own."""
+    flag, published_flag = DIVERGED
+    if not row[PUBLISHED[VALUES[0]]] and row.get(published_flag) != "True":
+        return []
+    numbers = {own: row[theirs] for own, theirs in PUBLISHED.items()}
+    return [row | numbers | {"source": "published", flag: row.get(published_flag, "")}]
+
+
+def _dimension(n: int) -> str:
+    return f"n = {n}"
+
+
+def _with_spread(row: dict[str, str], value: str) -> str:
+    if not row[value] and row.get(DIVERGED[0]) == "True":
+        return NO_NUMBER
+    spread = row.get(SPREAD, "")
+    return f"{_rounded(row[value])} ± {_rounded(spread)}" if spread else row[value]
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _rounded(text: str) -> str:
+    """Shorten a number to some digits; leave whole numbers and everything else as they are."""
+    number = _number(text)
+    if number is None or not math.isfinite(number) or text.lstrip("-").isdigit():
+        return text
+    return f"{number:.{DIGITS}g}"
+
+
+def _class(rows: Rows, column: str) -> str:
+    """Give the class of a column's fields: numbers stand at the right, sentences have room."""
+    fields = [row[column].split(" ± ")[0] for row in rows if row[column]]
+    if fields and all(_number(field) is not None or field == NO_NUMBER for field in fields):
+        return ' class="number"'
+    return ' class="sentence"' if max(map(len, fields), default=0) > LONG else ""
+
+
+def _field(text: str, of_column: str) -> str:
+    short = _rounded(text)
+    kind = f' class="{WORDS[text]}"' if text in WORDS else of_column
+    whole = f' title="{html.escape(text)}"' if _number(short) != _number(text) else ""
+    return f"<td{kind}{whole}>{html.escape(short)}</td>"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m w2dual table-page`."""
+    parser.add_argument("--csv", type=Path, required=True, help="tidy table")
+    parser.add_argument("--html", type=Path, required=True, help="page to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job.
+
+    Raises:
+        InputError: the table cannot be used; nothing is written then.
+    """
+    write_text(args.html, page(args.csv.stem, args.csv.read_text(encoding="utf-8")))
+    log.info("%s: written", args.html)
