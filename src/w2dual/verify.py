@@ -243,7 +243,7 @@ def _differences(opened: Opened, name: str) -> list[str]:
 
 
 def check_sample(opened: Opened, check: Check, number: int, seed: int) -> None:
-    """Some cells' stored parameters give the L2-UVP of the metrics, on fresh samples."""
+    """Some cells' stored parameters give the L2-UVP of the metrics, also on fresh samples."""
     from w2dual import reevaluation
     from w2dual.backend import configure
 
@@ -274,10 +274,7 @@ def check_sample(opened: Opened, check: Check, number: int, seed: int) -> None:
             check.problems.append(f"{params}: cannot be evaluated: {said}")
             continue
         for one in compared:
-            line = (
-                f"{cell.name}, {one.quantity}: {one.stored:.4g} stored, {one.fresh:.4g} on fresh "
-                f"samples, interval of the difference +-{one.half_width:.2g}"
-            )
+            line = f"{cell.name}, {one}"
             check.notes.append(line)
             if not one.agrees:
                 check.problems.append(f"{params} or its metrics.json: {line}")
