@@ -113,7 +113,7 @@ $(CRATE_READY): envs/crate.txt
 
 # ---------------------------------------------------------------- checks
 
-.PHONY: test test-slurm kill-test lint format
+.PHONY: test test-slurm test-slurm-smoke kill-test lint format
 test: $(READY) $(CRATE_READY) lint ## every check: linters, types, unit and workflow tests
 	@scripts/install_tex.sh || [ $$? = 3 ]
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
@@ -121,6 +121,11 @@ test: $(READY) $(CRATE_READY) lint ## every check: linters, types, unit and work
 test-slurm: $(READY) ## the workflow on a real SLURM cluster on this machine, as root; minutes
 	@scripts/install_slurm.sh
 	$(BIN)/python -m tests.slurm.run
+
+test-slurm-smoke: $(READY) ## `make smoke` on that cluster: the same tables, byte for byte? ~20 min
+	@scripts/install_slurm.sh
+	@$(MAKE) smoke
+	$(BIN)/python -m tests.slurm.smoke --local .
 
 kill-test: $(READY) ## kill a training job 20 times; does it end with the same bits? ~10 min
 	$(BIN)/python -m tests.slow.kill --kills 20

@@ -22,12 +22,41 @@ def elu(z: Array) -> Array:
     return jnp.where(z > 0, z, jnp.exp(negative) - 1.0)
 
 
+def softplus(z: Array, sharpness: float) -> Array:
+    """Give log(1 + exp(sharpness z)) / sharpness, within log(2) / sharpness of max(z, 0)."""
+    return jax.nn.softplus(sharpness * z) / sharpness
+
+
 def activation(name: str) -> Callable[[Array], Array]:
-    """Give an activation by name: elu, celu, relu, softplus, or leaky_relu_SLOPE."""
-    if name.startswith("leaky_relu_"):
-        slope = float(name.removeprefix("leaky_relu_"))
-        return partial(jax.nn.leaky_relu, negative_slope=slope)
+    """Give an activation by name: elu, celu, relu, softplus_SHARPNESS, or leaky_relu_SLOPE.
+
+    `softplus` alone has sharpness 1.
+
+    Raises:
+        InputError: there is none of that name, or its number is none or not positive.
+    """
+    for prefix, family, keyword in (
+        ("leaky_relu_", jax.nn.leaky_relu, "negative_slope"),
+        ("softplus_", softplus, "sharpness"),
+    ):
+        if name.startswith(prefix):
+            number = _positive(name.removeprefix(prefix))
+            if number is None:
+                raise InputError(f"activation {name!r}: expected a positive number after {prefix}")
+            return partial(family, **{keyword: number})
     known = {"elu": elu, "celu": elu, "relu": jax.nn.relu, "softplus": jax.nn.softplus}
     if name not in known:
-        raise InputError(f"activation {name!r}: expected {', '.join(known)} or leaky_relu_SLOPE")
+        raise InputError(
+            f"activation {name!r}: expected {', '.join(known)}, softplus_SHARPNESS or "
+            "leaky_relu_SLOPE"
+        )
     return known[name]
+
+
+def _positive(text: str) -> float | None:
+    """Read a positive number; None where the text is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None

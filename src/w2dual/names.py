@@ -18,6 +18,7 @@ WORDS = {
     "icnn_leaky": "ICNN, leaky ReLU",
     "mlp_leaky": "MLP, leaky ReLU",
     "mlp_image": "MLP, leaky ReLU",
+    "icnn_sharp": "ICNN, sharp softplus",
     "icnn_smooth": "ICNN, softplus",
     "gauss8": "8 Gaussians",
     "gauss_sq": "Gaussians on a square",

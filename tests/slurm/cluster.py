@@ -57,8 +57,13 @@ MinJobAge={min_job_age_s}
 DefMemPerCPU=100
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:{gpus} State=UNKNOWN
-PartitionName=gpu Nodes={host} Default=YES MaxTime={limit_min} State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=gpu Nodes={host} Default=YES MaxTime={limit_min} State=UP PriorityTier=1
+PartitionName=urgent Nodes={host} MaxTime={limit_min} State=UP PriorityTier=10 PreemptMode=OFF
 """
+URGENT = "urgent"
+"""The partition whose jobs take the place of the others'."""
 ACCOUNTING_CONF = """\
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1

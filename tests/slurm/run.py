@@ -20,19 +20,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
-from tests.slurm.cluster import Cluster, ClusterError, running
+from tests.slurm.cluster import URGENT, Cluster, ClusterError, running
 from tests.slurm.preset import CELLS, KILLED, LONG, PRESET, REQUEUED, SHORT
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "site"
 RUN_S = 420.0
 """Seconds that one run of Snakemake gets."""
+
+
+# As the profile has it, but for a test that lasts minutes.
+QUICK: Mapping[str, Any] = {
+    "slurm-init-seconds-before-status-checks": 3,
+    "latency-wait": 5,
+    "slurm-keep-successful-logs": True,
+}
+# One cell is stopped by its time limit, again and again.
+HASTY: Mapping[str, Any] = {
+    "default-resources": {"mem_mb": 1000, "slurm_extra": "'--signal=USR1@30'"},
+    "set-resources": {"train": {"runtime": f"2 * attempt if wildcards.cell == '{LONG}' else 10"}},
+}
 
 
 def say(text: str) -> None:
@@ -69,8 +83,13 @@ class Workflow:
     jobs: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def make(root: Path, environment: dict[str, str]) -> Workflow:
-        """Copy the checkout's files, without what git ignores."""
+    def make(
+        root: Path,
+        environment: dict[str, str],
+        preset: str = PRESET,
+        own: Mapping[str, Any] = HASTY,
+    ) -> Workflow:
+        """Copy the checkout's files, without what git ignores; `own` goes into the profile."""
         names = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -82,18 +101,10 @@ class Workflow:
             if (ROOT / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, root / name)
-        (root / "presets" / "cluster.yaml").write_text(PRESET)
-        profile = yaml.safe_load((root / "slurm" / "config.yaml").read_text())
-        profile |= {
-            # As the profile has it, but for a test that lasts minutes.
-            "slurm-init-seconds-before-status-checks": 3,
-            "latency-wait": 5,
-            "slurm-keep-successful-logs": True,
-            "default-resources": profile["default-resources"]
-            | {"mem_mb": 1000, "slurm_extra": "'--signal=USR1@30'"},
-            "set-resources": {
-                "train": {"runtime": f"2 * attempt if wildcards.cell == '{LONG}' else 10"}
-            },
+        (root / "presets" / "cluster.yaml").write_text(preset)
+        profile = yaml.safe_load((root / "slurm" / "config.yaml").read_text()) | QUICK
+        profile |= own | {
+            "default-resources": profile["default-resources"] | own.get("default-resources", {})
         }
         (root / "slurm" / "config.yaml").write_text(yaml.safe_dump(profile))
         return Workflow(root, environment)
@@ -267,6 +278,29 @@ def check_killed(checks: Checks, workflow: Workflow) -> None:
     )
 
 
+def check_preempted(checks: Checks, cluster: Cluster, workflow: Workflow) -> None:
+    """A cell loses its node to a job of higher priority, which asks for all of it."""
+    for name in ("metrics.json", "history.csv", "params.safetensors"):
+        (workflow.outputs / "results" / "train" / REQUEUED / name).unlink()
+    (workflow.outputs / "logs" / "train" / f"{REQUEUED}.log").unlink()
+    workflow.start(*metrics_of(REQUEUED))
+    workflow.until_trains(REQUEUED)
+    urgent = ["sbatch", "--parsable", "--partition", URGENT, "--exclusive", "--output", "/dev/null"]
+    urgent_job = cluster.run(*urgent, "--wrap", "sleep 8").strip()
+    workflow.until("the urgent job's end", lambda: urgent_job not in cluster.run("squeue", "-h"))
+    code = workflow.finish()
+    attempts, begun = workflow.attempts(REQUEUED), workflow.begun(REQUEUED)
+    checks.check(
+        "a cell that is preempted goes back to the queue, and goes on from its checkpoint",
+        code == 0
+        and workflow.complete(REQUEUED)
+        and len(attempts) == 2
+        and len(begun) == 1
+        and begun[0] > 0,
+        f"exit {code}; SLURM jobs {', '.join(attempts)}; went on from step {begun}",
+    )
+
+
 def with_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> None:
     """All cells; requeue, kill and time limit on the way."""
     workflow.start("tables/hd_mlp.tex")
@@ -308,6 +342,7 @@ def with_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> Non
         lacking == [SHORT],
         ", ".join(lacking),
     )
+    check_preempted(checks, cluster, workflow)
 
 
 def check_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> None:
@@ -434,13 +469,14 @@ def session(name: str, folder: Path, accounting: bool) -> Iterator[tuple[Cluster
     say(f"   {time.monotonic() - began:.0f} s")
 
 
-def environment(cluster: Cluster) -> dict[str, str]:
-    """Give what a user of the cluster has in the shell."""
+def environment(cluster: Cluster, quick: bool = True) -> dict[str, str]:
+    """Give what a user of the cluster has in the shell; `quick` to compile, not to run."""
     dropped = ("PYTHONPATH", "SNAKEMAKE_PROFILE", "SLURM_JOB_ID")
     kept = {key: value for key, value in cluster.environment.items() if key not in dropped}
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cluster.folder.parent / "jax"))
-    quick = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # compiles in a third of the time
-    return kept | quick | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": cache}
+    if quick:  # compiles in a third of the time
+        kept |= {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    return kept | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": cache}
 
 
 def local(folder: Path, environment: dict[str, str]) -> Workflow:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from w2dual import potentials
+from w2dual.activations import activation
 from w2dual.records import InputError
 
 ICNN = {"kind": "icnn", "activation": "elu", "actnorm": True, "hidden": [16, 16, 8]}
@@ -88,6 +89,21 @@ def test_the_icnn_is_convex_along_random_segments():
     value = lambda x: np.asarray(potentials.value(module, noisy, x), np.float64)  # noqa: E731
     gap = (value(a) + value(b)) / 2 - value((a + b) / 2)
     assert gap.min() > -1e-4
+
+
+def test_a_sharp_softplus_is_smooth_and_near_the_positive_part():
+    z = jnp.linspace(-3.0, 3.0, 301)
+    for sharpness in (1.0, 10.0):
+        value = activation(f"softplus_{sharpness:g}")(z)
+        assert jnp.max(jnp.abs(value - jnp.maximum(z, 0.0))) <= np.log(2) / sharpness + 1e-6
+        slope = jax.vmap(jax.grad(activation(f"softplus_{sharpness:g}")))(z)
+        np.testing.assert_allclose(slope, jax.nn.sigmoid(sharpness * z), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softplus_", "softplus_x", "softplus_-1", "leaky_relu_0"])
+def test_a_number_that_is_none_is_refused(name):
+    with pytest.raises(InputError, match=name):
+        activation(name)
 
 
 def test_unknown_kind_and_activation():
