@@ -373,6 +373,13 @@ def account(config: dict[str, str], associations: Sequence[dict[str, str]], jobs
 def file_system(kind: str, nodes: int) -> Finding:
     """Do the nodes see the checkout? From `stat --file-system --format=%T .` and their count."""
     kind = kind.strip()
+    if not kind:
+        return Finding(
+            "file system",
+            Level.NOTE,
+            "of an unknown kind: `stat` gives none",
+            "see that all nodes have the checkout under the same path",
+        )
     if nodes > 1 and kind in LOCAL_FILE_SYSTEMS:
         return Finding(
             "file system",

@@ -65,6 +65,7 @@ def test_a_machine_with_nothing(monkeypatch: pytest.MonkeyPatch):
     assert "profiles/cpu" in found["SLURM"].remedy
     assert found["TeX"].level == Level.FAIL
     assert "everything_but_pdf" in found["TeX"].remedy
+    assert "unknown" in found["file system"].text
     assert settings(found) == {}
     assert all(f.remedy for f in found.values() if f.level == Level.FAIL)
 
