@@ -86,9 +86,10 @@ def page(name: str, text: str) -> str:
         columns, rows, same = _across(rows, columns)
     else:
         columns, same = _same_everywhere(rows, columns)
-    head = "".join(f"<th{_class(rows, c)}>{html.escape(_title(c))}</th>" for c in columns)
+    kinds = {c: _class(rows, c) for c in columns}
+    head = "".join(f"<th{kinds[c]}>{html.escape(_title(c))}</th>" for c in columns)
     body = "\n".join(
-        f"<tr>{''.join(_field(row[c], _class(rows, c)) for c in columns)}</tr>" for row in rows
+        f"<tr>{''.join(_field(row[c], kinds[c]) for c in columns)}</tr>" for row in rows
     )
     notes = "; ".join(f"{html.escape(_title(c))}: {html.escape(v)}" for c, v in same.items())
     note = f"<p>In every row: {notes}.</p>" if notes else ""
