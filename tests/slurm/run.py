@@ -103,7 +103,7 @@ class Workflow:
                 shutil.copy2(ROOT / name, root / name)
         (root / "presets" / "cluster.yaml").write_text(preset)
         profile = yaml.safe_load((root / "slurm" / "config.yaml").read_text()) | QUICK
-        profile |= own | {
+        profile |= dict(own) | {
             "default-resources": profile["default-resources"] | own.get("default-resources", {})
         }
         (root / "slurm" / "config.yaml").write_text(yaml.safe_dump(profile))
