@@ -199,6 +199,7 @@ def test_other_words_for_the_preset_train_nothing(smoke: Smoke) -> None:
         "cost_table": len(COSTS),
         "accuracy_figure": len(ACCURACY),
         "hyperparameters": len(SETTINGS),
+        "table_page": 2 + 1 + len(COSTS) + len(SETTINGS) + 2,
         **VERDICT,
         "everything_but_pdf": 1,
     }
