@@ -79,6 +79,7 @@ class Workflow:
 
     root: Path
     environment: dict[str, str]
+    name: str = "cluster"
     process: subprocess.Popen[bytes] | None = None
     jobs: dict[str, int] = field(default_factory=dict)
 
@@ -86,10 +87,14 @@ class Workflow:
     def make(
         root: Path,
         environment: dict[str, str],
+        name: str = "cluster",
         preset: str = PRESET,
         own: Mapping[str, Any] = HASTY,
     ) -> Workflow:
-        """Copy the checkout's files, without what git ignores; `own` goes into the profile."""
+        """Copy the checkout's files, without what git ignores; `own` goes into the profile.
+
+        `name` is the preset's, which names the folder of its outputs.
+        """
         names = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -107,12 +112,12 @@ class Workflow:
             "default-resources": profile["default-resources"] | own.get("default-resources", {})
         }
         (root / "slurm" / "config.yaml").write_text(yaml.safe_dump(profile))
-        return Workflow(root, environment)
+        return Workflow(root, environment, name)
 
     @property
     def outputs(self) -> Path:
         """Where the preset's files go."""
-        return self.root / "runs" / "cluster"
+        return self.root / "runs" / self.name
 
     def command(self, *arguments: str, profile: str = "slurm") -> list[str]:
         """Give the command line that a user would give."""
@@ -345,6 +350,14 @@ def with_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> Non
     check_preempted(checks, cluster, workflow)
 
 
+def accounted(cluster: Cluster) -> dict[str, tuple[str, str]]:
+    """Give what each job has got, and its comment, which names the rule, from the accounting."""
+    fields = "--format=JobIDRaw,AllocTRES,Comment"
+    lines = cluster.run("sacct", "-X", "-n", "-P", "-S", "now-2hours", fields).splitlines()
+    rows = [line.split("|", 2) for line in lines]
+    return {job: (tres, comment) for job, tres, comment in rows}
+
+
 def check_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> None:
     """What the accounting has of every job that Snakemake submitted.
 
@@ -354,10 +367,7 @@ def check_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> No
     got: dict[str, tuple[str, str]] = {}
     end = time.monotonic() + 20  # slurmctld hands its records on every few seconds
     while wanted - got.keys() and time.monotonic() < end:
-        fields = "--format=JobIDRaw,AllocTRES,Comment"
-        lines = cluster.run("sacct", "-X", "-n", "-P", "-S", "now-1hour", fields).splitlines()
-        rows = [line.split("|", 2) for line in lines]
-        got = {job: (tres, comment) for job, tres, comment in rows}
+        got = accounted(cluster)
         time.sleep(0.5)
     with_gpu = {job for job in wanted if "gres/gpu=1" in got.get(job, ("", ""))[0]}
     others = {
@@ -490,21 +500,39 @@ def local(folder: Path, environment: dict[str, str]) -> Workflow:
     return workflow
 
 
+@contextmanager
+def whole(keep: bool) -> Iterator[tuple[Path, Checks]]:
+    """Give a folder and the checks; end with their count, and the folder's name if it is kept."""
+    folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
+    folder.chmod(0o755)
+    # What a shell starts in the background ignores it, and what that starts does too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    checks, began = Checks(), time.monotonic()
+    yield folder, checks
+    if keep or checks.failed:
+        say(f"\nlogs: {folder}")
+    else:
+        shutil.rmtree(folder)
+    say(f"\n{checks.passed} passed, {checks.failed} failed, in {time.monotonic() - began:.0f} s")
+
+
 def main() -> int:
     """Run it all; gives 0 where every check has passed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--only", choices=("accounting", "squeue"))
     parser.add_argument("--keep", action="store_true", help="leave the folder with all logs")
     args = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
-    folder.chmod(0o755)
-    # What a shell starts in the background ignores it, and what that starts does too.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    checks, began = Checks(), time.monotonic()
+    with whole(args.keep) as (folder, checks):
+        run(folder, checks, args.only)
+    return 1 if checks.failed else 0
+
+
+def run(folder: Path, checks: Checks, only: str | None) -> None:
+    """Run both clusters, or `only` one, then the same cell without any."""
     workflows: dict[str, Workflow] = {}
     tests = {"accounting": with_accounting, "squeue": without_accounting}
     for name, test in tests.items():
-        if args.only in (None, name):
+        if only in (None, name):
             try:
                 with session(name, folder, accounting=name == "accounting") as (cluster, workflow):
                     workflows[name] = workflow
@@ -521,12 +549,6 @@ def main() -> int:
                 "local run, byte for byte",
                 same,
             )
-    if args.keep or checks.failed:
-        say(f"\nlogs: {folder}")
-    else:
-        shutil.rmtree(folder)
-    say(f"\n{checks.passed} passed, {checks.failed} failed, in {time.monotonic() - began:.0f} s")
-    return 1 if checks.failed else 0
 
 
 if __name__ == "__main__":

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import shutil
-import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from tests.slurm.cluster import Cluster, ClusterError, running
-from tests.slurm.run import Checks, Failed, Workflow, environment, say
+from tests.slurm.run import Checks, Failed, Workflow, accounted, environment, say, whole
 
 PRESET = """\
 resources: {gpus: 1}
@@ -27,21 +24,6 @@ resources: {gpus: 1}
 TIMES = ("runtime_hd", "conjugation_time", "lbfgs_line_search", "wolfe_vs_armijo")
 """Tables of what was measured with a clock."""
 RUN_S = 2400.0
-
-
-class Smoke(Workflow):
-    """The checkout with the smoke preset."""
-
-    @property
-    def outputs(self) -> Path:
-        """Where the preset's files go."""
-        return self.root / "runs" / "smoke"
-
-    @staticmethod
-    def make(root: Path, environment: dict[str, str]) -> Smoke:
-        """Copy the checkout; its profile waits for minutes, not for hours."""
-        made = Workflow.make(root, environment, preset=PRESET, own={})
-        return Smoke(made.root, made.environment)
 
 
 def compared(cluster: Path, local: Path) -> tuple[list[str], list[str]]:
@@ -76,47 +58,49 @@ def main() -> int:
     local = args.local.resolve() / "runs" / "smoke"
     if not (local / "evaluation.pdf").is_file():
         parser.error(f"{local}: no finished run; `make smoke` in {args.local} makes it")
-    folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
-    folder.chmod(0o755)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    checks, began = Checks(), time.monotonic()
-    cluster = Cluster(folder / "smoke", accounting=True, gpus=2)
-    try:
-        with running(cluster):
-            workflow = Smoke.make(folder / "smoke-checkout", environment(cluster, quick=False))
-            try:
-                workflow.start("all")
-                code = workflow.finish(RUN_S)
-            finally:
-                workflow.abandon()
-            took = time.monotonic() - began
-            checks.check("snakemake --profile slurm all", code == 0, f"exit {code}, {took:.0f} s")
-            fields = "--format=JobIDRaw,AllocTRES,Comment,State"
-            lines = cluster.run("sacct", "-X", "-n", "-P", "-S", "now-2hours", fields).splitlines()
-            training = [line for line in lines if "train" in line.split("|")[2]]
-            with_gpu = [line for line in training if "gres/gpu=1" in line]
-            checks.check(
-                "each training job got its GPU in the accounting",
-                bool(training) and with_gpu == training,
-                f"{len(with_gpu)} of {len(training)} training jobs; {len(lines)} jobs in all",
-            )
-        tables = workflow.outputs / "tables"
-        same, other = compared(tables, local / "tables")
-        for name in other:
-            say(f"   {name}: {first_difference(tables / name, local / 'tables' / name)}")
-        checks.check(
-            "tables of accuracy are those of the local run, byte for byte",
-            bool(same) and not other,
-            f"{len(same)} same: {', '.join(same)}; {len(other)} other: {', '.join(other)}",
-        )
-    except (Failed, ClusterError) as error:
-        checks.check(f"smoke: {error}", False)
-    if args.keep or checks.failed:
-        say(f"\nlogs: {folder}")
-    else:
-        shutil.rmtree(folder)
-    say(f"\n{checks.passed} passed, {checks.failed} failed, in {time.monotonic() - began:.0f} s")
+    with whole(args.keep) as (folder, checks):
+        try:
+            run(folder, checks, local / "tables")
+        except (Failed, ClusterError) as error:
+            checks.check(f"smoke: {error}", False)
     return 1 if checks.failed else 0
+
+
+def run(folder: Path, checks: Checks, local: Path) -> None:
+    """Run the preset on a cluster, and compare its tables with those in `local`."""
+    began = time.monotonic()
+    with running(Cluster(folder / "smoke", accounting=True, gpus=2)) as cluster:
+        workflow = Workflow.make(
+            folder / "smoke-checkout",
+            environment(cluster, quick=False),
+            name="smoke",
+            preset=PRESET,
+            own={},
+        )
+        try:
+            workflow.start("all")
+            code = workflow.finish(RUN_S)
+        finally:
+            workflow.abandon()
+        took = time.monotonic() - began
+        checks.check("snakemake --profile slurm all", code == 0, f"exit {code}, {took:.0f} s")
+        jobs = list(accounted(cluster).values())
+        training = [tres for tres, comment in jobs if "train" in comment]
+        with_gpu = [tres for tres in training if "gres/gpu=1" in tres]
+        checks.check(
+            "each training job got its GPU in the accounting",
+            bool(training) and with_gpu == training,
+            f"{len(with_gpu)} of {len(training)} training jobs; {len(jobs)} jobs in all",
+        )
+    tables = workflow.outputs / "tables"
+    same, other = compared(tables, local)
+    for name in other:
+        say(f"   {name}: {first_difference(tables / name, local / name)}")
+    checks.check(
+        "tables of accuracy are those of the local run, byte for byte",
+        bool(same) and not other,
+        f"{len(same)} same: {', '.join(same)}; {len(other)} other: {', '.join(other)}",
+    )
 
 
 if __name__ == "__main__":
