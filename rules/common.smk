@@ -351,9 +351,9 @@ def light_memory_mb(attempt):
     return REQUESTS.memory_mb(config["resources"]["light"]["memory_mb"], attempt)
 
 
-def light_runtime_min(attempt):
-    """Minutes of a job that trains nothing."""
-    return REQUESTS.runtime_min(config["resources"]["light"]["runtime_min"], attempt)
+def light_runtime_min(attempt, times=1):
+    """Minutes of a job that trains nothing, or of `times` as much work."""
+    return REQUESTS.runtime_min(times * config["resources"]["light"]["runtime_min"], attempt)
 
 
 # How conjugates are found on trained cells (conjugation.smk).

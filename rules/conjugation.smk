@@ -83,7 +83,7 @@ rule line_search:
     resources:
         gpu=config["resources"]["gpus"],
         mem_mb=lambda wc, attempt: training_memory_mb(attempt),
-        runtime=lambda wc, attempt: 2 * light_runtime_min(attempt),
+        runtime=lambda wc, attempt: light_runtime_min(attempt, times=2),
     params:
         study=lambda wc: LINE_SEARCHES[wc.line_search][0],
         settings=lambda wc: as_json(line_search_settings(wc.line_search)),

@@ -95,17 +95,17 @@ class Workflow:
 
         `name` is the preset's, which names the folder of its outputs.
         """
-        names = subprocess.run(
+        files = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
         ).stdout.split("\0")
-        for name in filter(None, names):
-            if (ROOT / name).is_file():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, root / name)
+        for file in filter(None, files):
+            if (ROOT / file).is_file():
+                (root / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / file, root / file)
         (root / "presets" / "cluster.yaml").write_text(preset)
         profile = yaml.safe_load((root / "slurm" / "config.yaml").read_text()) | QUICK
         profile |= dict(own) | {
