@@ -413,9 +413,15 @@ wildcard_constraints:
 
 
 def all_cores():
-    """As many threads as the machine that plans has cores for jobs, so that a job runs alone."""
+    """As many threads as there are cores for jobs, so that a job runs alone on this machine.
+
+    On a cluster a job has its cores to itself, as many as it asks for: those of a training job. There
+    this is evaluated once more within the job, where Snakemake's `--cores` are the node's.
+    """
     cores = workflow.resource_settings.cores
-    return max(cores if isinstance(cores, int) else 1, config["resources"]["cpus"])
+    if workflow.remote_exec or not isinstance(cores, int):
+        return config["resources"]["cpus"]
+    return max(cores, config["resources"]["cpus"])
 
 
 def conjugation_settings():

@@ -90,7 +90,7 @@ rule line_search:
         # Others are kept from running, but what is timed has the threads of a training job.
         threads=lambda wc, input: config["resources"]["cpus"],
     message:
-        "Timing line searches: {wildcards.line_search}"
+        "Timing line searches: {wildcards.line_search}, holding {threads} core(s)"
     shell:
         "python -m w2dual line-search --study {params.study} --params {input.params}"
         " --metrics {input.metrics} --measures {input.measures} --settings {params.settings:q}"

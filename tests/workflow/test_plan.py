@@ -53,6 +53,19 @@ def test_the_study_of_conjugation_plans_the_cells_it_shows(checkout: Checkout) -
     assert planned(run.stdout) == expected
 
 
+def test_a_timing_holds_all_cores_here_and_those_of_a_training_job_on_a_cluster(
+    checkout: Checkout,
+) -> None:
+    """Planned again within a SLURM job, where `--cores` are the node's, it must ask for no more."""
+    for mode, held in (("default", 7), ("remote", 1)):
+        run = checkout.snakemake(
+            *("--dry-run", "--cores", "7", "--mode", mode, "--configfile", "presets/smoke.yaml"),
+            "--",
+            "results/conjugation/lbfgs_line_search.json",
+        )
+        assert f"lbfgs_line_search, holding {held} core(s)" in run.stdout, run.stdout
+
+
 def test_one_figure_plans_the_cells_it_shows(checkout: Checkout) -> None:
     run = checkout.snakemake("--dry-run", "figures/flow.pdf")
     assert run.returncode == 0, run.stdout
