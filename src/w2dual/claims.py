@@ -33,6 +33,7 @@ from w2dual.records import atomic_path, json_argument
 from w2dual.tables import budget_notes
 from w2dual.verdict import (
     HALF_UNIT,
+    INCONCLUSIVE,
     MISSING,
     PAPER_SEEDS,
     VerdictSettings,
@@ -41,6 +42,8 @@ from w2dual.verdict import (
 
 log = logging.getLogger(__name__)
 
+HOLDS, FAILS, MIXED = "holds", "fails", "mixed"
+WORDS = (HOLDS, FAILS, MIXED, INCONCLUSIVE, MISSING)
 COLUMNS = (
     *("claim", "sentence", "source", "check", "verdict", "reason"),
     *("supported", "contradicted", "undecided"),
@@ -237,8 +240,8 @@ def word(supported: int, contradicted: int, undecided: int) -> str:
     if not total:
         return MISSING
     if contradicted > supported:
-        return "fails"
-    return "holds" if not contradicted and 2 * supported >= total else "mixed"
+        return FAILS
+    return HOLDS if not contradicted and 2 * supported >= total else MIXED
 
 
 def cells_of(judged: pd.DataFrame, side: str) -> Cells:
@@ -282,7 +285,7 @@ def judge(judged: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
                 "sentence": claim.sentence,
                 "source": claim.source,
                 "check": (claim.check.__doc__ or "").splitlines()[0],
-                "verdict": "inconclusive" if reason and found != MISSING else found,
+                "verdict": INCONCLUSIVE if reason and found != MISSING else found,
                 "reason": doubted,
                 **dict(zip(("supported", "contradicted", "undecided"), ours, strict=True)),
                 "published_verdict": word(*paper),
@@ -312,8 +315,9 @@ def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
     """Render the claims: the sentence, what is compared, ours and the paper's counts, the word."""
     lines = []
     for row in rows.itertuples():
+        gap = r"\addlinespace " if lines else ""
         claim = (
-            rf"\parbox[t]{{74mm}}{{\raggedright\textbf{{{escape(_capital(str(row.claim)))}.}} "
+            rf"{gap}\parbox[t]{{74mm}}{{\raggedright\textbf{{{escape(_capital(str(row.claim)))}.}} "
             rf"``{escape(row.sentence)}'' ({escape(row.source)})\strut}}"
         )
         check = rf"\parbox[t]{{42mm}}{{\raggedright {escape(row.check)}\strut}}"

@@ -2,6 +2,7 @@
 
 What is the same in every row stands once below the table; a tidy file with a value for each
 dimension has its dimensions as columns. A field shows four digits, and all of them when pointed at.
+Nothing is left out in silence: a column that is not shown is named.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import csv
 import html
 import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from w2dual.records import InputError, write_text
@@ -31,10 +33,12 @@ PUBLISHED = {VALUES[0]: "published_mean", SPREAD: "published_std"}
 DIVERGED = ("above_limit", "published_diverged")
 """Flags of a mean, and of a published one, that is no number any more."""
 NO_NUMBER = "diverged"
+COUNTS = ("diverged_seeds", "seeds")
+"""How many of a row's seeds have diverged, which its field says where there are any."""
 KEYS = ("source", "name", "potential", "amortization", "solver", "quantity", "map", "pair")
 """What tells the rows of such a table apart."""
-FIRST = ("claim", *KEYS, ACROSS, "verdict", "reason")
-"""Columns that come before all others."""
+FIRST = ("claim", *KEYS[1:], ACROSS, "verdict", "reason")
+"""Columns that come before all others, where a table is shown row by row."""
 LONG = 40
 """Characters above which a field is a sentence, which asks for width."""
 WORDS = {
@@ -43,6 +47,7 @@ WORDS = {
     "better": "good",
     "diverged as published": "good",
     "worse": "bad",
+    "fails": "bad",
     "mixed": "none",
     "missing": "none",
     "inconclusive": "none",
@@ -77,9 +82,11 @@ def page(name: str, text: str) -> str:
         HTML that needs no other file.
 
     Raises:
-        InputError: the file has no rows, or a row has not as many fields as the header.
+        InputError: the file has no header, or a row has not as many fields as the header.
     """
-    rows = _read(name, text)
+    header, rows = _read(name, text)
+    if not rows:  # all of what it would tell of has diverged
+        return _document(name, header, "", "<p>The table has no rows.</p>")
     columns = [c for c in rows[0] if any(row[c] for row in rows)]
     columns.sort(key=lambda c: FIRST.index(c) if c in FIRST else len(FIRST))
     if _is_wide(rows, columns):
@@ -87,12 +94,18 @@ def page(name: str, text: str) -> str:
     else:
         columns, same = _same_everywhere(rows, columns)
     kinds = {c: _class(rows, c) for c in columns}
-    head = "".join(f"<th{kinds[c]}>{html.escape(_title(c))}</th>" for c in columns)
     body = "\n".join(
         f"<tr>{''.join(_field(row[c], kinds[c]) for c in columns)}</tr>" for row in rows
     )
     notes = "; ".join(f"{html.escape(_title(c))}: {html.escape(v)}" for c, v in same.items())
     note = f"<p>In every row: {notes}.</p>" if notes else ""
+    return _document(name, columns, body, note, kinds)
+
+
+def _document(
+    name: str, columns: Sequence[str], body: str, note: str, kinds: Mapping[str, str] | None = None
+) -> str:
+    head = "".join(f"<th{(kinds or {}).get(c, '')}>{html.escape(_title(c))}</th>" for c in columns)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -103,17 +116,17 @@ def page(name: str, text: str) -> str:
     )
 
 
-def _read(name: str, text: str) -> Rows:
+def _read(name: str, text: str) -> tuple[list[str], Rows]:
     table = list(csv.reader(text.splitlines(keepends=True)))
-    if len(table) < 2:
-        raise InputError(f"{name}: the table has no rows; expected a header and at least one row")
+    if not table:
+        raise InputError(f"{name}: the file is empty; expected a header")
     header, *fields = table
     for number, row in enumerate(fields, 2):
         if len(row) != len(header):
             raise InputError(
                 f"{name}, row {number}: {len(row)} fields, expected {len(header)} as in the header"
             )
-    return [dict(zip(header, row, strict=True)) for row in fields]
+    return header, [dict(zip(header, row, strict=True)) for row in fields]
 
 
 def _same_everywhere(rows: Rows, columns: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -131,13 +144,13 @@ def _is_wide(rows: Rows, columns: Sequence[str]) -> bool:
 
 
 def _across(rows: Rows, columns: Sequence[str]) -> tuple[list[str], Rows, dict[str, str]]:
-    """Set dimensions side by side; what is neither key nor value is left out, or same in all."""
+    """Set dimensions side by side; what is neither key nor value is said below."""
     value = next(name for name in VALUES if name in columns)
+    shown = {value, SPREAD, ACROSS, *PUBLISHED.values(), *DIVERGED, *KEYS, COUNTS[0]}
+    same = {c: _summary(rows, c) for c in columns if c not in shown}
     if set(PUBLISHED.values()) <= set(rows[0]):
         rows = [row for own in rows for row in (own, *_published(own))]
     keys, same_keys = _same_everywhere(rows, [key for key in KEYS if key in columns])
-    shown = {value, SPREAD, ACROSS, *PUBLISHED.values(), *DIVERGED, *KEYS}
-    _, same = _same_everywhere(rows, [c for c in columns if c not in shown])
     dimensions = sorted({int(row[ACROSS]) for row in rows})
     found: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
@@ -145,8 +158,24 @@ def _across(rows: Rows, columns: Sequence[str]) -> tuple[list[str], Rows, dict[s
             tuple(row[key] for key in keys),
             {key: row[key] for key in keys} | {_dimension(n): "" for n in dimensions},
         )
-        line[_dimension(int(row[ACROSS]))] = _with_spread(row, value)
+        line[_dimension(int(row[ACROSS]))] = _value_of(row, value)
     return [*keys, *map(_dimension, dimensions)], list(found.values()), same_keys | same
+
+
+def _summary(rows: Rows, column: str) -> str:
+    """Say what a column holds that is not shown: one value, one for each dimension, or many.
+
+    Rows that have none do not count: a quoted number was not trained here.
+    """
+    found: dict[str, set[int]] = {}
+    for row in rows:
+        if row[column]:
+            found.setdefault(row[column], set()).add(int(row[ACROSS]))
+    if len(found) == 1:
+        return next(iter(found))
+    if sum(map(len, found.values())) == len(set().union(*found.values())):
+        return ", ".join(f"{v} (n = {', '.join(map(str, sorted(at)))})" for v, at in found.items())
+    return "differs, see the table's CSV"
 
 
 def _published(row: dict[str, str]) -> Rows:
@@ -155,18 +184,23 @@ def _published(row: dict[str, str]) -> Rows:
     if not row[PUBLISHED[VALUES[0]]] and row.get(published_flag) != "True":
         return []
     numbers = {own: row[theirs] for own, theirs in PUBLISHED.items()}
-    return [row | numbers | {"source": "published", flag: row.get(published_flag, "")}]
+    more = {"source": "published", flag: row.get(published_flag, ""), COUNTS[0]: ""}
+    return [row | numbers | more]
 
 
 def _dimension(n: int) -> str:
     return f"n = {n}"
 
 
-def _with_spread(row: dict[str, str], value: str) -> str:
-    if not row[value] and row.get(DIVERGED[0]) == "True":
-        return NO_NUMBER
+def _value_of(row: dict[str, str], value: str) -> str:
+    """Give a row's value, with its spread, and with how many of its seeds have diverged."""
+    number = _number(row[value])
+    diverged, seeds = (row.get(name, "") for name in COUNTS)
+    count = f" ({diverged} of {seeds} seeds diverged)" if diverged not in ("", "0") else ""
+    if row.get(DIVERGED[0]) == "True" and (number is None or not math.isfinite(number)):
+        return NO_NUMBER + count.replace(" diverged)", ")")
     spread = row.get(SPREAD, "")
-    return f"{_rounded(row[value])} ± {_rounded(spread)}" if spread else row[value]
+    return row[value] + (f" ± {spread}" if spread else "") + count
 
 
 def _title(name: str) -> str:
@@ -180,6 +214,11 @@ def _number(text: str) -> float | None:
         return None
 
 
+def _parts(text: str) -> list[str]:
+    """Split a field in its value, its spread and what is said of it."""
+    return re.split(r"( ± | \(.*\)$)", text)
+
+
 def _rounded(text: str) -> str:
     """Shorten a number to some digits; leave whole numbers and everything else as they are."""
     number = _number(text)
@@ -190,17 +229,20 @@ def _rounded(text: str) -> str:
 
 def _class(rows: Rows, column: str) -> str:
     """Give the class of a column's fields: numbers stand at the right, sentences have room."""
-    fields = [row[column].split(" ± ")[0] for row in rows if row[column]]
-    if fields and all(_number(field) is not None or field == NO_NUMBER for field in fields):
+    fields = [row[column] for row in rows if row[column]]
+    values = [_parts(field)[0] for field in fields]
+    if values and all(_number(value) is not None or value == NO_NUMBER for value in values):
         return ' class="number"'
     return ' class="sentence"' if max(map(len, fields), default=0) > LONG else ""
 
 
 def _field(text: str, of_column: str) -> str:
-    short = _rounded(text)
+    parts = _parts(text)
+    short = [_rounded(part) for part in parts]
     kind = f' class="{WORDS[text]}"' if text in WORDS else of_column
-    whole = f' title="{html.escape(text)}"' if _number(short) != _number(text) else ""
-    return f"<td{kind}{whole}>{html.escape(short)}</td>"
+    exact = all(_number(a) == _number(b) for a, b in zip(short, parts, strict=True))
+    whole = "" if exact else f' title="{html.escape(text)}"'
+    return f"<td{kind}{whole}>{html.escape(''.join(short))}</td>"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from w2dual import table_page
+from w2dual import claims, table_page, verdict
 from w2dual.records import InputError
 
 
@@ -71,20 +71,51 @@ def test_text_is_escaped() -> None:
     assert "x &amp; y" in page
 
 
+WIDE = (
+    "name,source,dimension,mean,std,seeds,diverged_seeds,above_limit,"
+    "published_mean,published_std,published_diverged,measures_source\n"
+)
+
+
 def test_dimensions_become_columns_with_the_papers_numbers_below() -> None:
     reader = read(
-        "name,source,dimension,mean,std,above_limit,published_mean,published_std,published_diverged\n"
-        "W2,quoted,2,0.1,,False,,,\n"
-        "W2,quoted,16,0.7,,False,,,\n"
-        "Cycle,ours,2,1.5,0.25,False,0.05,0.02,False\n"
-        "Cycle,ours,16,,,True,,,True\n"
+        WIDE + "W2,quoted,2,0.1,,,,False,,,,\n"
+        "W2,quoted,16,0.7,,,,False,,,,\n"
+        "Cycle,ours,2,1.23456,0.0123456,10,0,False,0.05,0.02,False,mirror\n"
+        "Cycle,ours,16,inf,,10,10,True,,,True,generated\n"
     )
     assert reader.rows == [
         ["source", "name", "n = 2", "n = 16"],
         ["quoted", "W2", "0.1", "0.7"],
-        ["ours", "Cycle", "1.5 ± 0.25", "diverged"],
+        ["ours", "Cycle", "1.235 ± 0.01235", "diverged (10 of 10 seeds)"],
         ["published", "Cycle", "0.05 ± 0.02", "diverged"],
     ]
+    assert reader.titles == ["1.23456 ± 0.0123456"]
+    assert "seeds: 10; measures source: mirror (n = 2), generated (n = 16)" in reader.note
+
+
+def test_seeds_that_diverged_are_counted_and_what_differs_is_named() -> None:
+    reader = read(
+        WIDE + "a,ours,2,1.5,0.5,10,2,False,,,,mirror\nb,ours,2,2.5,0.5,5,0,False,,,,generated\n"
+    )
+    assert reader.rows[1] == ["a", "1.5 ± 0.5 (2 of 10 seeds diverged)"]
+    assert reader.rows[2] == ["b", "2.5 ± 0.5"]
+    assert "measures source: differs, see the table's CSV" in reader.note
+
+
+def test_a_column_of_what_ran_reads_from_the_setting_to_its_source() -> None:
+    text = "group,setting,value,meaning,source\na,b,1,c,d\na,e,2,f,g\n"
+    assert read(text).rows[0] == ["setting", "value", "meaning", "source"]
+
+
+def test_every_word_of_a_verdict_or_claim_has_its_colour() -> None:
+    assert {word for word in (*verdict.WORDS, *claims.WORDS)} <= table_page.WORDS.keys()
+
+
+def test_a_table_without_rows_says_so() -> None:
+    reader = read("a,b\n")
+    assert reader.rows == [["a", "b"]]
+    assert reader.note == "The table has no rows."
 
 
 def test_a_table_with_several_values_of_a_row_and_dimension_stays_as_it_is() -> None:
@@ -99,9 +130,7 @@ def test_numbers_stand_at_the_right_and_words_of_a_verdict_are_coloured() -> Non
     assert '<td class="good">reproduced</td>' in page
 
 
-@pytest.mark.parametrize(
-    ("text", "says"), [("a,b\n", "no rows"), ("", "no rows"), ("a,b\n1\n", "row 2: 1 fields")]
-)
+@pytest.mark.parametrize(("text", "says"), [("", "is empty"), ("a,b\n1\n", "row 2: 1 fields")])
 def test_a_table_that_cannot_be_used_is_refused(text: str, says: str, tmp_path: Path) -> None:
     source, page = tmp_path / "t.csv", tmp_path / "t.html"
     source.write_text(text)
