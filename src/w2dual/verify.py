@@ -187,7 +187,7 @@ def check_tables(opened: Opened, check: Check) -> None:
         name
         for name in opened.archive.names
         if name.startswith((opened.inside("tables/"), opened.inside("results/metrics/")))
-        and name.endswith((".tex", ".csv"))
+        and name.endswith((".tex", ".csv", ".html"))
         and not name.startswith("tables/published/")
     ]
     by_other_means = {name for step in opened.steps if not step.compared for name in step.outputs}

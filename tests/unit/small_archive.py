@@ -137,6 +137,9 @@ def commands(cells: dict[str, Cell]) -> Any:
     words = ["verdict", "--metrics", tidy, "--published", published, "--settings", text]
     out = {"--tex": "tables/verdict_hd.tex", "--csv": "tables/verdict_hd.csv"}
     yield command("verdict", words, [tidy], out)
+    words = ["table-page", "--csv", out["--csv"]]
+    page = {"--html": "tables/verdict_hd.html"}
+    yield command("table_page", words, [out["--csv"]], page)
     words = ["claims", "--verdict", out["--csv"], "--settings", text]
     result = {"--tex": "tables/claims.tex", "--csv": "tables/claims.csv"}
     yield command("claims", words, [out["--csv"]], result)

@@ -22,6 +22,7 @@ from w2dual.records import InputError, file_sha256, load_arrays, read_json, save
 METRICS, HISTORY, PARAMS = (f"{RUN}/results/train/{HD}/{part}" for part in PARTS)
 PLANE_PARAMS = f"{RUN}/results/train/{PLANE}/params.safetensors"
 TABLE = f"{RUN}/tables/verdict_hd.tex"
+PAGE = f"{RUN}/tables/verdict_hd.html"
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +243,16 @@ def command_trains(steps):
     steps[0]["arguments"][0] = "prepare"
 
 
+def without_pages(steps):
+    steps[:] = [one for one in steps if one["rule"] != "table_page"]
+
+
+def page_of_no_step(found):
+    """The page says what its table does not, and the command that made it is gone."""
+    replace(PAGE, b"inconclusive", b"reproduced")(found)
+    step(without_pages)(found)
+
+
 def full_budget(steps):
     for one in steps:
         one["arguments"] = [word.replace('"reduced": true', '"reduced": false') for word in
@@ -279,6 +290,8 @@ FOUND_IN_SPITE_OF_HASHES = [
     pytest.param(
         replace(TABLE, b"inconclusive", b"reproduced"), TABLE, "does not follow", id="table"
     ),
+    pytest.param(replace(PAGE, b"inconclusive", b"reproduced"), PAGE, "does not follow", id="page"),
+    pytest.param(page_of_no_step, PAGE, "no recorded command", id="page-of-no-command"),
     pytest.param(drop(METRICS), METRICS, "is missing", id="missing-metrics"),
     pytest.param(drop(PARAMS), PARAMS, "is missing", id="missing-parameters"),
     pytest.param(add(f"{RUN}/tables/mine.tex"), "mine.tex", "no recorded command", id="table-more"),
@@ -386,6 +399,17 @@ def test_parameters_with_other_numbers_are_found_on_fresh_samples(path, tmp_path
     change = arrays(lambda parts: {key: 0.5 * array for key, array in parts.items()})
     changed = rewritten(path, tmp_path / "t.zip", lambda f: change(f, tmp_path), rehash=True)
     assert "on fresh samples" in problems(changed, sample=1)
+
+
+def test_an_error_that_is_no_number_any_more_is_found(path, tmp_path):
+    """The forward error has nothing of the amortization model, the inverse starts from it."""
+    change = arrays(
+        lambda parts: {k: 1e30 * a if k.startswith("model/") else a for k, a in parts.items()}
+    )
+    changed = rewritten(path, tmp_path / "t.zip", lambda f: change(f, tmp_path), rehash=True)
+    found = problems(changed, sample=1)
+    assert "l2_uvp_inverse_percent" in found
+    assert "l2_uvp_forward_percent" not in found
 
 
 def test_the_interval_covers_as_often_as_it_says():
