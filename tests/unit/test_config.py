@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from w2dual import config
+from w2dual import activations, config
 from w2dual.cells import synthetic_grid
 from w2dual.records import InputError
 
@@ -246,6 +246,24 @@ def test_count_with_a_decimal_point_is_no_integer(text: str):
 def test_number_must_be_finite(text: str):
     message = refusal(f"hd: {{training: {{learning_rate: {text}}}}}")
     assert "`hd.training.learning_rate`" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "valid"),
+    [(name, True) for name in ("elu", "celu", "relu", "softplus", "softplus_10", "softplus_0.5")]
+    + [(name, True) for name in ("leaky_relu_0.2", "leaky_relu_1")]
+    + [(name, False) for name in ("softplus_0", "softplus_0.0", "softplus_.", "softplus_1.2.3")]
+    + [(name, False) for name in ("leaky_relu_0", "leaky_relu_", "leaky_relu", "gelu")],
+)
+def test_config_and_networks_know_the_same_activations(name: str, valid: bool):
+    text = f"potentials: {{mlp: {{kind: mlp, activation: {name}}}}}"
+    if valid:
+        load(text)
+        activations.activation(name)
+    else:
+        assert "potentials.mlp.activation" in refusal(text)
+        with pytest.raises(InputError, match=name):
+            activations.activation(name)
 
 
 def test_missing_keys_are_named_once(tmp_path: Path):
