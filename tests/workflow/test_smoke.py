@@ -178,10 +178,20 @@ def test_makes_an_archive_that_verifies_and_the_same_one_again(smoke: Smoke) -> 
 def test_the_report_is_one_page_that_needs_no_network(smoke: Smoke) -> None:
     smoke.snakemake(target="all")
     report = smoke.outputs / "report.html"
-    smoke.snakemake("--report", str(report), target="all")
+    style = smoke.checkout.path / "rules" / "report.css"
+    smoke.snakemake("--report", str(report), "--report-stylesheet", str(style), target="all")
     text = report.read_text()
-    for category in ("Verdict", "Tables", "Figures on the plane", "Training curves", "Evaluation"):
+    assert style.read_text().splitlines()[-1] in text
+    for category in (
+        *("Verdict", "Tables", "Run time", "Settings", "Evaluation"),
+        *("Figures of the benchmark", "Figures on the plane", "Training curves"),
+    ):
         assert f'"{category}"' in text
+    pages = sorted(path.name for path in (smoke.outputs / "tables").glob("*.html"))
+    tables = sorted(path.stem for path in (smoke.outputs / "tables").glob("*.csv"))
+    assert [Path(page).stem for page in pages] == tables
+    for page in pages:
+        assert f'"name": "{page}"' in text or f'tables/{page}"' in text
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.https?://", text)
     report.unlink()
 
