@@ -39,7 +39,7 @@ KEYS = ("source", "name", "potential", "amortization", "solver", "quantity", "ma
 """What tells the rows of such a table apart."""
 FIRST = ("claim", *KEYS[1:], ACROSS, "verdict", "reason")
 """Columns that come before all others, where a table is shown row by row."""
-LONG = 40
+LONG = 24
 """Characters above which a field is a sentence, which asks for width."""
 WORDS = {
     "reproduced": "good",
