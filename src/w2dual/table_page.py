@@ -195,12 +195,13 @@ def _dimension(n: int) -> str:
 def _value_of(row: dict[str, str], value: str) -> str:
     """Give a row's value, with its spread, and with how many of its seeds have diverged."""
     number = _number(row[value])
-    diverged, seeds = (row.get(name, "") for name in COUNTS)
-    count = f" ({diverged} of {seeds} seeds diverged)" if diverged not in ("", "0") else ""
-    if row.get(DIVERGED[0]) == "True" and (number is None or not math.isfinite(number)):
-        return NO_NUMBER + count.replace(" diverged)", ")")
+    failed = row.get(DIVERGED[0]) == "True" and (number is None or not math.isfinite(number))
     spread = row.get(SPREAD, "")
-    return row[value] + (f" ± {spread}" if spread else "") + count
+    text = NO_NUMBER if failed else row[value] + (f" ± {spread}" if spread else "")
+    diverged, seeds = (row.get(name, "") for name in COUNTS)
+    if diverged in ("", "0"):
+        return text
+    return f"{text} ({diverged} of {seeds} seeds{'' if failed else ' diverged'})"
 
 
 def _title(name: str) -> str:

@@ -29,6 +29,7 @@ from typing import Any
 import yaml
 from tests.slurm.cluster import URGENT, Cluster, ClusterError, running
 from tests.slurm.preset import CELLS, KILLED, LONG, PRESET, REQUEUED, SHORT
+from tests.workflow.conftest import copy_checkout
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "site"
@@ -97,17 +98,7 @@ class Workflow:
 
         `name` is the preset's, which names the folder of its outputs.
         """
-        files = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split("\0")
-        for file in filter(None, files):
-            if (ROOT / file).is_file():
-                (root / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / file, root / file)
+        copy_checkout(root)
         (root / "presets" / "cluster.yaml").write_text(preset)
         profile = yaml.safe_load((root / "slurm" / "config.yaml").read_text()) | QUICK
         profile |= dict(own) | {
@@ -265,23 +256,27 @@ def requeue_and_kill(cluster: Cluster, workflow: Workflow) -> None:
     os.kill(training_process(workflow, KILLED), signal.SIGKILL)
 
 
+def went_on(workflow: Workflow, cell: str, jobs: int) -> tuple[bool, str]:
+    """Whether a second attempt went on from the first's checkpoint, and in how many SLURM jobs."""
+    attempts, begun = workflow.attempts(cell), workflow.begun(cell)
+    as_meant = len(attempts) == 2 and len(set(attempts)) == jobs
+    detail = f"SLURM jobs {', '.join(attempts)}; went on from step {begun}"
+    return as_meant and len(begun) == 1 and begun[0] > 0, detail
+
+
 def check_requeued(checks: Checks, workflow: Workflow) -> None:
     """Same SLURM job, and a log that says where it went on."""
-    attempts, begun = workflow.attempts(REQUEUED), workflow.begun(REQUEUED)
     checks.check(
         "a job that is requeued in the middle of a cell goes on from its checkpoint",
-        len(attempts) == 2 and len(set(attempts)) == 1 and len(begun) == 1 and begun[0] > 0,
-        f"SLURM job {', '.join(attempts)}; went on from step {begun}",
+        *went_on(workflow, REQUEUED, jobs=1),
     )
 
 
 def check_killed(checks: Checks, workflow: Workflow) -> None:
     """Another SLURM job, and a log that says where it went on."""
-    attempts, begun = workflow.attempts(KILLED), workflow.begun(KILLED)
     checks.check(
         "a job that gets SIGKILL is tried again, from its checkpoint",
-        len(attempts) == 2 and len(set(attempts)) == 2 and len(begun) == 1 and begun[0] > 0,
-        f"SLURM jobs {', '.join(attempts)}; went on from step {begun}",
+        *went_on(workflow, KILLED, jobs=2),
     )
 
 
@@ -299,16 +294,12 @@ def check_preempted(checks: Checks, cluster: Cluster, workflow: Workflow) -> Non
         lambda: urgent_job not in cluster.run("squeue", "-h", "-o", "%A").split(),
     )
     code = workflow.finish()
-    attempts, begun = workflow.attempts(REQUEUED), workflow.begun(REQUEUED)
+    # By SLURM itself: another job would be Snakemake's retry.
+    resumed, detail = went_on(workflow, REQUEUED, jobs=1)
     checks.check(
         "a cell that is preempted goes back to the queue, and goes on from its checkpoint",
-        code == 0
-        and workflow.complete(REQUEUED)
-        and len(attempts) == 2
-        and len(set(attempts)) == 1  # by SLURM itself; another number would be Snakemake's retry
-        and len(begun) == 1
-        and begun[0] > 0,
-        f"exit {code}; SLURM jobs {', '.join(attempts)}; went on from step {begun}",
+        code == 0 and workflow.complete(REQUEUED) and resumed,
+        f"exit {code}; {detail}",
     )
 
 

@@ -109,7 +109,7 @@ def test_a_column_of_what_ran_reads_from_the_setting_to_its_source() -> None:
 
 
 def test_every_word_of_a_verdict_or_claim_has_its_colour() -> None:
-    assert {word for word in (*verdict.WORDS, *claims.WORDS)} <= table_page.WORDS.keys()
+    assert {*verdict.WORDS, *claims.WORDS} <= table_page.WORDS.keys()
 
 
 def test_a_table_without_rows_says_so() -> None:
