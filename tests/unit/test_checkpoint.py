@@ -22,6 +22,7 @@ from w2dual import checkpoint, measures, train_job, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot, read, write
+from w2dual.incidents import Totals
 from w2dual.measures import gaussian
 from w2dual.progress import Progress, Timing, chunk_steps
 from w2dual.records import InputError, load_arrays, read_json, save_arrays, write_json
@@ -156,11 +157,15 @@ def test_diverged_seeds_and_numbers_that_are_not_finite_come_back(pair, tmp_path
     rows = [{"seed": 2**60 + 1, "step": 0, "value": float("nan")}]
     rows += [{"seed": 0, "step": 1, "value": float("-inf")}]
     timing = Timing({"loss": float("nan"), "steps": 3}, 1.5, 2.5, [0.1, 0.2], [4])
-    write(tmp_path / "a.safetensors", ORIGIN, Snapshot(state, rows, timing))
+    totals = Totals.start(2)
+    totals.incidents.spikes[1] = 2**40  # more than the device could count
+    totals.incidents.largest[1] = np.inf
+    write(tmp_path / "a.safetensors", ORIGIN, Snapshot(state, rows, timing, totals))
     found = read(tmp_path / "a.safetensors", ORIGIN, state)
     same_leaves(found.state, state)
     assert repr(found.history) == repr(rows)
     assert repr(found.timing) == repr(timing)
+    same_leaves(found.totals.incidents, totals.incidents)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])

@@ -80,7 +80,7 @@ def test_the_dual_objective_of_a_quadratic_is_the_closed_form():
         problem = make_problem(settings("mlp", "none"), 2)
         params, x, y = setup(problem)
         quadratic = jax.tree.map(jnp.zeros_like, params)  # log_alpha = 0, the MLP 0
-        _, metrics = problem.update(problem.init(quadratic), x, y)
+        _, metrics, _ = problem.update(problem.init(quadratic), x, y)
         expected = -jnp.mean(jnp.sum(x**2, -1)) / 2 - jnp.mean(jnp.sum(y**2, -1)) / 2
         np.testing.assert_allclose(metrics.dual_objective[0], expected, rtol=1e-10)
 
@@ -156,14 +156,14 @@ def test_the_optimizer_is_adamw_with_a_cosine_schedule():
 
 
 def test_a_diverging_seed_is_frozen_and_its_neighbours_are_untouched():
-    problem = make_problem(settings("mlp", "objective", {"kind": "none"}, divergence_loss=50.0), 2)
+    problem = make_problem(settings("mlp", "objective", {"kind": "none"}, divergence_loss=50.0, divergence_every=3), 2)
     params, x, y = setup(problem, seeds=3, dtype=jnp.float32)
     update = jax.jit(problem.update)
     apart = jnp.asarray([1.0, 1e4, 1.0])[:, None, None]
     clean, broken = problem.init(params), problem.init(params)
     for step in range(4):
-        clean, _ = update(clean, x, y)
-        broken, _ = update(broken, x * (apart if step == 2 else 1.0), y)
+        clean, *_ = update(clean, x, y)
+        broken, *_ = update(broken, x * (apart if step == 2 else 1.0), y)
     assert broken.diverged_at.tolist() == [-1, 3, -1]
     assert clean.diverged_at.tolist() == [-1, -1, -1]
     for one, other in zip(
@@ -177,7 +177,7 @@ def test_a_diverging_seed_is_frozen_and_its_neighbours_are_untouched():
 def test_a_loss_that_is_not_finite_is_divergence_too():
     problem = make_problem(settings("mlp", "objective", {"kind": "none"}), 2)
     params, x, y = setup(problem, seeds=2, dtype=jnp.float32)
-    state, _ = problem.update(problem.init(params), x.at[0, 0, 0].set(jnp.nan), y)
+    state, _, _ = problem.update(problem.init(params), x.at[0, 0, 0].set(jnp.nan), y)
     assert state.diverged_at.tolist() == [1, -1]
     jax.tree.map(
         lambda new, old: np.testing.assert_array_equal(new[0], old[0]), state.params, params
@@ -194,7 +194,7 @@ def test_nothing_recompiles_on_the_second_step():
         return problem.update(state, x, y)
 
     update = jax.jit(traced)
-    state, _ = update(problem.init(params), x, y)
+    state, *_ = update(problem.init(params), x, y)
     update(state, x, y)
     assert len(traces) == 1
 
