@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +39,7 @@ SETTINGS = {
     "evaluation": {"samples": 128, "history_every": 8, "history_samples": 64},
     "logging": {"every": 4},
 }
+pytestmark = pytest.mark.usefixtures("programs")  # most tests here compile the same
 ORIGIN = dict.fromkeys(checkpoint.WORDS, "ours")
 EVERY_CHUNK = 1e-9  # s
 
@@ -85,19 +85,6 @@ def pair(pair_file: Path) -> measures.Pair:
 @pytest.fixture(scope="module")
 def base(pair: measures.Pair) -> training.TrainingResult:
     return training.train(cell(), pair)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep compiled programs for the tests of this file, most of which compile the same."""
-    folder = tmp_path_factory.mktemp("programs")
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    jax.config.update(names[0], str(folder))
-    jax.config.update(names[1], 0.0)
-    yield folder
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 def same_leaves(one, other) -> None:

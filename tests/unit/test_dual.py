@@ -156,7 +156,8 @@ def test_the_optimizer_is_adamw_with_a_cosine_schedule():
 
 
 def test_a_diverging_seed_is_frozen_and_its_neighbours_are_untouched():
-    problem = make_problem(settings("mlp", "objective", {"kind": "none"}, divergence_loss=50.0, divergence_every=3), 2)
+    changes = {"divergence_loss": 50.0, "divergence_every": 3}
+    problem = make_problem(settings("mlp", "objective", {"kind": "none"}, **changes), 2)
     params, x, y = setup(problem, seeds=3, dtype=jnp.float32)
     update = jax.jit(problem.update)
     apart = jnp.asarray([1.0, 1e4, 1.0])[:, None, None]
@@ -174,11 +175,26 @@ def test_a_diverging_seed_is_frozen_and_its_neighbours_are_untouched():
         assert np.isfinite(other[1]).all()
 
 
-def test_a_loss_that_is_not_finite_is_divergence_too():
+def test_the_loss_is_judged_at_the_first_step_and_at_each_multiple():
+    """The published code looks at step 1 and every 1,000th (w2ot, run_train.py); here every 3rd."""
+    changes = {"divergence_loss": 1e-9, "divergence_every": 3}
+    problem = make_problem(settings("mlp", "objective", {"kind": "none"}, **changes), 2)
+    params, x, y = setup(problem, dtype=jnp.float32)
+    update, start = jax.jit(problem.update), problem.init(params)
+    fatal = [
+        step
+        for step in range(1, 8)
+        if update(start._replace(step=jnp.int32(step - 1)), x, y)[0].diverged_at[0] == step
+    ]
+    assert fatal == [1, 3, 6]
+
+
+def test_parameters_that_are_not_finite_are_divergence_at_any_step():
     problem = make_problem(settings("mlp", "objective", {"kind": "none"}), 2)
     params, x, y = setup(problem, seeds=2, dtype=jnp.float32)
-    state, _, _ = problem.update(problem.init(params), x.at[0, 0, 0].set(jnp.nan), y)
-    assert state.diverged_at.tolist() == [1, -1]
+    before = problem.init(params)._replace(step=jnp.int32(16))
+    state, *_ = jax.jit(problem.update)(before, x.at[0, 0, 0].set(jnp.nan), y)
+    assert state.diverged_at.tolist() == [17, -1]
     jax.tree.map(
         lambda new, old: np.testing.assert_array_equal(new[0], old[0]), state.params, params
     )

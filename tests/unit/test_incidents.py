@@ -1,9 +1,10 @@
-"""When a seed has diverged, by the published rule, and what is recorded of spikes and conjugates."""
+"""When a seed has diverged, by the published rule; what is recorded of spikes and conjugates."""
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import pytest
 from tests.unit import settings
 from tests.unit.test_checkpoint import EVERY_CHUNK, ORIGIN, Dying, Interrupted, same_result
 
-from w2dual import incidents, measures, training
+from w2dual import incidents, loop, measures, training
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints
 from w2dual.conjugate import ConjugateResult, Status
@@ -21,18 +22,23 @@ from w2dual.incidents import SOLVED, Incidents, Totals
 from w2dual.measures import gaussian
 from w2dual.records import save_arrays
 
+pytestmark = pytest.mark.usefixtures("programs")
+HUGE = 1e6  # times the source's points: a loss far beyond the bound, and finite gradients
+SEEDS = (RECORDED, FATAL, BROKEN, CALM) = (0, 1, 2, 3)
+"""Spikes at steps 8 and 11, one at step 12 which is judged, one that is not finite, none."""
+SCHEDULE = {RECORDED: {8: HUGE, 11: HUGE}, FATAL: {12: HUGE}, BROKEN: {9: float("nan")}}
+JUDGED_EVERY = 6
 SETTINGS = {
     "potential": {"kind": "mlp", "activation": "elu", "hidden": [8, 8]},
     "amortization_model": {"kind": "mlp_skip", "activation": "elu", "hidden": [8, 8]},
     "amortization": {"kind": "regression"},
     "solver": settings.solver("lbfgs"),
-    "seeds": [0, 3],
-    "training": settings.training(batch_size=16, iterations=24, divergence_every=6),
+    "seeds": list(SEEDS),
+    "training": settings.training(batch_size=16, iterations=24, divergence_every=JUDGED_EVERY),
     "pretraining": settings.pretraining(iterations=20, min_iterations=10),
     "evaluation": {"samples": 128, "history_every": 8, "history_samples": 64},
     "logging": {"every": 4},
 }
-HUGE = 1e6  # times the source's points: a loss far beyond the bound, and finite gradients
 
 
 def cell() -> Cell:
@@ -41,16 +47,27 @@ def cell() -> Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Spiking(DualProblem):
-    """Seed 0 gets a loss that is huge, or not finite, at chosen steps (counted from 1)."""
-
-    steps: tuple[int, ...] = ()
-    factor: float = HUGE
+    """Points of the source lie far out, or nowhere, at the seeds and steps of `SCHEDULE`."""
 
     def update(self, state, x, y, over=None):
-        """Take a step on points of the source that lie far out where it is one of `steps`."""
-        spike = jnp.isin(state.step + 1, jnp.asarray(self.steps))
-        first = (jnp.arange(x.shape[0]) == 0)[:, None, None]
-        return super().update(state, jnp.where(spike & first, x * self.factor, x), y, over)
+        """Take a step, its number counted from 1."""
+        factors = jnp.asarray(
+            [[SCHEDULE.get(seed, {}).get(step, 1.0) for seed in SEEDS] for step in range(25)]
+        )
+        return super().update(state, x * factors[state.step + 1][:, None, None], y, over)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spiking() -> Iterator[None]:
+    """Train `Spiking` problems in the place of the cell's."""
+
+    def make(*arguments: Any) -> Spiking:
+        problem = make_problem(*arguments)
+        return Spiking(**{f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "make_problem", make)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -60,95 +77,71 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> measures.Pair:
     return measures.load_pair(path)
 
 
-Train = Callable[..., training.TrainingResult]
+@pytest.fixture(scope="module")
+def result(pair: measures.Pair) -> training.TrainingResult:
+    return training.train(cell(), pair)
 
 
-@pytest.fixture
-def train(pair: measures.Pair, monkeypatch: pytest.MonkeyPatch) -> Train:
-    def run(
-        *steps: int, factor: float = HUGE, checkpoints: Checkpoints | None = None
-    ) -> training.TrainingResult:
-        def spiking(settings, dimension):
-            problem = make_problem(settings, dimension)
-            fields = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
-            return Spiking(**fields, steps=steps, factor=factor)
-
-        monkeypatch.setattr(training, "make_problem", spiking)
-        return training.train(cell(), pair, checkpoints)
-
-    return run
-
-
-def test_a_spike_between_the_judged_steps_is_recorded_and_not_fatal(train: Train):
-    result = train(8, 11)
-    spiked, other = result.seeds
-    assert [spiked["status"], other["status"]] == ["finished", "finished"]
-    assert spiked["diverged_at_step"] is None
-    assert spiked["before_divergence"] is None
-    found = spiked["spikes"]
+def test_a_spike_between_the_judged_steps_is_recorded_and_not_fatal(result):
+    seed = result.seeds[RECORDED]
+    assert (seed["status"], seed["diverged_at_step"]) == ("finished", None)
+    assert seed["before_divergence"] is None
+    assert seed["l2_uvp_forward_percent"] > 0
+    found = seed["spikes"]
     assert (found["steps"], found["first_step"], found["last_step"]) == (2, 8, 11)
     assert found["largest_loss"] > 1e5
+
+
+def test_a_spike_at_a_judged_step_is_divergence(result):
+    seed = result.seeds[FATAL]
+    assert (seed["status"], seed["diverged_at_step"], seed["steps"]) == ("diverged", 12, 12)
+    assert seed["spikes"]["steps"] == 1
+    assert seed["l2_uvp_forward_percent"] is None
+
+
+def test_parameters_that_are_not_finite_are_divergence_at_any_step(result):
+    seed = result.seeds[BROKEN]
+    assert (seed["status"], seed["diverged_at_step"]) == ("diverged", 9)
+    assert seed["spikes"]["steps"] == 1
+    assert seed["spikes"]["largest_loss"] is None  # JSON has no word for infinity
+
+
+def test_a_seed_without_a_spike_says_so(result):
+    seed = result.seeds[CALM]
+    assert seed["status"] == "finished"
     nothing = {"largest_loss": None, "first_step": None, "last_step": None}
-    assert other["spikes"] == {"steps": 0} | nothing
+    assert seed["spikes"] == {"steps": 0} | nothing
 
 
-@pytest.mark.parametrize("step", [1, 12])
-def test_a_spike_at_a_judged_step_is_divergence(train: Train, step: int):
-    """The published code looks at the loss of step 1 and of every 1,000th; here of every 6th."""
-    spiked, other = train(step).seeds
-    assert (spiked["status"], spiked["diverged_at_step"]) == ("diverged", step)
-    assert spiked["spikes"]["steps"] == 1
-    assert spiked["l2_uvp_forward_percent"] is None
-    assert other["status"] == "finished"
-
-
-def test_parameters_that_are_not_finite_are_divergence_at_any_step(train: Train):
-    spiked, other = train(9, factor=float("nan")).seeds
-    assert (spiked["status"], spiked["diverged_at_step"]) == ("diverged", 9)
-    assert spiked["spikes"]["steps"] == 1
-    assert spiked["spikes"]["largest_loss"] is None  # JSON has no word for infinity
-    assert other["status"] == "finished"
-
-
-def test_what_a_diverged_seed_was_before_is_evaluated(train: Train):
-    result = train(12)
-    before = result.seeds[0]["before_divergence"]
-    assert before["step"] == 11
-    rows = [row for row in result.history if row["seed"] == 0]
-    assert [row["step"] for row in rows] == [0, 8, 11]
-    assert before["l2_uvp_forward_percent"] == rows[-1]["l2_uvp_forward_percent"]
-    undisturbed = train()
-    both = [[r for r in run.history if r["seed"] == 3] for run in (result, undisturbed)]
-    assert [row["step"] for row in both[0]] == [0, 8, 16, 24]
-    for one, same in zip(*both, strict=True):
-        assert {k: v for k, v in one.items() if k != "seconds_per_step"} == {
-            k: v for k, v in same.items() if k != "seconds_per_step"
-        }
+def test_what_a_diverged_seed_was_before_is_evaluated(result):
+    for index, last in ((FATAL, 11), (BROKEN, 8)):
+        rows = [row for row in result.history if row["seed"] == SEEDS[index]]
+        assert [row["step"] for row in rows] == sorted({0, 8, last})
+        before = result.seeds[index]["before_divergence"]
+        assert before["step"] == last
+        for column in ("l2_uvp_forward_percent", "dual_objective"):
+            assert before[column] == rows[-1][column]
+    calm = [row["step"] for row in result.history if row["seed"] == SEEDS[CALM]]
+    assert calm == [0, 8, 16, 24]
 
 
 @pytest.mark.parametrize("saves", [True, False], ids=["after", "before"])
-@pytest.mark.parametrize("steps", [(8, 11), (8, 12)], ids=["recorded", "fatal"])
-def test_resumed_around_a_spike_to_the_same_bits(
-    train: Train, tmp_path: Path, steps: tuple[int, ...], saves: bool
-):
+def test_resumed_around_the_spikes_to_the_same_bits(result, pair, tmp_path: Path, saves: bool):
     """Attempts die after chunks that end at steps 1, 4, 8, 12: about the spikes and at them."""
-    base = train(*steps)
     for chunks in (2, 2, 3):
         dying = Dying(tmp_path, ORIGIN, every_s=EVERY_CHUNK)
         dying.chunks, dying.saves = chunks, saves
         with pytest.raises(Interrupted):
-            train(*steps, checkpoints=dying)
-    resumed = train(*steps, checkpoints=Checkpoints(tmp_path, ORIGIN, every_s=EVERY_CHUNK))
-    same_result(resumed, base)
-    assert base.seeds[0]["spikes"]["steps"] == 2
+            training.train(cell(), pair, dying)
+    resumed = training.train(cell(), pair, Checkpoints(tmp_path, ORIGIN, every_s=EVERY_CHUNK))
+    assert len(resumed.timing["resumed_at_steps"]) == 3
+    same_result(resumed, result)
 
 
-def test_points_are_counted_over_the_whole_of_training(train: Train):
-    result = train(12)
-    diverged, finished = (seed["training_conjugate_status"] for seed in result.seeds)
-    assert sum(finished.values()) == 24 * 16
-    assert sum(diverged.values()) == 12 * 16  # none after it diverged
-    assert all(seed["worst_conjugate_residual"] > 0 for seed in result.seeds)
+def test_points_are_counted_over_the_whole_of_training(result):
+    counts = [sum(seed["training_conjugate_status"].values()) for seed in result.seeds]
+    assert counts == [24 * 16, 12 * 16, 9 * 16, 24 * 16]  # none after a seed has diverged
+    assert result.seeds[CALM]["worst_conjugate_residual"] > 0
 
 
 def result_of(status: list[list[int]], norm: list[list[float]]) -> ConjugateResult:
@@ -220,21 +213,18 @@ def test_spans_add_up_however_they_are_cut():
 
 
 def test_the_devices_that_share_a_batch_count_all_of_it(pair: measures.Pair):
-    """On one device and on two: the same points counted, the same worst residual."""
-    from w2dual import loop
-
-    assert jax.local_device_count() >= 2, "tests/conftest.py asks for two CPU devices"
+    """On one device, and on two that share it: the same points, the same worst residual."""
     problem = make_problem(cell().settings, 2)
-    params = training.initial_params(problem, cell())[0]
-    found = []
-    for count in (1, 2):
-        run = jax.jit(loop._chunk(problem, [0, 3], 16, 1)) if count == 1 else None
-        if run is None:
-            compiled = loop.compile_loop(problem, [0, 3], 16, problem.init(params), pair)
-            _, chunk = compiled(problem.init(jax.tree.map(jnp.array, params)), 3)
-        else:
-            _, chunk = run(problem.init(params), pair, jnp.int32(3))
-        found.append(chunk.incidents)
-    assert np.asarray(found[0].statuses).sum(axis=1).tolist() == [48, 48]
-    np.testing.assert_array_equal(found[0].statuses, found[1].statuses)
-    np.testing.assert_allclose(found[0].worst_residual, found[1].worst_residual, rtol=1e-4)
+    state = problem.init(training.initial_params(problem, cell())[0])
+    seeds, steps = list(SEEDS), jnp.int32(3)
+    _, alone = jax.jit(loop._chunk(problem, seeds, 16, 1))(state, pair, steps)
+    two = jax.vmap(
+        loop._chunk(problem, seeds, 16, 2), in_axes=None, axis_name=loop.AXIS, axis_size=2
+    )
+    _, shared = jax.jit(two)(state, pair, steps)
+    assert alone.incidents.statuses.sum(axis=1).tolist() == [48] * 4
+    for device in range(2):
+        found = jax.tree.map(lambda leaf, i=device: leaf[i], shared.incidents)
+        np.testing.assert_array_equal(found.statuses, alone.incidents.statuses)
+        # The same points in products of another shape.
+        np.testing.assert_allclose(found.worst_residual, alone.incidents.worst_residual, rtol=1e-3)
