@@ -213,7 +213,7 @@ def paths(python: str, checkout: str, home: str) -> Finding:
         "no job can start, by a limit of snakemake-executor-plugin-slurm: the path "
         + "; ".join(found),
         "move the checkout to a path of letters, digits and `_ . - + , = @`, and run `make env` "
-        "there; on one machine, without SLURM, any path does",
+        "there; on one machine, without SLURM, the path may stay",
     )
 
 
