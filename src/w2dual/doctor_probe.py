@@ -38,7 +38,7 @@ ACTIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "STAGE_OUT", "SIGNALI
 _NEVER = re.compile(
     r"Partition(Config|Down|Inactive|NodeLimit|TimeLimit)|AccountNotAllowed|InvalidAccount"
     r"|QOSNotAllowed|InvalidQOS|ReqNodeNotAvail(?!\w*,?_*Reserved)|BadConstraints|JobHeld(Admin|User)"
-    r"|ReservationDeleted|JobArrayTaskLimit|DeadLine|launch_failed"
+    r"|ReservationDeleted|DeadLine|launch_failed"
     r"|AssocGrp|AssocMaxWall|QOSMaxWall|QOSMin|(Assoc|QOS)Max\w*Per(Job|Node)|QOSGrp\w*Minutes"
     r"|\w*not_permitted\w*",
     re.IGNORECASE,
