@@ -12,6 +12,9 @@ from w2dual.config import PAIR_KINDS, pairs
 from w2dual.resources import Requests
 from w2dual.studies import choice
 
+if set(ROOT) & set("{}"):  # Snakemake fills in wildcards there
+    raise WorkflowError(f"{ROOT}: Snakemake runs in no path with a brace; move the checkout")
+
 # Jobs call `python -m w2dual`, which must be this Python and this checkout, however Snakemake was
 # started. Under `--sdm conda` the environment's own Python comes before this one.
 os.environ.update(
@@ -215,7 +218,9 @@ def matches(folder, patterns):
     """Files of the checkout that fit a pattern; each pattern must fit one."""
     found = []
     for pattern in patterns:
-        files = sorted(glob.glob(os.path.join(ROOT, folder, pattern.removeprefix("!"))))
+        files = sorted(
+            glob.glob(os.path.join(glob.escape(ROOT), folder, pattern.removeprefix("!")))
+        )
         if not files:
             raise WorkflowError(f"{os.path.join(folder, pattern)}: the checkout has no such file")
         files = [os.path.relpath(file) for file in files]
