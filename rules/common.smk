@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 
+from w2dual import places
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import PAIR_KINDS, pairs
 from w2dual.resources import Requests
@@ -21,6 +22,19 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
     PYTHONPATH=os.path.join(ROOT, "src"),
 )
+# Jobs run in the folder of their outputs: what a variable names is found from where this started.
+WEIGHTS = config["measures"]["benchmark"]
+try:
+    os.environ.update(
+        places.absolute(
+            os.environ,
+            config_files.started_in(workflow, os.environ),
+            ROOT,
+            mirror="mirror" in WEIGHTS["sources"] and not WEIGHTS["mirror"],
+        )
+    )
+except InputError as error:
+    raise WorkflowError(str(error))
 if config["resources"]["gpus"] == 0:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if config["resources"]["xla_flags"]:
@@ -60,11 +74,13 @@ SOURCE = os.path.relpath(ROOT)
 PUBLISHED = os.path.join(SOURCE, "tables", "published")
 
 
-for settings in PAIRS.values():
-    if settings["kind"] == "images":  # paths in the config are relative to the checkout
+for settings in PAIRS.values():  # paths in the config are relative to the checkout
+    if settings["kind"] == "images":
         for end in ("source", "target"):
             if settings[end] is not None:
-                settings[end] = os.path.normpath(os.path.join(SOURCE, settings[end]))
+                settings[end] = places.of_config(settings[end], SOURCE)
+    elif settings["kind"] == "benchmark" and settings["mirror"]:
+        settings["mirror"] = places.of_config(settings["mirror"], ROOT)
 
 
 wildcard_constraints:

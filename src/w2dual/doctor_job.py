@@ -30,6 +30,7 @@ from w2dual.costs import read_costs
 from w2dual.doctor import Answer, Finding, Level, Setting
 from w2dual.doctor_queue import Wanted
 from w2dual.estimate_job import COSTS, add_config_arguments, positive
+from w2dual.places import mirror_folder
 from w2dual.records import InputError, write_text
 from w2dual.resources import START_MIN, Requests
 
@@ -329,19 +330,22 @@ def look() -> dict[str, str]:
 
 
 def _benchmark_files(config: Config) -> Finding:
-    from w2dual.measures.benchmark_files import Unavailable, mirror_folder, weight_paths
+    from w2dual.measures.benchmark_files import weight_paths
 
     settings = config["measures"]["benchmark"]
     dimensions = sorted({cell.dimension for cell in hd_grid(config)})
     published = [n for n in dimensions if n in settings["published_dimensions"]]
     names = [Path(path).relative_to("benchmarks") for n in published for path in weight_paths(n)]
     try:
-        folder, _ = mirror_folder(settings["mirror"])
-    except Unavailable:
+        named = mirror_folder(settings["mirror"]) if "mirror" in settings["sources"] else None
+    except InputError as error:
+        return Finding("benchmark files", Level.FAIL, str(error), "the jobs look there too")
+    if named is None:
         where = "no mirror (W2BENCHMARK_MIRROR is not set)"
         return doctor.benchmark_files(
             [str(name) for name in names], len(names), where, settings["sources"]
         )
+    folder, _ = named
     places = (folder, folder / "benchmarks")
     missing = [str(name) for name in names if not any((p / name).is_file() for p in places)]
     return doctor.benchmark_files(missing, len(names), str(folder), settings["sources"])

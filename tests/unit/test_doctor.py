@@ -60,7 +60,7 @@ class Replay:
 def look(run: Any, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> dict[str, Finding]:
     """Let the doctor look, at the root of the checkout; gives findings by their check."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("W2BENCHMARK_MIRROR", "/nowhere")
+    monkeypatch.delenv("W2BENCHMARK_MIRROR", raising=False)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(doctor_probe, "LOOK_S", 0.0)
     given = {"partition": None, "no_probe": True, "probe_wait": 1, "profile": Path("slurm")}
@@ -791,11 +791,29 @@ def test_a_site_file_that_cannot_be_read_is_named(text: str):
         doctor_site.compose(BASE, text, TWO, "A heading.")
 
 
+def test_a_mirror_that_is_named_and_not_there_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """As the jobs will find it: the same function looks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("W2BENCHMARK_MIRROR", "weights")
+    found = doctor_job._benchmark_files(PAPER)
+    assert found.level == Level.FAIL
+    assert "mirror weights (named by W2BENCHMARK_MIRROR): there is no such folder" in found.text
+    (tmp_path / "weights" / "Mix3toMix10").mkdir(parents=True)
+    assert "holds no weights" in doctor_job._benchmark_files(PAPER).text
+    for version in ("v1", "v2"):
+        (tmp_path / "weights" / "Mix3toMix10" / f"2_{version}.pt").touch()
+    found = doctor_job._benchmark_files(PAPER)
+    assert found.level == Level.NOTE
+    assert f"2 of 16 in {tmp_path / 'weights'}" in found.text
+
+
 def test_the_job_writes_amends_and_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("W2BENCHMARK_MIRROR", "/nowhere")
+    monkeypatch.delenv("W2BENCHMARK_MIRROR", raising=False)
     monkeypatch.setattr(doctor_job, "command", Replay("short-limit"))
     (tmp_path / "config.yaml").write_text((ROOT / "slurm" / "config.yaml").read_text())
     argv = ["doctor", "--no-probe", "--profile", str(tmp_path)]
