@@ -59,12 +59,19 @@ help: ## this list
 
 # ---------------------------------------------------------------- the evaluation
 
-.PHONY: smoke laptop paper-dry-run
+.PHONY: smoke laptop paper-budget paper-dry-run
 smoke: env ## the evaluation at a tiny budget, to runs/smoke/evaluation.pdf
 	@$(call evaluate,smoke)
 
 laptop: env ## n = 2, 4, 8, all methods, under two hours on 2 cores
 	@$(call evaluate,laptop)
+
+paper-budget: env ## cells of n = 2 and 4 at the paper's budget, a seed each; hours, goes on where it stopped
+	@cells=$$($(BIN)/python -m benchmarks.paper_budget missing); \
+	    [ -z "$$cells" ] || $(SNAKEMAKE) --keep-going --configfile presets/paper_budget.yaml -- \
+	    $$(printf 'results/train/%s/metrics.json ' $$cells)
+	@$(BIN)/python -m benchmarks.paper_budget keep runs/paper_budget/results/train
+	@$(BIN)/python -m benchmarks.paper_budget render
 
 paper-dry-run: env ## what the paper's settings would run
 	@$(BIN)/snakemake --dry-run --quiet rules

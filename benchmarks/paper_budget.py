@@ -1,12 +1,15 @@
 """Keeps what cells came to at the paper's own budget, and sets it beside the published values.
 
 Usage:
-    python -m benchmarks.paper_budget keep RUN [--into reference/paper]
+    python -m benchmarks.paper_budget missing
+    python -m benchmarks.paper_budget keep RUN [--into reference/paper] [--tree COMMIT]
     python -m benchmarks.paper_budget render [--records reference/paper] [--document ...]
 
-`keep` copies the finished cells of a run: metrics.json without the host's name, and the errors of
-the history. `render` writes the tables of docs/paper_budget.md between their markers. A record is
-never typed in: what a table says of a cell is computed from it.
+`missing` names the cells that are to be recorded and are not yet. `keep` copies the finished cells
+of a run: metrics.json without the host's name, and the errors of the history; a record of more
+seeds stays. `render` writes the tables of docs/paper_budget.md between their markers. A record is
+never typed in: what a table says of a cell is computed from it. A folder departures/NAME below the
+records has cells that were trained with one setting changed, each to be compared with its own.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
 import math
 import sys
 from collections.abc import Sequence
@@ -24,9 +28,11 @@ import numpy as np
 
 from benchmarks.render import table
 from w2dual import scrub
+from w2dual.cells import hd_grid
+from w2dual.config import load
 from w2dual.names import method_words, words
 from w2dual.published import published_cells
-from w2dual.records import InputError, read_json, write_text
+from w2dual.records import InputError, read_json, write_json, write_text
 from w2dual.tables import METRIC
 from w2dual.verdict import HALF_UNIT
 
@@ -36,6 +42,8 @@ DOCUMENT = ROOT / "docs" / "paper_budget.md"
 PUBLISHED = ROOT / "tables" / "published"
 BEGIN = "<!-- paper budget: begin; `make paper-budget` writes what stands here -->"
 END = "<!-- paper budget: end -->"
+PRESET = ROOT / "presets" / "paper_budget.yaml"
+DEPARTURES = "departures"
 INVERSE = "l2_uvp_inverse_percent"
 KEPT = ("seed", "step", METRIC, INVERSE)
 LIMIT = 100.0
@@ -46,12 +54,23 @@ FAR = 3.0
 Record = dict[str, Any]
 
 
-def keep(run: Path, into: Path) -> list[str]:
-    """Copy the finished cells of a run; return their names.
+def wanted() -> list[str]:
+    """Name the cells to be recorded: all of n = 2, and regression with L-BFGS at n = 4."""
+    cells = hd_grid(load([ROOT / "config.yaml", PRESET]))
+    return [
+        cell.name
+        for cell in cells
+        if cell.dimension == 2 or (cell.amortization, cell.solver) == ("regression", "lbfgs")
+    ]
+
+
+def keep(run: Path, into: Path, tree: str | None = None) -> list[str]:
+    """Copy the finished cells of a run; return the names of those that were copied.
 
     Args:
         run: folder that holds CELL/metrics.json and CELL/history.csv.
         into: folder of the records, CELL.json and CELL.csv.
+        tree: commit whose files the run had, where it had no repository to ask.
 
     Raises:
         InputError: there is no finished cell.
@@ -59,11 +78,19 @@ def keep(run: Path, into: Path) -> list[str]:
     found = sorted(run.glob("*/metrics.json"))
     if not found:
         raise InputError(f"{run}: holds no CELL/metrics.json; expected a run's results/train")
+    kept = []
     for path in found:
-        name = read_json(path)["cell"]["name"]
-        write_text(into / f"{name}.json", scrub.metrics(path.read_bytes()).decode())
+        record = json.loads(scrub.metrics(path.read_bytes()))
+        name = record["cell"]["name"]
+        before = into / f"{name}.json"
+        if before.exists() and len(read_json(before)["seeds"]) > len(record["seeds"]):
+            continue
+        kept.append(name)
+        if tree is not None:
+            record["provenance"] |= {"git_commit": tree}
+        write_json(into / f"{name}.json", record)
         write_text(into / f"{name}.csv", _history(path.with_name("history.csv")))
-    return [path.parent.name for path in found]
+    return kept
 
 
 def _history(path: Path) -> str:
@@ -98,6 +125,10 @@ def read(folder: Path) -> list[Record]:
         )
 
     return sorted(found, key=place)
+
+
+def _record(name: str) -> Path:
+    return RECORDS / f"{name}.json"
 
 
 def value(seed: Record, column: str) -> float:
@@ -172,8 +203,53 @@ def _row(record: Record) -> list[str]:
     ]
 
 
-def tables(records: Sequence[Record]) -> str:
+def changed(record: Record, own: Record) -> str:
+    """Name the settings in which a record differs from its cell's own, as in `solver.x = 1`."""
+
+    def walk(one: Any, other: Any, path: str) -> list[str]:
+        if isinstance(one, dict) and isinstance(other, dict):
+            return [
+                line
+                for key in one
+                for line in walk(one[key], other.get(key), f"{path}.{key}" if path else key)
+            ]
+        return [] if one == other else [f"`{path}: {one}`, not `{other}`"]
+
+    settings = (dict(r["cell"]["settings"], seeds=None) for r in (record, own))
+    return ", ".join(walk(*settings, ""))
+
+
+def departures_table(records: Sequence[Record], folder: Path) -> str:
+    """Return a table of cells trained both ways, in Markdown; seeds that both have."""
+    own = {record["cell"]["name"]: record for record in records}
+    rows = []
+    for place in sorted(path for path in folder.glob("*") if path.is_dir()):
+        for record in read(place):
+            name = record["cell"]["name"]
+            if name not in own:
+                raise InputError(f"{place}: cell {name} has no record of its own to compare with")
+            seeds = {seed["seed"] for seed in record["seeds"]}
+            both = [seed for seed in own[name]["seeds"] if seed["seed"] in seeds]
+            rows.append([name, changed(record, own[name]), _errors(record["seeds"])])
+            rows[-1] += [_errors(both), published(record)[0]]
+    for record in records:
+        for seed in record["seeds"]:
+            if first := seed["spikes"]["first_step"]:
+                rows.append([record["cell"]["name"], "`training.divergence_every: 1`, not `1000`"])
+                rows[-1] += [f"diverged at {first:,}", _errors([seed]), published(record)[0]]
+    header = ["cell", "changed", "then: forward / inverse", "as the config has it", "published"]
+    return table(header, rows)
+
+
+def _errors(seeds: Sequence[Record]) -> str:
+    text = " / ".join(_percent([value(seed, name) for seed in seeds]) for name in (METRIC, INVERSE))
+    at = [f"{seed['diverged_at_step']:,}" for seed in seeds if seed["status"] == "diverged"]
+    return text + (f", diverged at {', '.join(at)}" if at else "")
+
+
+def tables(folder: Path) -> str:
     """Return the document's tables in Markdown."""
+    records = read(folder)
     header = ["n, potential", "method", "seeds", "forward", "inverse", "published", "off by (std)"]
     header += ["spikes", "minutes", "device", "verdict"]
     agreeing = sum(agrees(record) for record in records)
@@ -181,7 +257,9 @@ def tables(records: Sequence[Record]) -> str:
         f"{len(records)} cells, {agreeing} of which agree: within {FAR:g} published standard "
         f"deviations, or above {LIMIT:g} on both sides."
     )
-    return f"{sentence}\n\n{table(header, [_row(record) for record in records])}"
+    rows = [_row(record) for record in records]
+    both_ways = departures_table(records, folder / DEPARTURES)
+    return f"{sentence}\n\n{table(header, rows)}\n\n### Both ways\n\n{both_ways}"
 
 
 def between(text: str, body: str, document: Path) -> str:
@@ -204,16 +282,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     keeping = commands.add_parser("keep", help="copy the finished cells of a run")
     keeping.add_argument("run", type=Path)
     keeping.add_argument("--into", type=Path, default=RECORDS)
+    keeping.add_argument("--tree", help="commit that was trained, if the run could not know")
+    commands.add_parser("missing", help="name the cells that have no record yet")
     rendering = commands.add_parser("render", help="write the tables of the document")
     rendering.add_argument("--records", type=Path, default=RECORDS)
     rendering.add_argument("--document", type=Path, default=DOCUMENT)
     args = parser.parse_args(argv)
     try:
-        if args.command == "keep":
-            sys.stdout.write("".join(f"{name}\n" for name in keep(args.run, args.into)))
+        if args.command == "missing":
+            sys.stdout.write("".join(f"{n}\n" for n in wanted() if not _record(n).exists()))
+        elif args.command == "keep":
+            sys.stdout.write("".join(f"{name}\n" for name in keep(args.run, args.into, args.tree)))
         else:
             text = args.document.read_text(encoding="utf-8")
-            write_text(args.document, between(text, tables(read(args.records)), args.document))
+            write_text(args.document, between(text, tables(args.records), args.document))
     except InputError as error:
         sys.stderr.write(f"paper_budget: {error}\n")
         return 2

@@ -263,7 +263,7 @@ def diverged_lines(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
     for cell in cell_order(frame, settings):
         group = frame[(frame["cell"] == cell) & (frame["status"] == "diverged")]
         seeds = [
-            f"seed {row['seed']} at step {row['diverged_at_step']:,}; "
+            f"seed {row['seed']} at step {row['diverged_at_step']:,.0f}; "
             f"{_number(row['before_divergence'], '.3g')} before"
             for row in group.to_dict("records")
         ]

@@ -196,7 +196,7 @@ def test_cells_of_different_presets_or_measures_do_not_mix(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r.update(format=2), "format is 2, expected 1"),
+        (lambda r: r.update(format=1), "format is 1, expected 2"),
         (lambda r: r["cell"].pop("hash"), "cell.hash is missing"),
         (lambda r: r["cell"].update(dimension="2"), "cell.dimension is '2', expected int"),
         (lambda r: r["seeds"].pop(), r"has seeds \[0\], its settings name \[0, 1\]"),
@@ -207,6 +207,15 @@ def test_cells_of_different_presets_or_measures_do_not_mix(tmp_path: Path) -> No
         (lambda r: r["timing"].update(training_s="1"), "timing.training_s is '1'"),
         (lambda r: r["timing"].pop("conjugation_ms"), "timing.conjugation_ms is missing"),
         (lambda r: r.pop("preset"), "preset is missing"),
+        (lambda r: r["seeds"][0].pop("spikes"), "seed 0: spikes is missing"),
+        (
+            lambda r: r["seeds"][1]["training_conjugate_status"].pop("stalled"),
+            "seed 1: stalled is missing",
+        ),
+        (
+            lambda r: r["seeds"][1].update(status="diverged"),
+            "seed 1: before_divergence is None, expected dict",
+        ),
     ],
 )
 def test_malformed_record_names_file_and_field(tmp_path: Path, change: Any, message: str) -> None:

@@ -25,6 +25,7 @@ EXPECTED = {
     "smoke": ["snakemake", "--configfile", "presets/smoke.yaml", "all"],
     "laptop": ["snakemake", "--configfile", "presets/laptop.yaml", "all"],
     "paper-dry-run": ["snakemake", "--dry-run"],
+    "paper-budget": ["python", "-m", "benchmarks.paper_budget", "render"],
     "html": ["snakemake", "presets/{PRESET}.yaml", "{CURDIR}/rules/report.css", "report.html"],
     "bundle": ["snakemake", "presets/{PRESET}.yaml", "bundle"],
     "bundle-crate": ["python", "scripts/validate_crate.py", "{BUNDLE}"],

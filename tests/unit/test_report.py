@@ -19,6 +19,7 @@ from w2dual import captions, claims, latex, report, verdict
 from w2dual.aggregate import aggregate
 from w2dual.cost_tables import QUANTITIES
 from w2dual.hyperparameters import TABLES as SETTINGS
+from w2dual.latex import escape
 from w2dual.plots import style
 from w2dual.plots.accuracy import FIGURES as ACCURACY
 from w2dual.records import InputError
@@ -95,6 +96,16 @@ def table(tmp_path: Path) -> Path:
     path = tmp_path / "hd_mlp.tex"
     path.write_text("\\begin{tabular}{l}\\toprule x \\\\\\bottomrule\\end{tabular}\n", "utf-8")
     return path
+
+
+def test_runs_say_what_happened_in_training(frame: pd.DataFrame) -> None:
+    lines = report.diverged_lines(frame, loaded())
+    cell = escape(f"hd2-mlp-objective-{SOLVERS[0]}")
+    assert f"{cell}: seed 1 at step 17; 0.24 before." in lines
+    assert len(lines) == 2  # and one on the plane
+    row = next(row for row in report.run_rows(frame, loaded()) if "BFGS" in row[3])
+    # of 6,400 points of each seed 6,000 converged; 2 spikes each
+    assert row[-3:] == [r"93.8\%", "0.5", "4"]
 
 
 def loaded(**changes: Any) -> report.ReportSettings:

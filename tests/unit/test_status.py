@@ -39,14 +39,21 @@ def write_status(folder: Path, age_s: float = 1.0, **changes: Any) -> Path:
     return folder / "checkpoints" / status.cell / NAME
 
 
+def seed(status: str, steps: int, spikes: int = 0, **errors: float | None) -> dict[str, Any]:
+    """A seed's record, four points of whose training were conjugated, one without success."""
+    counts = {"converged": 3, "line_search_failed": 1}
+    more = {"spikes": {"steps": spikes}, "training_conjugate_status": counts}
+    return {"status": status, "steps": steps} | more | errors
+
+
 def write_metrics(folder: Path, name: str = "hd4-icnn-cycle-none", **changes: Any) -> Path:
     path = folder / "results" / "train" / name / "metrics.json"
     record = {
         "cell": {"name": name, "settings": {"training": {"iterations": 500}}},
         "seeds": [
-            {"status": "finished", "steps": 500, "l2_uvp_forward_percent": 1.0},
-            {"status": "finished", "steps": 500, "l2_uvp_forward_percent": 2.0},
-            {"status": "diverged", "steps": 77, "l2_uvp_forward_percent": None},
+            seed("finished", 500, 2, l2_uvp_forward_percent=1.0),
+            seed("finished", 500, l2_uvp_forward_percent=2.0),
+            seed("diverged", 77, 1, l2_uvp_forward_percent=None),
         ],
         "timing": {"steps_per_second": 1234.5},
         "headline": {"column": "l2_uvp_forward_percent", "label": "L2-UVP %"},
@@ -74,16 +81,19 @@ def test_a_table_of_running_and_finished_cells(tmp_path: Path, capsys):
     write_status(tmp_path)
     write_metrics(tmp_path)
     assert shown(capsys, tmp_path) == [
-        "cell                       step  steps/s    left          error  diverged  state",
-        "hd2-mlp-cycle-adam   2500/10000     12.5  10 min  L2-UVP % 3.14   1 of 10  running",
-        "hd4-icnn-cycle-none     500/500     1234       -   L2-UVP % 1.5    1 of 3  finished",
+        "cell                       step  steps/s    left          error  diverged  spikes"
+        "  not converged  state",
+        "hd2-mlp-cycle-adam   2500/10000     12.5  10 min  L2-UVP % 3.14   1 of 10       3"
+        "          1.25%  running",
+        "hd4-icnn-cycle-none     500/500     1234       -   L2-UVP % 1.5    1 of 3       3"
+        "         25.00%  finished",
     ]
 
 
 def test_cells_of_either_kind_say_what_their_error_is(tmp_path: Path, capsys):
     write_status(tmp_path, cell="rings-mlp", headline="W2 squared", error=0.012345)
     metrics = {"headline": {"column": "w2_forward", "label": "W2 squared"}}
-    seeds = [{"status": "finished", "steps": 500, "w2_forward": value} for value in (2.0, 4.0)]
+    seeds = [seed("finished", 500, w2_forward=value) for value in (2.0, 4.0)]
     write_metrics(tmp_path, "gauss8-mlp", seeds=seeds, **metrics)
     write_metrics(tmp_path)
     rows = shown(capsys, tmp_path)[1:]
@@ -124,9 +134,10 @@ def test_time_left_is_that_of_a_running_cell(tmp_path: Path, capsys):
 
 
 def test_nothing_is_made_up_before_the_first_step(tmp_path: Path, capsys):
-    write_status(tmp_path, step=0, steps_per_second=None, headline="", error=None)
+    nothing = {"steps_per_second": None, "error": None, "not_converged": None}
+    write_status(tmp_path, step=0, spikes=0, headline="", **nothing)
     assert shown(capsys, tmp_path)[1].split() == [
-        *("hd2-mlp-cycle-adam", "0/10000", "-", "-", "-", "1", "of", "10", "running"),
+        *("hd2-mlp-cycle-adam", "0/10000", "-", "-", "-", "1", "of", "10", "0", "-", "running"),
     ]
 
 
@@ -146,14 +157,15 @@ def test_a_finished_cell(tmp_path: Path, capsys):
         "error": 1.5,  # of the live seeds
         "diverged_seeds": 1,
         "seeds": 3,
+        "spikes": 3,
+        "not_converged": 0.25,
         "updated": path.stat().st_mtime,
         "problem": None,
     }
 
 
 def test_all_seeds_diverged(tmp_path: Path, capsys):
-    seeds = [{"status": "diverged", "steps": 77, "l2_uvp_forward_percent": None}]
-    write_metrics(tmp_path, seeds=seeds)
+    write_metrics(tmp_path, seeds=[seed("diverged", 77, l2_uvp_forward_percent=None)])
     found = row(capsys, tmp_path)
     assert (found["step"], found["error"]) == (77, None)
 
@@ -207,22 +219,24 @@ def test_nothing_there_yet(tmp_path: Path, capsys):
 
 
 def without(name: str) -> str:
-    return json.dumps({k: v for k, v in ({"format": 2} | asdict(RUNNING)).items() if k != name})
+    return json.dumps({k: v for k, v in ({"format": 3} | asdict(RUNNING)).items() if k != name})
 
 
 def with_field(name: str, value: Any) -> str:
-    return json.dumps({"format": 2} | asdict(RUNNING) | {name: value})
+    return json.dumps({"format": 3} | asdict(RUNNING) | {name: value})
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "is not a JSON record"),
-        ("[1]", "is no status file of format 2"),
-        (with_field("format", 1), "is no status file of format 2"),
+        ("[1]", "is no status file of format 3"),
+        (with_field("format", 2), "is no status file of format 3"),
         (with_field("step", "7"), "field `step` is '7'; expected int"),
         (with_field("seeds", True), "field `seeds` is True; expected int"),
         (with_field("phase", "resting"), "phase is 'resting'; expected one of"),
+        (without("spikes"), "field `spikes` is None; expected int"),
+        (without("not_converged"), "field `not_converged` is None; expected a number"),
         (with_field("updated", "now"), "field `updated` is 'now'; expected a number"),
         (without("cell"), "field `cell` is None; expected str"),
         (without("headline"), "field `headline` is None; expected str"),
@@ -237,7 +251,7 @@ def test_a_broken_status_file_is_named_and_hides_no_other(
     path.write_text(text)
     write_metrics(tmp_path)
     lines = shown(capsys, tmp_path)
-    assert lines[1].split() == [RUNNING.cell, *"-----", "broken"]
+    assert lines[1].split() == [RUNNING.cell, *"-------", "broken"]
     assert lines[2].endswith("finished")
     assert lines[3].startswith(f"broken: {path}: {reason}")
     found = json.loads(shown(capsys, tmp_path, "--json")[0])
@@ -250,7 +264,8 @@ def test_a_broken_status_file_is_named_and_hides_no_other(
     ("changes", "reason"),
     [
         ({"seeds": [1]}, "field `seeds` holds something else than records"),
-        ({"seeds": [{"status": "finished", "steps": 1}]}, "field `l2_uvp_forward_percent` is None"),
+        ({"seeds": [seed("finished", 1)]}, "field `l2_uvp_forward_percent` is None"),
+        ({"seeds": [{"status": "diverged", "steps": 1}]}, "field `spikes` is None"),
         ({"timing": {}}, "field `steps_per_second` is None; expected a number"),
         ({"headline": None}, "field `headline` is None; expected dict"),
         ({"headline": {"column": "w2_forward", "label": "W2"}}, "field `w2_forward` is None"),

@@ -42,8 +42,9 @@ def metrics(
     potential: str = "mlp",
     preset: str = "paper",
     sources: dict[int, str] | None = None,
+    before: float = 1e4,
 ) -> pd.DataFrame:
-    """Build tidy metrics from the L2-UVP of each seed; None is a diverged seed."""
+    """Build tidy metrics from the L2-UVP of each seed; None is one that diverged from `before`."""
     rows = []
     for (amortization, solver, n), seeds in values.items():
         for seed, value in enumerate(seeds):
@@ -53,6 +54,7 @@ def metrics(
             row |= {"solver": solver, "seed": seed, "preset": preset}
             row |= {"status": "diverged" if value is None else "finished"}
             row |= {"l2_uvp_forward_percent": math.nan if value is None else value}
+            row |= {"before_divergence": before if value is None else None}
             row |= {"measures_source": (sources or {}).get(n, "mirror")}
             rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS["hd"]))
@@ -113,7 +115,19 @@ def test_one_diverged_seed_makes_the_entry_infinite_and_counted() -> None:
     row = entry(frame, "cycle", "none", 2)
     assert math.isinf(row["mean"])
     assert (row["seeds"], row["diverged_seeds"], row["above_limit"]) == (2, 1, True)
-    assert "$>$100$^{(1/2)}$" in tables.hd_tex(frame, chosen)
+    assert row["mean_as_published"] == pytest.approx((0.3 + 1e4) / 2)
+    assert "$>$100$^{(1/2)}$ &" in tables.hd_tex(frame, chosen)
+
+
+def test_what_the_papers_tables_would_say_stands_beside_an_entry_that_diverged() -> None:
+    frame, chosen = tidy(metrics(full(cycle_none_2=[0.3, None]), before=0.24))
+    row = entry(frame, "cycle", "none", 2)
+    assert math.isinf(row["mean"])
+    assert row["mean_as_published"] == pytest.approx(0.27)
+    tex = tables.hd_tex(frame, chosen)
+    assert r"$>$100$^{(1/2)}$ {\scriptsize last 0.27}" in tex
+    assert "as the paper's tables count it" in tex
+    assert not row["best"]
 
 
 def test_finished_seed_without_a_number_counts_as_diverged() -> None:

@@ -14,6 +14,9 @@ from tests.unit.verdict_data import (
     settings_json,
     with_cell,
 )
+from tests.unit.verdict_data import (
+    values as values_of,
+)
 
 from w2dual import claims, verdict
 from w2dual.__main__ import main
@@ -69,10 +72,22 @@ def test_the_papers_own_numbers_never_differ_from_themselves(equal):
         pytest.param(MLP, {"mean": 0.76, "std": 0.04}, "worse", id="higher-by-margin"),
         pytest.param(MLP, {"mean": 0.7, "std": 0.6}, "inconclusive", id="varies"),
         pytest.param(MLP, {"mean": 0.61, "std": 0.04, "diverged": 1}, "worse", id="one-diverged"),
+        pytest.param(
+            MLP,
+            {"mean": 0.61, "std": 0.04, "diverged": 1, "before": None},
+            "reproduced",
+            id="one-ended-early-as-good",
+        ),
         pytest.param(MLP, {"mean": 150.0, "std": 1.0}, "worse", id="above-limit"),
         pytest.param(BEYOND, {"mean": 2.0, "std": 0.1}, "better", id="finite-not-in-paper"),
         pytest.param(
             BEYOND, {"mean": 2.0, "std": 0.1, "diverged": 1}, "diverged as published", id="diverged"
+        ),
+        pytest.param(
+            BEYOND,
+            {"mean": 2.0, "std": 0.1, "diverged": 10, "before": 33.0},
+            "better",
+            id="all-diverged-below-the-limit",
         ),
         pytest.param(
             BEYOND, {"mean": 300.0, "std": 9.0}, "diverged as published", id="mean-above-limit"
@@ -81,6 +96,18 @@ def test_the_papers_own_numbers_never_differ_from_themselves(equal):
 )
 def test_words(equal, name, given, word):
     assert word_of(judge(with_cell(equal, name, **given)), name)["verdict"] == word
+
+
+def test_a_seed_that_ended_early_counts_at_its_last_evaluation(equal):
+    """As in the paper's tables, which take the last row of each run; the reason says so."""
+    one = {"mean": 0.61, "std": 0.04, "diverged": 1}
+    row = word_of(judge(with_cell(equal, MLP, before=0.9, **one)), MLP)
+    values = values_of(0.61, 0.04, 10)
+    assert row["ours_mean"] == pytest.approx((0.9 + values[1:].sum()) / 10)
+    assert (row["ours_diverged_seeds"], row["ours_diverged"]) == (1, False)
+    assert "1 of 10 seeds diverged and count at their last evaluation" in row["reason"]
+    row = word_of(judge(with_cell(equal, MLP, before=5000.0, **one)), MLP)
+    assert (row["verdict"], row["ours_diverged"]) == ("worse", True)
 
 
 def test_too_few_seeds_are_inconclusive_whatever_they_say():

@@ -44,9 +44,13 @@ def rows(
     std: float,
     seeds: tuple[int, ...] = SEEDS,
     diverged: int = 0,
+    before: float | None = 1e6,
     source: str = "mirror",
 ) -> list[dict[str, Any]]:
-    """Rows of one cell; the first `diverged` seeds have diverged."""
+    """Rows of one cell; the first `diverged` seeds have diverged, with the error `before`.
+
+    None stands for the value that the seed would have had.
+    """
     name = f"hd{cell.dimension}-{cell.potential}-{cell.amortization}-{cell.solver}"
     one = dict.fromkeys(aggregate.COLUMNS["hd"], None) | {
         "cell": name,
@@ -64,6 +68,9 @@ def rows(
             "seed": seed,
             "status": "diverged" if place < diverged else "finished",
             "l2_uvp_forward_percent": np.nan if place < diverged else value,
+            "before_divergence": (value if before is None else before)
+            if place < diverged
+            else np.nan,
         }
         for place, (seed, value) in enumerate(
             zip(seeds, values(mean, std, len(seeds)), strict=True)
