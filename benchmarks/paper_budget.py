@@ -215,8 +215,8 @@ def changed(record: Record, own: Record) -> str:
             ]
         return [] if one == other else [f"`{path}: {one}`, not `{other}`"]
 
-    settings = (dict(r["cell"]["settings"], seeds=None) for r in (record, own))
-    return ", ".join(walk(*settings, ""))
+    this, usual = (r["cell"]["settings"] | {"seeds": None} for r in (record, own))
+    return ", ".join(walk(this, usual, ""))
 
 
 def departures_table(records: Sequence[Record], folder: Path) -> str:

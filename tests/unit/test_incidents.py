@@ -24,7 +24,8 @@ from w2dual.records import save_arrays
 
 pytestmark = pytest.mark.usefixtures("programs")
 HUGE = 1e6  # times the source's points: a loss far beyond the bound, and finite gradients
-SEEDS = (RECORDED, FATAL, BROKEN, CALM) = (0, 1, 2, 3)
+RECORDED, FATAL, BROKEN, CALM = range(4)
+SEEDS: list[int] = [RECORDED, FATAL, BROKEN, CALM]
 """Spikes at steps 8 and 11, one at step 12 which is judged, one that is not finite, none."""
 SCHEDULE = {RECORDED: {8: HUGE, 11: HUGE}, FATAL: {12: HUGE}, BROKEN: {9: float("nan")}}
 JUDGED_EVERY = 6
@@ -33,7 +34,7 @@ SETTINGS = {
     "amortization_model": {"kind": "mlp_skip", "activation": "elu", "hidden": [8, 8]},
     "amortization": {"kind": "regression"},
     "solver": settings.solver("lbfgs"),
-    "seeds": list(SEEDS),
+    "seeds": SEEDS,
     "training": settings.training(batch_size=16, iterations=24, divergence_every=JUDGED_EVERY),
     "pretraining": settings.pretraining(iterations=20, min_iterations=10),
     "evaluation": {"samples": 128, "history_every": 8, "history_samples": 64},
@@ -216,7 +217,7 @@ def test_the_devices_that_share_a_batch_count_all_of_it(pair: measures.Pair):
     """On one device, and on two that share it: the same points, the same worst residual."""
     problem = make_problem(cell().settings, 2)
     state = problem.init(training.initial_params(problem, cell())[0])
-    seeds, steps = list(SEEDS), jnp.int32(3)
+    seeds, steps = SEEDS, jnp.int32(3)
     _, alone = jax.jit(loop._chunk(problem, seeds, 16, 1))(state, pair, steps)
     two = jax.vmap(
         loop._chunk(problem, seeds, 16, 2), in_axes=None, axis_name=loop.AXIS, axis_size=2
