@@ -9,11 +9,15 @@ import sys
 
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import PAIR_KINDS, pairs
+from w2dual.environment import PYTHON
 from w2dual.resources import Requests
 from w2dual.studies import choice
 
 # Jobs call `python -m w2dual`, which must be this Python and this checkout, however Snakemake was
 # started. Under `--sdm conda` the environment's own Python comes before this one.
+for name, value in PYTHON.items():  # what a user's shell says of Python is not for the jobs
+    os.environ.pop(name, None)
+    os.environ.update({name: value} if value is not None else {})
 os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
     PYTHONPATH=os.path.join(ROOT, "src"),
