@@ -76,8 +76,8 @@ wildcard_constraints:
 
 
 # Files of the package that can change the result of a stage's jobs: they are inputs, so that an edit
-# reruns the stage. `!` takes files out again. records.py, the readers and writers, and __main__.py,
-# the parser, are left out on purpose.
+# reruns the stage. `!` takes files out again. tests/unit/test_code.py compares the lists with what the
+# jobs import, and says what is left out on purpose and why.
 CODE = {
     "prepare": [
         "measures/*.py",
@@ -85,7 +85,7 @@ CODE = {
         "measures/git-blobs.csv",
         "extensions.py",
         "activations.py",
-        "backend.py",
+        "environment.py",
         "rng.py",
     ],
     "train": [
@@ -100,6 +100,9 @@ CODE = {
         "metrics.py",
         "transport_metrics.py",
         "backend.py",
+        "environment.py",
+        "progress.py",
+        "provenance.py",
         "rng.py",
         "measures/*.py",
         # How a pair came about is settled once its file is there.
@@ -113,7 +116,10 @@ CODE = {
         "measures/*.py",
         "!measures/prepare.py",
         "!measures/generated.py",
+        "!measures/torchfile.py",
         "activations.py",
+        "environment.py",
+        "extensions.py",
         "rng.py",
     ],
     "aggregate": ["aggregate.py"],
@@ -129,12 +135,14 @@ CODE = {
     "accuracy_figure": [
         "plots/accuracy.py",
         "plots/style.py",
+        "environment.py",
         "tables.py",
         "aggregate.py",
+        "latex.py",
         "names.py",
         "published.py",
     ],
-    "hyperparameters": ["hyperparameters.py", "cells.py", "latex.py", "names.py"],
+    "hyperparameters": ["hyperparameters.py", "cells.py", "config.py", "latex.py", "names.py"],
     "curves": ["plots/curves.py", "plots/style.py", "aggregate.py", "names.py", "published.py"],
     "synthetic_table": [
         "synthetic_table.py",
@@ -142,6 +150,7 @@ CODE = {
         "aggregate.py",
         "latex.py",
         "names.py",
+        "published.py",
     ],
     "verdict": [
         "verdict.py",
@@ -153,11 +162,23 @@ CODE = {
         "names.py",
         "published.py",
     ],
-    "verdict_figure": ["plots/verdict.py", "plots/style.py", "verdict.py", "names.py"],
+    "verdict_figure": [
+        "plots/verdict.py",
+        "plots/style.py",
+        "environment.py",
+        "verdict.py",
+        "equivalence.py",
+        "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+        "published.py",
+    ],
     "figure": [
         "figure_job.py",
         "plots/style.py",
         "plots/trained.py",
+        "plots/transport.py",
         "plots/{name}.py",
         "studies/trace.py",
         "dual.py",
@@ -165,10 +186,19 @@ CODE = {
         "measures/*.py",
     ],
     "table_page": ["table_page.py"],
-    "bundle": ["bundle.py", "archive.py", "crate.py", "rendering.py", "scrub.py"],
+    "bundle": [
+        "bundle.py",
+        "archive.py",
+        "crate.py",
+        "environment.py",
+        "provenance.py",
+        "rendering.py",
+        "scrub.py",
+    ],
     "report": [
         "report.py",
         "verdict.py",
+        "equivalence.py",
         "captions.py",
         "aggregate.py",
         "latex.py",
@@ -382,7 +412,9 @@ _CONJUGATES = [
     "dual.py",
     "activations.py",
     "backend.py",
+    "environment.py",
     "extensions.py",
+    "provenance.py",
     "rng.py",
     "conjugate/lbfgs.py",
     "measures/*.py",
@@ -399,14 +431,25 @@ CODE |= {
         "conjugate/adam.py",
         *_CONJUGATES,
     ],
-    "line_search": ["studies/line_search.py", "studies/libraries.py", "timing.py", *_CONJUGATES],
+    "line_search": [
+        "studies/line_search.py",
+        "studies/conjugation.py",
+        "studies/libraries.py",
+        "studies/trace.py",
+        "timing.py",
+        *_CONJUGATES,
+    ],
     "line_search_table": ["studies/line_search_tables.py", "latex.py", "names.py"],
     "conjugation_figure": [
         "plots/conjugation.py",
         "plots/curves.py",
         "plots/style.py",
+        "plots/trained.py",
         "studies/conjugation.py",
+        "studies/trace.py",
+        "aggregate.py",
         "names.py",
+        "published.py",
     ],
 }
 
