@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from w2dual import __version__, environment
 from w2dual.records import InputError
 
+log = logging.getLogger(__name__)
+
 JOBS = {
     "cells": ("w2dual.cells_job", "list the cells of a config, or print the record of one"),
     "estimate": ("w2dual.estimate_job", "say what a config's cells cost before they are started"),
@@ -71,6 +73,8 @@ def run(args: argparse.Namespace) -> None:
     """Run the job that was parsed, under settings that the shell does not move."""
     module = importlib.import_module(JOBS[args.job][0])
     environment.settle()
+    if "jax" in sys.modules and (left := environment.record()["set"]):
+        log.info("left as the environment has it: %s", left)
     module.main(args)
 
 

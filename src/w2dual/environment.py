@@ -188,6 +188,7 @@ MOVES = (
 """Variables beside XLA_FLAGS that may move the last bits of training and cannot be settled."""
 
 SAID = (
+    "XLA_FLAGS",
     "JAX_PLATFORM*",
     "JAX_*_VISIBLE_DEVICES",
     "JAX_NUM_CPU_DEVICES",
