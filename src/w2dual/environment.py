@@ -15,6 +15,7 @@ import contextlib
 import enum
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -220,6 +221,7 @@ PYTHON = {
 }
 """Variables of the interpreter, as the workflow starts its jobs: -> value, None for unset."""
 
+_PATH = re.compile(r"""(^|[=:,;\s"'])/[^=:,;\s"']*""")
 _TRUE = ("y", "yes", "t", "true", "on", "1")
 _FALSE = ("n", "no", "f", "false", "off", "0")
 _taken: dict[str, dict[str, Any]] = {}
@@ -248,25 +250,41 @@ def settle() -> None:
 
 
 def taken() -> dict[str, dict[str, Any]]:
-    """Give what `settle` has overridden: name -> `given` and `used`, None for unset."""
+    """Return what `settle` has overridden: name -> `given` and `used`, None for unset."""
     return {name: dict(values) for name, values in sorted(_taken.items())}
 
 
 def moving() -> dict[str, str]:
-    """Give the variables that are set and may move the last bits of training, beside XLA_FLAGS."""
+    """Return the variables beside XLA_FLAGS that are set and may move the last bits of training."""
     return _set(MOVES)
 
 
 def record() -> dict[str, Any]:
-    """Give what a result's record says about the environment.
+    """Return what a result's record says about the environment.
 
-    `overridden`: as `taken`. `set`: variables that stay as they are, name -> value.
+    `overridden`: as `taken`. `set`: variables that stay as they are, name -> value. Absolute paths
+    are left out of the values, since an archive must not name the folders of a machine.
     """
-    return {"overridden": taken(), "set": _set(MOVES + SAID)}
+    overridden = {
+        name: {key: pathless(item) if isinstance(item, str) else item for key, item in both.items()}
+        for name, both in taken().items()
+    }
+    left = {name: pathless(text) for name, text in _set(MOVES + SAID).items()}
+    return {"overridden": overridden, "set": left}
+
+
+def pathless(text: str) -> str:
+    """Put `<path>` in place of each absolute path."""
+    return _PATH.sub(r"\1<path>", text)
+
+
+def flags_to_repeat() -> str:
+    """Return `xla_flags` without those that name a path, which another machine does not have."""
+    return " ".join(flag for flag in xla_flags().split() if pathless(flag) == flag)
 
 
 def xla_flags() -> str:
-    """Give the flags in $XLA_FLAGS; where it names a file, as XLA takes it, what that holds."""
+    """Return the flags in $XLA_FLAGS; where it names a file, as XLA takes it, what that holds."""
     given = os.environ.get("XLA_FLAGS", "").strip()
     if given and not given.startswith("-"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -291,7 +309,7 @@ def _set(patterns: tuple[str, ...]) -> dict[str, str]:
 
 
 def _setting(variable: str) -> str | None:
-    """Give the setting of JAX that a variable would set, known or not; None for any other."""
+    """Return the setting of JAX that a variable would set, known or not; None for any other."""
     name = variable.lower()
     if variable != name.upper():
         return None

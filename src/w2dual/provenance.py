@@ -86,7 +86,7 @@ def gather(started: str, ended: str) -> dict[str, object]:
         "packages": package_versions(),
         "python": platform.python_version(),
         "device": device_name(),
-        "xla_flags": environment.xla_flags(),
+        "xla_flags": environment.flags_to_repeat(),
         "environment": environment.record(),
         "host": platform.node(),
         "started": started,

@@ -288,6 +288,21 @@ def test_flags_in_a_file_are_recorded_by_what_it_holds(
         assert provenance.gather("", "")["xla_flags"] == meant
 
 
+@pytest.mark.usefixtures("jax_as_it_was")
+def test_the_record_names_no_folder_of_the_machine(monkeypatch: pytest.MonkeyPatch):
+    """Else `bundle` would refuse the metrics, once all training is paid for."""
+    flags = "--xla_a=1 --xla_dump_to=/home/ada/dump --xla_b=x/y"
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setenv("MATPLOTLIBRC", "/home/ada/mine")
+    environment.settle()
+    found: Any = provenance.gather("", "")
+    assert found["xla_flags"] == "--xla_a=1 --xla_b=x/y"
+    assert environment.xla_flags() == flags  # a checkpoint of this machine is compared with
+    assert found["environment"]["set"]["XLA_FLAGS"] == flags.replace("/home/ada/dump", "<path>")
+    assert found["environment"]["overridden"]["MATPLOTLIBRC"]["given"] == "<path>"
+    assert "ada" not in json.dumps(found)
+
+
 # ---------------------------------------------------------------- other programs
 
 
