@@ -332,10 +332,7 @@ def _same(text: str, value: Any) -> bool:
     """Whether a variable's text means a value, as JAX reads it."""
     text = text.strip()
     if isinstance(value, bool):
-        words = (
-            ("y", "yes", "t", "true", "on", "1") if value else ("n", "no", "f", "false", "off", "0")
-        )
-        return text.lower() in words
+        return text.lower() in (_TRUE if value else _FALSE)
     if isinstance(value, int | float):
         try:
             return float(text) == value
@@ -369,6 +366,8 @@ def _forgive() -> None:
 
 
 def _note(name: str, given: Any, used: Any) -> None:
+    if not isinstance(given, bool | int | float | str | None):
+        given = str(given)  # a device, say: the record is JSON
     _taken[name] = {"given": given, "used": used}
     log.warning(
         "ignored %s=%s, which could change results or end the job: %s is used",
