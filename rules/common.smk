@@ -7,11 +7,15 @@ import re
 import signal
 import sys
 
+from w2dual import places
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import PAIR_KINDS, pairs
 from w2dual.environment import PYTHON
 from w2dual.resources import Requests
 from w2dual.studies import choice
+
+if set(ROOT) & set("{}"):  # Snakemake fills in wildcards there
+    raise WorkflowError(f"{ROOT}: Snakemake runs in no path with a brace; move the checkout")
 
 # Jobs call `python -m w2dual`, which must be this Python and this checkout, however Snakemake was
 # started. Under `--sdm conda` the environment's own Python comes before this one.
@@ -22,6 +26,19 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
     PYTHONPATH=os.path.join(ROOT, "src"),
 )
+# Jobs run in the folder of their outputs: what a variable names is found from where this started.
+WEIGHTS = config["measures"]["benchmark"]
+try:
+    os.environ.update(
+        places.absolute(
+            os.environ,
+            config_files.started_in(workflow, os.environ),
+            ROOT,
+            mirror="mirror" in WEIGHTS["sources"] and not WEIGHTS["mirror"],
+        )
+    )
+except InputError as error:
+    raise WorkflowError(str(error))
 if config["resources"]["gpus"] == 0:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if config["resources"]["xla_flags"]:
@@ -61,11 +78,13 @@ SOURCE = os.path.relpath(ROOT)
 PUBLISHED = os.path.join(SOURCE, "tables", "published")
 
 
-for settings in PAIRS.values():
-    if settings["kind"] == "images":  # paths in the config are relative to the checkout
+for settings in PAIRS.values():  # paths in the config are relative to the checkout
+    if settings["kind"] == "images":
         for end in ("source", "target"):
             if settings[end] is not None:
-                settings[end] = os.path.normpath(os.path.join(SOURCE, settings[end]))
+                settings[end] = places.of_config(settings[end], SOURCE)
+    elif settings["kind"] == "benchmark" and settings["mirror"]:
+        settings["mirror"] = places.of_config(settings["mirror"], ROOT)
 
 
 wildcard_constraints:
@@ -95,6 +114,7 @@ CODE = {
         "checkpoint.py",
         "conjugation_time.py",
         "dual.py",
+        "incidents.py",
         "activations.py",
         "extensions.py",
         "metrics.py",
@@ -123,7 +143,7 @@ CODE = {
         "rng.py",
     ],
     "aggregate": ["aggregate.py"],
-    "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py"],
+    "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py", "decimals.py"],
     "cost_table": [
         "cost_tables.py",
         "tables.py",
@@ -131,6 +151,7 @@ CODE = {
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
     "accuracy_figure": [
         "plots/accuracy.py",
@@ -141,9 +162,17 @@ CODE = {
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
     "hyperparameters": ["hyperparameters.py", "cells.py", "config.py", "latex.py", "names.py"],
-    "curves": ["plots/curves.py", "plots/style.py", "aggregate.py", "names.py", "published.py"],
+    "curves": [
+        "plots/curves.py",
+        "plots/style.py",
+        "aggregate.py",
+        "names.py",
+        "published.py",
+        "decimals.py",
+    ],
     "synthetic_table": [
         "synthetic_table.py",
         "tables.py",
@@ -151,6 +180,7 @@ CODE = {
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
     "verdict": [
         "verdict.py",
@@ -161,6 +191,7 @@ CODE = {
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
     "verdict_figure": [
         "plots/verdict.py",
@@ -173,11 +204,13 @@ CODE = {
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
     "figure": [
         "figure_job.py",
         "plots/style.py",
         "plots/trained.py",
+        "conjugates.py",
         "plots/transport.py",
         "plots/{name}.py",
         "studies/trace.py",
@@ -204,6 +237,7 @@ CODE = {
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
         "tables.py",
         "templates/evaluation.tex",
     ],
@@ -249,7 +283,9 @@ def matches(folder, patterns):
     """Files of the checkout that fit a pattern; each pattern must fit one."""
     found = []
     for pattern in patterns:
-        files = sorted(glob.glob(os.path.join(ROOT, folder, pattern.removeprefix("!"))))
+        files = sorted(
+            glob.glob(os.path.join(glob.escape(ROOT), folder, pattern.removeprefix("!")))
+        )
         if not files:
             raise WorkflowError(f"{os.path.join(folder, pattern)}: the checkout has no such file")
         files = [os.path.relpath(file) for file in files]
@@ -409,6 +445,7 @@ DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
 # Beside `code_of_cells`.
 _CONJUGATES = [
     "plots/trained.py",
+    "conjugates.py",
     "dual.py",
     "activations.py",
     "backend.py",
@@ -445,11 +482,13 @@ CODE |= {
         "plots/curves.py",
         "plots/style.py",
         "plots/trained.py",
+        "conjugates.py",
         "studies/conjugation.py",
         "studies/trace.py",
         "aggregate.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
 }
 

@@ -23,9 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from w2dual import archive, crate, provenance, rendering, scrub
+from w2dual import archive, crate, provenance, rendering, scrub, strict_yaml
 from w2dual.archive import MANIFEST, Member
 from w2dual.records import InputError, load_arrays, read_json, save_arrays
 
@@ -187,7 +185,7 @@ def members(plan: Plan, root: Path, machine: scrub.Machine) -> dict[str, Member]
     config["measures"]["benchmark"]["mirror"] = None  # a path of this machine; decides nothing
     steps = [step.to_json() for step in rendering.in_order(plan.steps)]
     texts = {
-        CONFIG: yaml.safe_dump(config, sort_keys=True, allow_unicode=True, width=100),
+        CONFIG: strict_yaml.dump(config),
         RENDER: _json({"format": FORMAT, "folder": plan.folder, "steps": steps}),
         MACHINE: _json(machines(plan, outputs)),
         LEFT_OUT: _json(left_out),

@@ -26,6 +26,7 @@ import numpy as np
 from w2dual import attempts, code, environment, provenance, status
 from w2dual.cells import Cell
 from w2dual.dual import DualState
+from w2dual.incidents import Totals
 from w2dual.loop import shards
 from w2dual.progress import Timing
 from w2dual.records import (
@@ -40,7 +41,7 @@ from w2dual.stopping import Stopped
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 EVERY_S = 300.0
 KEEP = 2
 PATTERN = "step-*.safetensors"
@@ -49,13 +50,16 @@ STILL = {
     "attempts.py": "notes when a job began",
     "cells.py": "the cell and its settings are compared themselves",
     "checkpoint.py": "files of another format are refused by their format",
+    "code.py": "finds the files that are compared here",
     "config.py": "the cell and its settings are compared themselves",
     "conjugation_time.py": "takes times once training has ended",
+    "places.py": "finds the weights of a pair, whose file is compared itself",
     "provenance.py": "writes down what is compared here by itself",
     "records.py": "reads and writes files, whose content is compared",
     "seeds.py": "the cell and its settings are compared themselves",
     "status.py": "shows how far a job is",
     "stopping.py": "ends training between two chunks, which moves nothing",
+    "strict_yaml.py": "the cell and its settings are compared themselves",
 }
 """Modules that training imports and that cannot move a bit of what a checkpoint holds, and why."""
 WORDS = {
@@ -78,6 +82,7 @@ class Snapshot:
     state: DualState
     history: list[dict[str, Any]]
     timing: Timing
+    totals: Totals
 
 
 def code_files(
@@ -256,6 +261,7 @@ def write(path: Path, origin: Mapping[str, str | None], snapshot: Snapshot) -> N
     """
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(snapshot.state)]
     arrays = {f"state/{i:04d}": leaf for i, leaf in enumerate(leaves)}
+    arrays |= {f"incidents/{name}": leaf for name, leaf in snapshot.totals.arrays().items()}
     # As arrays, since JSON has no word for the numbers that are not finite.
     columns = list(snapshot.history[0]) if snapshot.history else []
     for name in columns:
@@ -300,6 +306,13 @@ def read(path: Path, origin: Mapping[str, str | None], like: DualState) -> Snaps
         state=jax.tree.unflatten(jax.tree.structure(like), [jnp.array(leaf) for leaf in leaves]),
         history=[dict(zip(metadata["columns"], row, strict=True)) for row in rows],
         timing=timing,
+        totals=Totals.of_arrays(
+            {
+                name.removeprefix("incidents/"): array
+                for name, array in arrays.items()
+                if name.startswith("incidents/")
+            }
+        ),
     )
 
 

@@ -146,6 +146,8 @@ LEFT_OUT = {  # file -> which rules leave it out, and why
     "seeds.py": (ANY, "refuses what is no seed"),
     "cells.py": (ANY, "the cells are parameters of the rules"),
     "config.py": (ANY, "the config's values are parameters of the rules"),
+    "strict_yaml.py": (ANY, "refuses what is no config"),
+    "places.py": (ANY, "where weights lie does not decide what is in them"),
     "code.py": (ANY, "which checkpoints can be used moves no number"),
     "attempts.py": (ANY, "notes when a job began"),
     "status.py": (ANY, "shows how far a job is"),
