@@ -277,7 +277,7 @@ REFUSED = {
     "truncated": (truncate, "is truncated or no safetensors file"),
     "empty": (empty, "is truncated or no safetensors file"),
     "flipped": (flip, "is damaged: its content has not the SHA-256 it was written with"),
-    "format": (other_format, "its format is 0, here it is 1"),
+    "format": (other_format, f"its format is 0, here it is {checkpoint.FORMAT}"),
     "shapes": (other_shapes, "its arrays are not those of the cell's networks and optimiser"),
 } | {
     name: (other(name), f"its {word} is 'theirs', here it is 'ours'")

@@ -320,10 +320,13 @@ def test_a_document_does_not_depend_on_the_tex_files_of_a_user(
 def test_the_workflow_starts_python_as_if_the_shell_said_nothing_of_it(tmp_path: Path):
     """By the rules' own lines, in a Python that has been told much."""
     text = (ROOT / "rules" / "common.smk").read_text()
-    begin, end = text.index("for name, value in PYTHON.items()"), text.index("# A batch system's")
+    begin = text.index("for name, value in PYTHON.items()")
+    end = text.index("\n)\n", begin) + 3
     code = "import os, sys; from w2dual.environment import PYTHON; ROOT = sys.argv[1]\n"
-    code += "config = {'resources': {'gpus': 1, 'xla_flags': ''}}\n" + text[begin:end]
-    code += "import subprocess; subprocess.run([sys.executable, '-m', 'w2dual', 'cells',"
+    code += (
+        text[begin:end]
+        + "import subprocess; subprocess.run([sys.executable, '-m', 'w2dual', 'cells',"
+    )
     code += f" {CELL!r}, '--configfile', {CONFIG!r}, {SMOKE!r}], check=True)"
     (tmp_path / "json.py").write_text("raise SystemExit('mine')")
     told = {"PYTHONINSPECT": "1", "PYTHONOPTIMIZE": "2", "PYTHONWARNINGS": "error"}
