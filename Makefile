@@ -50,6 +50,9 @@ BENCH_PYTHON = PYTHONPATH=src:. $(call quote,BENCH_VENV)/bin/python
 # Compiled programs outlive the jobs that compiled them.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What a shell says of every Python, and of where pip installs, is not for this environment.
+unexport PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS
+unexport PIP_PREFIX PIP_TARGET PIP_USER
 
 SNAKEMAKE = $(BIN)/snakemake --cores $(call quote,CORES) --show-failed-logs --quiet host reason
 

@@ -10,6 +10,7 @@ import sys
 from w2dual import places
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import PAIR_KINDS, pairs
+from w2dual.environment import PYTHON
 from w2dual.resources import Requests
 from w2dual.studies import choice
 
@@ -18,6 +19,9 @@ if set(ROOT) & set("{}"):  # Snakemake fills in wildcards there
 
 # Jobs call `python -m w2dual`, which must be this Python and this checkout, however Snakemake was
 # started. Under `--sdm conda` the environment's own Python comes before this one.
+for name, value in PYTHON.items():  # what a user's shell says of Python is not for the jobs
+    os.environ.pop(name, None)
+    os.environ.update({name: value} if value is not None else {})
 os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
     PYTHONPATH=os.path.join(ROOT, "src"),
@@ -91,8 +95,8 @@ wildcard_constraints:
 
 
 # Files of the package that can change the result of a stage's jobs: they are inputs, so that an edit
-# reruns the stage. `!` takes files out again. records.py, the readers and writers, and __main__.py,
-# the parser, are left out on purpose.
+# reruns the stage. `!` takes files out again. tests/unit/test_code.py compares the lists with what the
+# jobs import, and says what is left out on purpose and why.
 CODE = {
     "prepare": [
         "measures/*.py",
@@ -100,7 +104,7 @@ CODE = {
         "measures/git-blobs.csv",
         "extensions.py",
         "activations.py",
-        "backend.py",
+        "environment.py",
         "rng.py",
     ],
     "train": [
@@ -110,11 +114,15 @@ CODE = {
         "checkpoint.py",
         "conjugation_time.py",
         "dual.py",
+        "incidents.py",
         "activations.py",
         "extensions.py",
         "metrics.py",
         "transport_metrics.py",
         "backend.py",
+        "environment.py",
+        "progress.py",
+        "provenance.py",
         "rng.py",
         "measures/*.py",
         # How a pair came about is settled once its file is there.
@@ -128,11 +136,14 @@ CODE = {
         "measures/*.py",
         "!measures/prepare.py",
         "!measures/generated.py",
+        "!measures/torchfile.py",
         "activations.py",
+        "environment.py",
+        "extensions.py",
         "rng.py",
     ],
     "aggregate": ["aggregate.py"],
-    "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py"],
+    "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py", "decimals.py"],
     "cost_table": [
         "cost_tables.py",
         "tables.py",
@@ -140,23 +151,36 @@ CODE = {
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
     "accuracy_figure": [
         "plots/accuracy.py",
         "plots/style.py",
+        "environment.py",
         "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+        "published.py",
+        "decimals.py",
+    ],
+    "hyperparameters": ["hyperparameters.py", "cells.py", "config.py", "latex.py", "names.py"],
+    "curves": [
+        "plots/curves.py",
+        "plots/style.py",
         "aggregate.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
-    "hyperparameters": ["hyperparameters.py", "cells.py", "latex.py", "names.py"],
-    "curves": ["plots/curves.py", "plots/style.py", "aggregate.py", "names.py", "published.py"],
     "synthetic_table": [
         "synthetic_table.py",
         "tables.py",
         "aggregate.py",
         "latex.py",
         "names.py",
+        "published.py",
+        "decimals.py",
     ],
     "verdict": [
         "verdict.py",
@@ -167,12 +191,27 @@ CODE = {
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
     ],
-    "verdict_figure": ["plots/verdict.py", "plots/style.py", "verdict.py", "names.py"],
+    "verdict_figure": [
+        "plots/verdict.py",
+        "plots/style.py",
+        "environment.py",
+        "verdict.py",
+        "equivalence.py",
+        "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+        "published.py",
+        "decimals.py",
+    ],
     "figure": [
         "figure_job.py",
         "plots/style.py",
         "plots/trained.py",
+        "conjugates.py",
+        "plots/transport.py",
         "plots/{name}.py",
         "studies/trace.py",
         "dual.py",
@@ -180,15 +219,25 @@ CODE = {
         "measures/*.py",
     ],
     "table_page": ["table_page.py"],
-    "bundle": ["bundle.py", "archive.py", "crate.py", "rendering.py", "scrub.py"],
+    "bundle": [
+        "bundle.py",
+        "archive.py",
+        "crate.py",
+        "environment.py",
+        "provenance.py",
+        "rendering.py",
+        "scrub.py",
+    ],
     "report": [
         "report.py",
         "verdict.py",
+        "equivalence.py",
         "captions.py",
         "aggregate.py",
         "latex.py",
         "names.py",
         "published.py",
+        "decimals.py",
         "tables.py",
         "templates/evaluation.tex",
     ],
@@ -396,10 +445,13 @@ DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
 # Beside `code_of_cells`.
 _CONJUGATES = [
     "plots/trained.py",
+    "conjugates.py",
     "dual.py",
     "activations.py",
     "backend.py",
+    "environment.py",
     "extensions.py",
+    "provenance.py",
     "rng.py",
     "conjugate/lbfgs.py",
     "measures/*.py",
@@ -416,14 +468,27 @@ CODE |= {
         "conjugate/adam.py",
         *_CONJUGATES,
     ],
-    "line_search": ["studies/line_search.py", "studies/libraries.py", "timing.py", *_CONJUGATES],
+    "line_search": [
+        "studies/line_search.py",
+        "studies/conjugation.py",
+        "studies/libraries.py",
+        "studies/trace.py",
+        "timing.py",
+        *_CONJUGATES,
+    ],
     "line_search_table": ["studies/line_search_tables.py", "latex.py", "names.py"],
     "conjugation_figure": [
         "plots/conjugation.py",
         "plots/curves.py",
         "plots/style.py",
+        "plots/trained.py",
+        "conjugates.py",
         "studies/conjugation.py",
+        "studies/trace.py",
+        "aggregate.py",
         "names.py",
+        "published.py",
+        "decimals.py",
     ],
 }
 

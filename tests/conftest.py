@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from w2dual import environment
+
 # Before any test module imports JAX.
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
-os.environ.setdefault("MPLBACKEND", "agg")
+# Stricter than the jobs that users start.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = environment.OURS["jax_numpy_rank_promotion"] = "raise"
+environment.settle()
+os.environ["MPLBACKEND"] = "agg"
 # Tests compile much and run little.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
 
-from w2dual import __version__
+from w2dual import __version__, environment
 from w2dual.records import InputError
+
+log = logging.getLogger(__name__)
 
 JOBS = {
     "cells": ("w2dual.cells_job", "list the cells of a config, or print the record of one"),
@@ -67,8 +70,12 @@ def parser(job: str | None) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the job that was parsed."""
-    importlib.import_module(JOBS[args.job][0]).main(args)
+    """Run the job that was parsed, under settings that the shell does not move."""
+    module = importlib.import_module(JOBS[args.job][0])
+    environment.settle()
+    if "jax" in sys.modules and (left := environment.record()["set"]):
+        log.info("left as the environment has it: %s", left)
+    module.main(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
     )
     logging.getLogger("jax").setLevel(logging.WARNING)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal lacks ends no job
+        sys.stdout.reconfigure(errors="backslashreplace")
+    environment.settle()  # before any job's module imports JAX or matplotlib
     try:
         run(parser(job).parse_args(argv))
     except InputError as error:

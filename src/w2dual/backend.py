@@ -10,14 +10,13 @@ from typing import Any
 
 import jax
 
+from w2dual import environment
+
 
 def configure(
     cache: str | Path | None = None, threads: int | None = None, devices: int | None = None
 ) -> None:
-    """Set JAX up for a job: full float32 products, and the compilation cache shared by jobs.
-
-    Products are not rounded to TF32 on a GPU: a conjugate solver that is to reach a gradient
-    norm of 1e-3 needs the digits.
+    """Set JAX up for a job: settings that move numbers, its devices, and the compilation cache.
 
     Args:
         cache: folder of compiled programs; None for $JAX_COMPILATION_CACHE_DIR, or no cache.
@@ -25,12 +24,12 @@ def configure(
         devices: CPU devices that JAX sees, which share a batch (`loop`); None for `threads`.
             Jobs that share the cores and each take all of them slow one another down.
     """
+    environment.settle()
     if threads is not None:
         os.environ["NPROC"] = os.environ["PJRT_NPROC"] = str(threads)
     # Read when the backend starts; where it runs already, its devices stay as they are.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices or threads or cores())
-    jax.config.update("jax_default_matmul_precision", "highest")
     folder = cache or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if folder:
         jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -57,7 +56,7 @@ def jit(function: Callable[..., Any], once: bool = False, **options: Any) -> Any
     wanted = {"xla_cpu_prefer_vector_width": "512"}
     if once:
         wanted["xla_backend_optimization_level"] = "0"
-    given = os.environ.get("XLA_FLAGS", "")
+    given = environment.xla_flags()
     wanted = {name: value for name, value in wanted.items() if name not in given}
     if jax.default_backend() == "cpu" and wanted:
         options["compiler_options"] = wanted

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from w2dual import seeds
 from w2dual.config import Config
 from w2dual.records import InputError, short_hash
 
@@ -50,7 +51,8 @@ class Cell:
         """Read what `to_json` gave.
 
         Raises:
-            InputError: a field is missing, or the hash is not that of the settings.
+            InputError: a field is missing, the hash is not that of the settings, or the seeds are
+                no seeds or not different.
         """
         try:
             fields = {key: record[key] for key in Cell.__dataclass_fields__}
@@ -64,6 +66,7 @@ class Cell:
                 f"cell {cell.name}: its hash {record['hash']} is not that of its settings "
                 f"({cell.hash}); leave the hash out of a record changed by hand"
             )
+        seeds.checked_list(cell.settings.get("seeds"), f"cell {cell.name}: `settings.seeds`")
         return cell
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2dual import attempts, provenance, status
+from w2dual import attempts, code, environment, provenance, status
 from w2dual.cells import Cell
 from w2dual.dual import DualState
 from w2dual.incidents import Totals
@@ -33,7 +32,6 @@ from w2dual.progress import Timing
 from w2dual.records import (
     InputError,
     canonical_json,
-    file_sha256,
     finite,
     load_arrays,
     remove_partials,
@@ -47,24 +45,23 @@ FORMAT = 2
 EVERY_S = 300.0
 KEEP = 2
 PATTERN = "step-*.safetensors"
-CODE = (
-    "training.py",
-    "loop.py",
-    "dual.py",
-    "incidents.py",
-    "activations.py",
-    "amortization/*.py",
-    "backend.py",
-    "extensions.py",
-    "metrics.py",
-    "transport_metrics.py",
-    "rng.py",
-    "potentials/*.py",
-    "conjugate/*.py",
-    "measures/*.py",
-    "measures/pairs/*.py",
-)
-"""Modules that can move a bit of a result."""
+STILL = {
+    "__init__.py": "holds the version alone",
+    "attempts.py": "notes when a job began",
+    "cells.py": "the cell and its settings are compared themselves",
+    "checkpoint.py": "files of another format are refused by their format",
+    "code.py": "finds the files that are compared here",
+    "config.py": "the cell and its settings are compared themselves",
+    "conjugation_time.py": "takes times once training has ended",
+    "places.py": "finds the weights of a pair, whose file is compared itself",
+    "provenance.py": "writes down what is compared here by itself",
+    "records.py": "reads and writes files, whose content is compared",
+    "seeds.py": "the cell and its settings are compared themselves",
+    "status.py": "shows how far a job is",
+    "stopping.py": "ends training between two chunks, which moves nothing",
+    "strict_yaml.py": "the cell and its settings are compared themselves",
+}
+"""Modules that training imports and that cannot move a bit of what a checkpoint holds, and why."""
 WORDS = {
     "cell": "cell and its settings",
     "measures": "SHA-256 of the measures",
@@ -73,6 +70,7 @@ WORDS = {
     "jaxlib": "version of jaxlib",
     "device": "device",
     "flags": "XLA_FLAGS",
+    "environment": "variables of the environment that move numbers",
     "shards": "number of devices that share a batch",
 }
 
@@ -87,20 +85,51 @@ class Snapshot:
     totals: Totals
 
 
-def origin(cell: Cell, measures_sha256: str) -> dict[str, str | None]:
-    """Give what must be the same for a checkpoint to be used; the keys are those of `WORDS`."""
+def code_files(
+    cell: Cell, pair_module: str | None = None, package: Path = code.PACKAGE
+) -> list[str]:
+    """Return the files of the package whose bytes a checkpoint of a cell depends on.
+
+    They are what training imports, and the modules of the cell's own kinds with what these import.
+    A module of another kind is none of them: that one is added leaves all running cells alone.
+
+    Args:
+        cell: the cell.
+        pair_module: module of `measures.pairs` that its pair comes from, if one does.
+        package: folder of the package.
+    """
+    settings = cell.settings
+    kinds = [
+        f"potentials.{settings['potential']['kind']}",
+        f"amortization.{settings['amortization']['kind']}",
+        f"conjugate.{settings['solver']['kind']}",
+    ]
+    kinds += [f"measures.pairs.{pair_module}"] if pair_module else []
+    # The losses of the paper stand in their package; a kind that is nowhere is refused later.
+    modules = ["training", *(name for name in kinds if code.exists(name, package))]
+    return [name for name in code.closure(modules, package) if name not in STILL]
+
+
+def origin(
+    cell: Cell, measures_sha256: str, pair_module: str | None = None
+) -> dict[str, str | None]:
+    """Return what must be the same for a checkpoint to be used; the keys are those of `WORDS`.
+
+    Args:
+        cell: the cell.
+        measures_sha256: of the prepared pair's file.
+        pair_module: as in `code_files`.
+    """
     versions = provenance.package_versions()
-    package = Path(__file__).parent
-    files = sorted(path for pattern in CODE for path in package.glob(pattern))
-    code = "".join(f"{path.name} {file_sha256(path)}\n" for path in files)
     return {
         "cell": f"{cell.name} {cell.hash}",
         "measures": measures_sha256,
-        "code": hashlib.sha256(code.encode()).hexdigest(),
+        "code": code.sha256(code_files(cell, pair_module)),
         "jax": versions["jax"],
         "jaxlib": versions["jaxlib"],
         "device": provenance.device_name(),
-        "flags": os.environ.get("XLA_FLAGS", ""),
+        "flags": environment.xla_flags(),
+        "environment": canonical_json(environment.moving()),
         "shards": str(shards(cell.settings["training"]["batch_size"])),
     }
 

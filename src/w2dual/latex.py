@@ -135,7 +135,7 @@ def build_pdf(document: str, files: Mapping[str, Path | str], pdf: Path, date_ep
             else:
                 raise InputError(f"{source}: no such file")
         (folder / "document.tex").write_text(document, encoding="utf-8")
-        environment = os.environ | {
+        environment = {name: os.environ[name] for name in os.environ if _is_for_tex(name)} | {
             "SOURCE_DATE_EPOCH": str(date_epoch),
             "FORCE_SOURCE_DATE": "1",
             "TZ": "UTC",
@@ -152,7 +152,7 @@ def build_pdf(document: str, files: Mapping[str, Path | str], pdf: Path, date_ep
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=TIMEOUT_S,
                 check=False,
@@ -161,10 +161,19 @@ def build_pdf(document: str, files: Mapping[str, Path | str], pdf: Path, date_ep
             raise InputError(f"{pdf}: LaTeX did not end within {TIMEOUT_S:.0f} s") from error
         if done.returncode != 0 or not (folder / "document.pdf").is_file():
             written = folder / "document.log"
-            text = written.read_text(errors="replace") if written.is_file() else done.stdout
+            text = (
+                written.read_text(encoding="utf-8", errors="replace")
+                if written.is_file()
+                else done.stdout
+            )
             raise InputError(f"{pdf}: LaTeX stopped:\n{error_lines(text)}")
         with atomic_path(pdf) as partial:
             shutil.copyfile(folder / "document.pdf", partial)
+
+
+def _is_for_tex(name: str) -> bool:
+    """Whether a variable says where TeX and its files are; any other could change a document."""
+    return name in ("HOME", "LD_LIBRARY_PATH", "PATH", "TMPDIR") or name.startswith("TEXMF")
 
 
 def error_lines(text: str, after: int = 5, at_most: int = 30) -> str:

@@ -11,6 +11,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from w2dual import environment
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors", "w2dual")
 
 
@@ -84,7 +86,8 @@ def gather(started: str, ended: str) -> dict[str, object]:
         "packages": package_versions(),
         "python": platform.python_version(),
         "device": device_name(),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "xla_flags": environment.flags_to_repeat(),
+        "environment": environment.record(),
         "host": platform.node(),
         "started": started,
         "ended": ended,

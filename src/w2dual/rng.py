@@ -11,12 +11,41 @@ import zlib
 import jax
 from jaxtyping import Array, Key
 
+from w2dual import environment, seeds
+from w2dual.records import InputError
+
+DRAWS = (
+    "jax_threefry_partitionable",
+    "jax_default_prng_impl",
+    "jax_random_seed_offset",
+    "jax_high_dynamic_range_gumbel",
+    "jax_enable_x64",
+)
+"""Settings of JAX that what a key draws depends on."""
+
 
 def stream(seed: int | Array, name: str) -> Key[Array, ""]:
-    """Give the key of the stream `name` under an integer seed."""
+    """Return the key of the stream `name` under a seed.
+
+    Args:
+        seed: a whole number of 32 bits, or an array of JAX's, which has no more.
+        name: any text.
+
+    Raises:
+        InputError: the seed is out of range or no whole number; or JAX is set to draw otherwise.
+    """
+    for setting in DRAWS:
+        found, wanted = getattr(jax.config, setting), environment.DEFAULTS[setting]
+        if found != wanted:
+            raise InputError(
+                f"{setting} is {found!r}, and seeds would draw other numbers; expected {wanted!r}: "
+                f"unset {setting.upper()}, or call w2dual.backend.configure() first"
+            )
+    if not isinstance(seed, jax.Array):
+        seed = seeds.checked(seed)
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
 
 def at(key: Key[Array, ""], step: int | Array) -> Key[Array, ""]:
-    """Give a stream's key at an integer step."""
+    """Return a stream's key at an integer step."""
     return jax.random.fold_in(key, step)

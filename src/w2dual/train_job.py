@@ -150,7 +150,7 @@ def main(args: argparse.Namespace) -> None:
     measures_sha256 = file_sha256(args.measures)
     checkpoints = Checkpoints(
         args.checkpoints or Path("checkpoints") / cell.name,
-        origin(cell, measures_sha256),
+        origin(cell, measures_sha256, pair_metadata.get("module")),
         every_s=args.checkpoint_every_s,
         keep=args.checkpoint_keep,
     )

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from w2dual import bundle, config, crate, rendering
+from w2dual import bundle, config, crate, rendering, seeds
 from w2dual.archive import MANIFEST, Archive, read_manifest, sha256
 from w2dual.cells import Cell, grid
 from w2dual.records import InputError, file_sha256, load_arrays, write_text
@@ -407,7 +407,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample", type=int, default=SAMPLE, help="cells to evaluate again [%(default)s]"
     )
-    parser.add_argument("--seed", type=int, help="of the sample (default: from the archive's hash)")
+    parser.add_argument(
+        "--seed", type=seeds.argument, help="of the sample (default: from the archive's hash)"
+    )
     parser.add_argument("--report", type=Path, help="write the report here too")
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.slow.kill import OUTPUTS, Job, alone, differences, environment
 from tests.unit import settings
 
-from w2dual import checkpoint, measures, train_job, training
+from w2dual import checkpoint, code, measures, train_job, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot, read, write
@@ -277,7 +277,7 @@ REFUSED = {
     "truncated": (truncate, "is truncated or no safetensors file"),
     "empty": (empty, "is truncated or no safetensors file"),
     "flipped": (flip, "is damaged: its content has not the SHA-256 it was written with"),
-    "format": (other_format, "its format is 0, here it is 1"),
+    "format": (other_format, f"its format is 0, here it is {checkpoint.FORMAT}"),
     "shapes": (other_shapes, "its arrays are not those of the cell's networks and optimiser"),
 } | {
     name: (other(name), f"its {word} is 'theirs', here it is 'ours'")
@@ -357,26 +357,105 @@ def test_the_origin_tells_apart_what_can_move_a_bit():
 
 
 def test_the_origin_covers_all_modules_that_training_loads():
-    """A new one has to be listed in `checkpoint.CODE`, or here if it moves no bit of a result."""
-    code = "import sys, w2dual.train_job; print(*(m for m in sys.modules if m[:7] == 'w2dual.'))"
+    program = "import sys, w2dual.training; print(*(m for m in sys.modules if m[:7] == 'w2dual.'))"
     run = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    moves_no_bit = {
-        "attempts",
-        "cells",
-        "checkpoint",
-        "config",
-        "conjugation_time",
-        "progress",
-        "provenance",
-        "records",
+    listed = {
+        name.removesuffix(".py").removesuffix("/__init__") for name in checkpoint.code_files(cell())
     }
-    moves_no_bit |= {"status", "stopping", "train_job"}
-    for name in run.stdout.split():
-        package = name.split(".")[1]
-        listed = {f"{package}.py", f"{package}/*.py"} & set(checkpoint.CODE)
-        assert listed or package in moves_no_bit, name
+    unmoved = {name.removesuffix(".py") for name in checkpoint.STILL}
+    loaded = {name.removeprefix("w2dual.").replace(".", "/") for name in run.stdout.split()}
+    assert loaded <= listed | unmoved
+    assert not listed & unmoved
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the package, in which the tests write modules of their own."""
+    to = tmp_path / "w2dual"
+    shutil.copytree(code.PACKAGE, to, ignore=shutil.ignore_patterns("__pycache__"))
+    return to
+
+
+OWN = {  # section of a cell's settings -> folder of the modules of such kinds
+    "potential": "potentials",
+    "amortization": "amortization",
+    "solver": "conjugate",
+    "pair": "measures/pairs",
+}
+
+
+def of_kind(package: Path, **kinds: str) -> str:
+    """What the origin says of the code that trains a cell of these kinds."""
+    changed = {section: {"kind": kind} for section, kind in kinds.items() if section != "pair"}
+    files = checkpoint.code_files(cell(**changed), kinds.get("pair"), package)
+    return code.sha256(files, package)
+
+
+@pytest.mark.parametrize("section", OWN)
+def test_a_new_extension_leaves_the_checkpoints_of_other_cells_alone(package: Path, section: str):
+    """docs/extending.md: what is there already goes on; so do cells in training."""
+    before = of_kind(package)
+    mine = package / OWN[section] / "mine.py"
+    mine.write_text("from w2dual.conjugate import base\n")
+    assert of_kind(package) == before
+    # To a cell of that kind the file counts, byte by byte.
+    first = of_kind(package, **{section: "mine"})
+    assert first != before
+    mine.write_text(mine.read_text() + "\n")
+    assert of_kind(package, **{section: "mine"}) != first
+    assert of_kind(package) == before
+
+
+def test_what_an_extension_imports_counts_too(package: Path):
+    (package / "conjugate" / "mine.py").write_text(
+        "def make(settings):\n    from . import helper\n"
+    )
+    helper = package / "conjugate" / "helper.py"
+    helper.write_text("TOLERANCE = 1\n")
+    before, others = of_kind(package, solver="mine"), of_kind(package, solver="lbfgs")
+    helper.write_text("TOLERANCE = 2\n")
+    assert of_kind(package, solver="mine") != before
+    assert of_kind(package, solver="lbfgs") == others
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("training.py", True),
+        ("progress.py", True),
+        ("environment.py", True),
+        ("measures/hd.py", True),
+        ("potentials/mlp.py", True),
+        ("potentials/icnn.py", False),
+        ("conjugate/lbfgs.py", False),
+        ("conjugate/adam.py", False),
+        ("measures/prepare.py", False),
+        ("tables.py", False),
+        ("status.py", False),
+    ],
+)
+def test_a_changed_byte_counts_where_the_cell_loads_it(package: Path, file: str, counts: bool):
+    before = of_kind(package)
+    (package / file).write_text(
+        (package / file).read_text(encoding="utf-8") + "#", encoding="utf-8"
+    )
+    assert (of_kind(package) != before) == counts
+
+
+def test_the_origin_covers_the_variables_that_move_numbers(monkeypatch: pytest.MonkeyPatch):
+    before = checkpoint.origin(cell(), "a" * 64)
+    for name in ("CUBLAS_WORKSPACE_CONFIG", "LIBTPU_INIT_ARGS", "NPROC", "XLA_FLAGS"):
+        with monkeypatch.context() as patched:
+            patched.setenv(name, "--other")
+            assert checkpoint.origin(cell(), "a" * 64) != before, name
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert checkpoint.origin(cell(), "a" * 64) == before
 
 
 # ---------------------------------------------------------------- how many are kept

@@ -134,7 +134,7 @@ def test_time_left_is_that_of_a_running_cell(tmp_path: Path, capsys):
 
 
 def test_nothing_is_made_up_before_the_first_step(tmp_path: Path, capsys):
-    nothing = {"steps_per_second": None, "error": None, "not_converged": None}
+    nothing: dict[str, Any] = {"steps_per_second": None, "error": None, "not_converged": None}
     write_status(tmp_path, step=0, spikes=0, headline="", **nothing)
     assert shown(capsys, tmp_path)[1].split() == [
         *("hd2-mlp-cycle-adam", "0/10000", "-", "-", "-", "1", "of", "10", "0", "-", "running"),

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from w2dual import rng
+from w2dual import rng, seeds
 from w2dual.measures import (
     benchmark_files,
     hd,
@@ -76,6 +76,8 @@ class Settings:
         _check_positive("measures.benchmark.moment_samples", mapping["moment_samples"])
         for key in ("iterations", "batch_size", "pretraining_iterations"):
             _check_positive(f"measures.benchmark.generated.{key}", budget[key])
+        seeds.checked(mapping["moment_seed"], "measures.benchmark.moment_seed")
+        seeds.checked(budget["seed"], "measures.benchmark.generated.seed")
         return Settings(
             sources=tuple(sources),
             mirror=mapping["mirror"],

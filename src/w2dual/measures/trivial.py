@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from w2dual import measures, rng
+from w2dual import measures, rng, seeds
 from w2dual.measures import linear
 from w2dual.measures.base import Pair
 from w2dual.records import atomic_path, load_arrays
@@ -147,7 +147,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     parser.add_argument("--pairs", required=True, nargs="+", type=Path, help="prepared files")
     parser.add_argument("--samples", required=True, type=int, help="points per pair")
-    parser.add_argument("--seed", required=True, type=int, help="of the points' stream")
+    parser.add_argument("--seed", required=True, type=seeds.argument, help="of the points' stream")
     parser.add_argument("--out", required=True, type=Path, help="the CSV to write")
 
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from w2dual import environment
 from w2dual.records import atomic_path
 
 COLUMN_WIDTH_IN = 3.4
@@ -26,6 +27,9 @@ BLACK = "#000000"
 GREY = "#666666"
 
 _RC: dict[Any, Any] = {
+    "backend": "agg",
+    "interactive": False,
+    "timezone": "UTC",
     "font.family": "DejaVu Sans",  # comes with matplotlib, so all machines draw the same
     "font.size": 6.5,
     "axes.titlesize": 7.0,
@@ -72,7 +76,9 @@ def style() -> Iterator[None]:
 
 def save(figure: Figure, pdf: Path, png: Path) -> None:
     """Write a figure as vector PDF and as PNG; the same figure gives the same bytes."""
-    with atomic_path(pdf) as vector, atomic_path(png) as raster:
+    # matplotlib reads the variable even where no date is asked for.
+    undated = environment.without("SOURCE_DATE_EPOCH")
+    with undated, atomic_path(pdf) as vector, atomic_path(png) as raster:
         figure.savefig(
             vector, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
         )

@@ -1,0 +1,74 @@
+"""What a seed may be: a whole number of 32 bits, the same for every generator that takes one.
+
+JAX cuts a larger one to its last 32 bits without a word, so that 0 and 2^32 train the same network
+twice; NumPy's legacy generator refuses it. Light: JAX is not imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from w2dual.records import InputError
+
+LARGEST = 2**32 - 1
+EXPECTED = f"a whole number from 0 to {LARGEST}"
+
+
+def checked(seed: Any, what: str = "seed") -> int:
+    """Return a seed as an int; NumPy's integers pass, truth values and floats do not.
+
+    Args:
+        seed: what was given.
+        what: how the message names it.
+
+    Raises:
+        InputError: it is no whole number, negative, or has more than 32 bits.
+    """
+    try:
+        if isinstance(seed, bool):
+            raise TypeError
+        number = operator.index(seed)
+    except TypeError:
+        raise InputError(f"{what}: {seed!r} is no seed; expected {EXPECTED}") from None
+    if not 0 <= number <= LARGEST:
+        cut = number % 2**32
+        raise InputError(
+            f"{what}: {number} is out of range; expected {EXPECTED} (it would be cut to 32 bits, "
+            f"and draw what {cut} draws)"
+        )
+    return number
+
+
+def checked_list(given: Any, what: str = "seeds") -> list[int]:
+    """Return a list of different seeds.
+
+    Raises:
+        InputError: it is no list, empty, holds one twice, or what is no seed.
+    """
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence) or not given:
+        raise InputError(f"{what}: {given!r:.60} is no list of seeds; expected such as [0, 1, 2]")
+    found = [checked(seed, what) for seed in given]
+    twice = sorted({seed for seed in found if found.count(seed) > 1})
+    if twice:
+        raise InputError(
+            f"{what}: duplicate {', '.join(map(str, twice))}; each would train the same network "
+            "again"
+        )
+    return found
+
+
+def argument(text: str) -> int:
+    """Read a seed from a command line.
+
+    Raises:
+        ArgumentTypeError: it is none; `argparse` says so and names the option.
+    """
+    try:
+        if not (text.isascii() and text.isdigit()):
+            raise InputError(f"{text!r} is no seed; expected {EXPECTED}")
+        return checked(int(text))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
