@@ -1,5 +1,6 @@
 # The table of cells, what wildcards may be, and what the rules look up in the config.
 
+import functools
 import glob
 import json
 import os
@@ -7,8 +8,11 @@ import re
 import signal
 import sys
 
+from snakemake.io import flag
+
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import PAIR_KINDS, pairs
+from w2dual.records import file_sha256
 from w2dual.resources import Requests
 from w2dual.studies import choice
 
@@ -52,16 +56,34 @@ SUMMARIES = ["verdict_hd"]
 FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
-# From the folder of outputs to the checkout. Relative, so that a checkout may be moved.
+# From the folder of outputs to the checkout: on this disk, and by the config. They differ where the
+# outputs are reached by a link, or `--directory` puts them elsewhere.
 SOURCE = os.path.relpath(ROOT)
+NAMED_SOURCE = os.path.relpath(".", output_folder(config))
 PUBLISHED = os.path.join(SOURCE, "tables", "published")
 
 
-for settings in PAIRS.values():
-    if settings["kind"] == "images":  # paths in the config are relative to the checkout
-        for end in ("source", "target"):
-            if settings[end] is not None:
-                settings[end] = os.path.normpath(os.path.join(SOURCE, settings[end]))
+def named(name):
+    """A path of the checkout, or a full one, as it is from the folder of outputs by the config."""
+    return os.path.normpath(os.path.join(NAMED_SOURCE, name))
+
+
+def tracked(name):
+    """A file of the checkout, or one with its full path, as an input.
+
+    Recorded is its name by the config, and its content: so neither the disk that it is on nor the
+    time when it was written is a reason to run a job again.
+    """
+    path = os.path.normpath(os.path.join(SOURCE, name))
+    content = digest(os.path.join(ROOT, name))
+    # As Snakemake does where it reads a file from its cache: the flag holds what is recorded.
+    return flag(ancient(path), "sourcecache_entry", f"{named(name)} {content}")
+
+
+@functools.cache
+def digest(path):
+    """The SHA-256 of a file's content; of a missing one, which Snakemake reports, there is none."""
+    return file_sha256(path) if os.path.isfile(path) else "missing"
 
 
 wildcard_constraints:
@@ -161,7 +183,16 @@ CODE = {
         "measures/*.py",
     ],
     "table_page": ["table_page.py"],
-    "bundle": ["bundle.py", "archive.py", "crate.py", "rendering.py", "scrub.py"],
+    "bundle": [
+        "bundle.py",
+        "archive.py",
+        "crate.py",
+        "isolation.py",
+        "provenance.py",
+        "rendering.py",
+        "scrub.py",
+        "verify.py",
+    ],
     "report": [
         "report.py",
         "verdict.py",
@@ -218,12 +249,12 @@ def matches(folder, patterns):
         files = sorted(glob.glob(os.path.join(ROOT, folder, pattern.removeprefix("!"))))
         if not files:
             raise WorkflowError(f"{os.path.join(folder, pattern)}: the checkout has no such file")
-        files = [os.path.relpath(file) for file in files]
+        files = [os.path.relpath(file, ROOT) for file in files]
         if pattern.startswith("!"):
             found = [file for file in found if file not in files]
         else:
             found += files
-    return found
+    return [tracked(file) for file in found]
 
 
 def cells_of(potential):
@@ -255,7 +286,16 @@ def pairs_of_figure(figure):
 
 def content(pair):
     """What decides a pair's file. Where weights come from does not, once they are verified."""
-    return {key: value for key, value in PAIRS[pair].items() if key not in ("mirror", "url")}
+    settings = {key: value for key, value in PAIRS[pair].items() if key not in ("mirror", "url")}
+    return settings | {end: named(path) for end, path in image_files(pair).items()}
+
+
+def prepared(pair):
+    """The settings of a pair's job: paths in the config are relative to the checkout."""
+    found = {
+        end: os.path.normpath(os.path.join(SOURCE, path)) for end, path in image_files(pair).items()
+    }
+    return PAIRS[pair] | found
 
 
 def generation_gpus(pair):
@@ -263,13 +303,15 @@ def generation_gpus(pair):
     return config["resources"]["gpus"] if "generated" in PAIRS[pair].get("sources", []) else 0
 
 
+def image_files(pair):
+    """The images that a pair is made of, as the config names them, by the end they are."""
+    ends = ("source", "target") if PAIRS[pair]["kind"] == "images" else ()
+    return {end: PAIRS[pair][end] for end in ends if PAIRS[pair][end] is not None}
+
+
 def images_of(pair):
     """The images that a pair is made of, as input files."""
-    return [
-        PAIRS[pair][end]
-        for end in ("source", "target")
-        if PAIRS[pair]["kind"] == "images" and PAIRS[pair][end] is not None
-    ]
+    return [tracked(path) for path in image_files(pair).values()]
 
 
 def as_json(value):
