@@ -208,8 +208,7 @@ def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> di
         if not path.is_file():
             raise InputError(f"{no_file(path)}; the archive needs it")
         found[_inside(plan, name)] = Member(partial(_content, path, name, machine))
-    config = json.loads(json.dumps(plan.config))
-    config["measures"]["benchmark"]["mirror"] = None  # a path of this machine; decides nothing
+    config = _without_paths(plan.config)
     steps = [step.to_json() for step in rendering.in_order(plan.steps)]
     texts = {
         CONFIG: yaml.safe_dump(config, sort_keys=True, allow_unicode=True, width=100),
@@ -221,6 +220,18 @@ def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> di
     for name, text in texts.items():
         scrub.check(name, text.encode(), machine)
     return found | {name: Member(partial(str.encode, text)) for name, text in texts.items()}
+
+
+def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config without paths of this machine, which decide nothing: files are prepared."""
+    without = json.loads(json.dumps(config))
+    without["measures"]["benchmark"]["mirror"] = None
+    for settings in without["measures"]["synthetic"].values():
+        if settings["kind"] == "images":
+            for end in ("source", "target"):
+                if settings[end] is not None and os.path.isabs(settings[end]):
+                    settings[end] = Path(settings[end]).name
+    return without
 
 
 def _json(value: Any) -> str:

@@ -136,8 +136,11 @@ def test_whoever_logs_in_can_make_an_archive(
     monkeypatch.setattr("platform.node", lambda: "mlp" if name == "adam" else "gpu17")
     log = root / RUN / "logs" / "train" / f"{HD}.log"
     log.write_text(f"by {name}@gpu17 on gpu17 in /home/{name}/x\n")
+    record = json.loads(json.dumps(record))
+    record["config"]["measures"]["synthetic"]["images"]["source"] = f"/home/{name}/picture.png"
     bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip")
     found = contents(tmp_path / "out.zip")
+    assert b"source: picture.png" in found[bundle.CONFIG]
     assert f"/home/{name}".encode() not in found[f"{RUN}/logs/train/{HD}.log"]
     history = root / RUN / "results" / "train" / HD / "history.csv"
     before = history.read_text()
