@@ -191,6 +191,7 @@ CODE = {
         "provenance.py",
         "rendering.py",
         "scrub.py",
+        "source.py",
         "verify.py",
     ],
     "report": [

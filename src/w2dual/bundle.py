@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from w2dual import archive, crate, provenance, rendering, scrub
+from w2dual import archive, crate, provenance, rendering, scrub, source
 from w2dual.archive import MANIFEST, Member
 from w2dual.cells import grid
 from w2dual.config import output_folder
@@ -37,12 +37,6 @@ CONFIG, RENDER, MACHINE, LEFT_OUT, README = (
     f"{FOLDER}/{name}"
     for name in ("config.yaml", "render.json", "machine.json", "left_out.json", "README.md")
 )
-NO_SOURCE = frozenset(
-    {".git", ".venv", ".venv-bench", ".venv-crate", ".cache", ".snakemake", ".hypothesis"}
-    | {".pytest_cache", ".ruff_cache", "__pycache__", "runs", "results", "checkpoints", "logs"}
-    | {FOLDER, MANIFEST, crate.METADATA, "evaluation.pdf", "report.html", "bundle.zip"}
-)
-"""Top-level names that are no source where there is no git to ask."""
 
 
 @dataclass(frozen=True)
@@ -116,36 +110,6 @@ def unpacked(text: str) -> Any:
 # ---------------------------------------------------------------- what goes in
 
 
-def source_files(root: Path, outputs: Path) -> list[str]:
-    """Return the source's files: those that git tracks, or without git all but what is made.
-
-    Raises:
-        InputError: there is a git checkout, and git cannot be asked; the message has its words.
-    """
-    try:
-        names = [name for name in provenance.git(root, "ls-files", "-z").split("\0") if name]
-    except provenance.NoCheckout:
-        names = sorted(_walk(root, outputs))
-    return [name for name in names if (root / name).is_file() and not (root / name).is_symlink()]
-
-
-def _walk(root: Path, outputs: Path) -> Iterator[str]:
-    for folder, folders, files in os.walk(root):
-        place = Path(folder).relative_to(root)
-        top = place == Path(".")
-        folders[:] = [
-            name
-            for name in folders
-            if name not in ("__pycache__", ".git") and not name.endswith(".egg-info")
-            if not (top and name in NO_SOURCE)
-            if (Path(folder) / name).resolve() != outputs.resolve()
-        ]
-        made = place.parts[:1] in (("tables",), ("figures",)) and place.parts[1:2] != ("published",)
-        for name in files:
-            if not (top and name in NO_SOURCE) and not (made and name != "README.md"):
-                yield (place / name).as_posix()
-
-
 def one_seed(path: Path, metrics: Path) -> bytes:
     """Cut a cell's parameters to one seed: the first that has not diverged, else the first.
 
@@ -184,7 +148,7 @@ def machine_of(plan: Plan, root: Path, outputs: Path) -> scrub.Machine:
             hosts.add(made["host"])
     texts = [json.dumps(plan.config), json.dumps(machines(plan, root, outputs))]
     texts += [cell.name for cell in grid(plan.config)]
-    for name in source_files(root, outputs):
+    for name in source.files(root, outputs):
         texts.append((root / name).read_text(encoding="utf-8", errors="replace"))
     return scrub.Machine.here((root, outputs), hosts, texts)
 
@@ -201,7 +165,7 @@ def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> di
     Raises:
         InputError: a file of the plan is missing.
     """
-    found = {name: _file(root / name) for name in source_files(root, outputs)}
+    found = {name: _file(root / name) for name in source.files(root, outputs)}
     kept, left_out = _within(plan, outputs)
     for name in sorted(kept | set(_logs(plan, outputs))):
         path = outputs / name

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit import small_archive
 
-from w2dual import bundle, provenance
+from w2dual import provenance, source
 from w2dual.provenance import NoCheckout
 from w2dual.records import InputError
 
@@ -62,7 +62,7 @@ def test_source_within_another_repository_has_no_commit(tmp_path: Path, place: s
     assert found.unknown == f"{root} is no git checkout"
     with pytest.raises(NoCheckout):
         provenance.git(root, "ls-files")
-    assert bundle.source_files(root, root / "runs") == ["b.txt"]
+    assert source.files(root, root / "runs") == ["b.txt"]
 
 
 def test_a_git_file_that_points_elsewhere_gives_no_commit(tmp_path: Path):
@@ -134,12 +134,12 @@ def test_dubious_ownership_is_said_in_gits_words_with_the_remedy(
     assert "the commit of the code is unknown: " in caplog.text
     assert remedy in caplog.text
     with pytest.raises(InputError, match="(?s)git rev-parse refuses:.*dubious ownership") as caught:
-        bundle.source_files(dubious, dubious / "runs")
+        source.files(dubious, dubious / "runs")
     assert remedy in str(caught.value)
     # And the remedy is one.
     subprocess.run(remedy.split(), check=True)
     assert provenance.commit(dubious).name is not None
-    assert bundle.source_files(dubious, dubious / "runs") == ["a.txt"]
+    assert source.files(dubious, dubious / "runs") == ["a.txt"]
 
 
 def test_a_record_says_why_its_commit_is_unknown(
@@ -163,12 +163,12 @@ def test_a_checkout_on_a_machine_without_git_is_an_error_of_the_archive(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "git is not installed" in str(provenance.commit(tmp_path / "own").unknown)
     with pytest.raises(InputError, match="git is not installed or not on PATH"):
-        bundle.source_files(tmp_path / "own", tmp_path)
+        source.files(tmp_path / "own", tmp_path)
 
 
 def test_outputs_within_a_checkout_without_git_are_no_source(tmp_path: Path):
     for name in ("Snakefile", "out/results/a.csv", "runs/smoke/a.csv", "deep/.git/config"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
-    assert bundle.source_files(tmp_path, tmp_path / "out") == ["Snakefile"]
+    assert source.files(tmp_path, tmp_path / "out") == ["Snakefile"]
     assert small_archive.ROOT == provenance.CHECKOUT
