@@ -7,7 +7,11 @@
 #   PRESET   whose report or archive is made: smoke, laptop or paper   [smoke]
 #   BUNDLE, INTO, CELL   an archive, a new folder to unpack it to, a cell to train again
 #   BENCH    options of `make bench`, as in benchmarks/README.md       []
+#   VENV     the folder of the environment                             [.venv]
 #   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, if there is one
+#
+# A value is one word of the commands, exactly as it was given: spaces, quotes, brackets and `$` too.
+# BENCH alone is several words.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,44 +22,51 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 JAX ?= cpu
 TEST_WORKERS ?= 2
-CORES ?= $(shell nproc 2>/dev/null || echo 2)
+ifndef CORES
+CORES := $(shell nproc 2>/dev/null || echo 2)
+endif
 
-VENV := .venv
-BIN := $(VENV)/bin
-READY := $(VENV)/.ready-$(JAX)
+VENV ?= .venv
 RULES := Snakefile rules
 
 PRESET ?= smoke
-CRATE_VENV := .venv-crate
-CRATE_READY := $(CRATE_VENV)/.ready
+BUNDLE ?=
+INTO ?=
+CELL ?=
+CRATE_VENV ?= .venv-crate
 
 BENCH ?=
-BENCH_VENV := .venv-bench
-BENCH_READY := $(BENCH_VENV)/.ready
+BENCH_VENV ?= .venv-bench
 BENCH_RECORD ?= benchmarks/results/latest.json
 BENCH_DOCUMENT ?= docs/performance.md
-BENCH_PYTHON := PYTHONPATH=src:. $(BENCH_VENV)/bin/python
+
+# What a variable holds, as one word of a shell: `value` keeps make from expanding a `$` in it.
+quote = '$(subst ','\'',$(value $(1)))'
+# The same of one that has to be given.
+given = $(if $(value $(1)),$(call quote,$(1)),$(error set $(1)=..., as in the first lines of the Makefile))
+BIN = $(call quote,VENV)/bin
+BENCH_PYTHON = PYTHONPATH=src:. $(call quote,BENCH_VENV)/bin/python
 
 # Compiled programs outlive the jobs that compiled them.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --show-failed-logs --quiet host reason
+SNAKEMAKE = $(BIN)/snakemake --cores $(call quote,CORES) --show-failed-logs --quiet host reason
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # ---------------------------------------------------------------- the evaluation
 
 .PHONY: smoke laptop paper-dry-run
-smoke: $(READY) ## the evaluation at a tiny budget, to runs/smoke/evaluation.pdf
+smoke: env ## the evaluation at a tiny budget, to runs/smoke/evaluation.pdf
 	@$(call evaluate,smoke)
 
-laptop: $(READY) ## n = 2, 4, 8, all methods, under two hours on 2 cores
+laptop: env ## n = 2, 4, 8, all methods, under two hours on 2 cores
 	@$(call evaluate,laptop)
 
-paper-dry-run: $(READY) ## what the paper's settings would run
+paper-dry-run: env ## what the paper's settings would run
 	@$(BIN)/snakemake --dry-run --quiet rules
 
 # Everything of the preset $(1), or everything but the PDF where TeX is neither there nor installable.
@@ -77,67 +88,74 @@ endef
 
 # ---------------------------------------------------------------- for reviewers
 
-PRESET_FILE = $(if $(filter paper,$(PRESET)),,--configfile presets/$(PRESET).yaml)
-PRESET_FOLDER = $(if $(filter paper,$(PRESET)),.,runs/$(PRESET))
+ifeq ($(value PRESET),paper)
+PRESET_FILE =
+PRESET_FOLDER = .
+else
+PRESET_FILE = --configfile presets/$(call quote,PRESET).yaml
+PRESET_FOLDER = runs/$(call quote,PRESET)
+endif
 
 .PHONY: html bundle bundle-crate verify unpack rebuild retrain
-html: $(READY) ## report.html of PRESET: one page that works offline
+html: env ## report.html of PRESET: one page that works offline
 	@$(BIN)/snakemake $(PRESET_FILE) --report report.html \
-	    --report-stylesheet $(CURDIR)/rules/report.css -- all
-	@echo "The report: $(PRESET_FOLDER)/report.html"
+	    --report-stylesheet $(call quote,CURDIR)/rules/report.css -- all
+	@echo "The report:" $(PRESET_FOLDER)/report.html
 
-bundle: $(READY) ## the archive of PRESET for reviewers, bundle.zip; trains what is missing
+bundle: env ## the archive of PRESET for reviewers, bundle.zip; trains what is missing
 	@$(SNAKEMAKE) $(PRESET_FILE) -- bundle
-	@echo "The archive: $(PRESET_FOLDER)/bundle.zip"
+	@echo "The archive:" $(PRESET_FOLDER)/bundle.zip
 
-bundle-crate: $(CRATE_READY) ## is BUNDLE a Workflow Run RO-Crate? by roc-validator, without a network
-	@$(CRATE_VENV)/bin/python scripts/validate_crate.py $(BUNDLE)
+bundle-crate: crate-env ## is BUNDLE a Workflow Run RO-Crate? by roc-validator, without a network
+	@$(call quote,CRATE_VENV)/bin/python scripts/validate_crate.py $(call given,BUNDLE)
 
-verify: $(READY) ## check BUNDLE: hashes, crate, tables, a sample of cells; no GPU, no TeX
-	@$(BIN)/python -m w2dual verify $(BUNDLE)
+verify: env ## check BUNDLE: hashes, crate, tables, a sample of cells; no GPU, no TeX
+	@$(BIN)/python -m w2dual verify $(call given,BUNDLE)
 
-unpack: $(READY) ## unpack BUNDLE to the new folder INTO, after checking that it is safe
-	@$(BIN)/python -m w2dual unpack $(BUNDLE) --into $(INTO)
+unpack: env ## unpack BUNDLE to the new folder INTO, after checking that it is safe
+	@$(BIN)/python -m w2dual unpack $(call given,BUNDLE) --into $(call given,INTO)
 
-rebuild: $(READY) ## in an unpacked archive: all tables and figures again, without training
+rebuild: env ## in an unpacked archive: all tables and figures again, without training
 	@$(BIN)/python -m w2dual rebuild
 
-retrain: $(READY) ## in an unpacked archive: train CELL again and compare its numbers
-	@$(BIN)/python -m w2dual retrain $(CELL)
+retrain: env ## in an unpacked archive: train CELL again and compare its numbers
+	@$(BIN)/python -m w2dual retrain $(call given,CELL)
 
 # An environment of its own: roc-validator needs an older rich than flax does.
-$(CRATE_READY): envs/crate.txt
-	@[ -x $(CRATE_VENV)/bin/python ] || $(PYTHON) -m venv $(CRATE_VENV)
-	@$(CRATE_VENV)/bin/python -m pip install --quiet --require-hashes -r envs/crate.txt
-	@touch $@
+.PHONY: crate-env
+crate-env:
+	@$(call unless_ready,$(call quote,CRATE_VENV),.ready,envs/crate.txt); \
+	[ -x "$$venv/bin/python" ] || $(call quote,PYTHON) -m venv "$$venv"; \
+	"$$venv/bin/python" -m pip install --quiet --require-hashes -r envs/crate.txt; \
+	touch -- "$$ready"
 
 # ---------------------------------------------------------------- checks
 
 .PHONY: test test-slurm test-slurm-smoke kill-test lint format
-test: $(READY) $(CRATE_READY) lint ## every check: linters, types, unit and workflow tests
+test: env crate-env lint ## every check: linters, types, unit and workflow tests
 	@scripts/install_tex.sh || [ $$? = 3 ]
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(call quote,TEST_WORKERS) --dist loadfile
 
-test-slurm: $(READY) ## the workflow on a real SLURM cluster on this machine, as root; minutes
+test-slurm: env ## the workflow on a real SLURM cluster on this machine, as root; minutes
 	@scripts/install_slurm.sh
 	$(BIN)/python -m tests.slurm.run
 
-test-slurm-smoke: $(READY) ## `make smoke` on that cluster: the same tables, byte for byte? ~20 min
+test-slurm-smoke: env ## `make smoke` on that cluster: the same tables, byte for byte? ~20 min
 	@scripts/install_slurm.sh
 	@$(MAKE) smoke
 	$(BIN)/python -m tests.slurm.smoke --local .
 
-kill-test: $(READY) ## kill a training job 20 times; does it end with the same bits? ~10 min
+kill-test: env ## kill a training job 20 times; does it end with the same bits? ~10 min
 	$(BIN)/python -m tests.slow.kill --kills 20
 
-lint: $(READY) ## linters, formatters and types
+lint: env ## linters, formatters and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check $(RULES)
 	$(BIN)/pyright
 	$(BIN)/snakemake --lint
 
-format: $(READY) ## format Python and rules in place
+format: env ## format Python and rules in place
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt $(RULES)
@@ -145,44 +163,61 @@ format: $(READY) ## format Python and rules in place
 # ---------------------------------------------------------------- how fast it is
 
 .PHONY: bench bench-render
-bench: $(BENCH_READY) ## times beside other libraries, to docs/performance.md; half an hour on 2 idle cores
-	$(BENCH_PYTHON) -m benchmarks.run --out $(BENCH_RECORD) $(BENCH)
+bench: bench-env ## times beside other libraries, to docs/performance.md; half an hour on 2 idle cores
+	$(BENCH_PYTHON) -m benchmarks.run --out $(call quote,BENCH_RECORD) $(BENCH)
 	@$(MAKE) bench-render
 
-bench-render: $(BENCH_READY) ## tables and figure of docs/performance.md, from a record
-	$(BENCH_PYTHON) -m benchmarks.render $(BENCH_RECORD) --document $(BENCH_DOCUMENT)
+bench-render: bench-env ## tables and figure of docs/performance.md, from a record
+	$(BENCH_PYTHON) -m benchmarks.render $(call quote,BENCH_RECORD) \
+	    --document $(call quote,BENCH_DOCUMENT)
 
 # An environment of its own: what the libraries compared with need does not touch the other one.
-$(BENCH_READY): envs/bench.txt
-	@echo "Setting up $(BENCH_VENV), once; a minute ..."
-	@[ -x $(BENCH_VENV)/bin/python ] || $(PYTHON) -m venv $(BENCH_VENV)
-	@$(BENCH_VENV)/bin/python -m pip install --quiet --require-hashes -r envs/bench.txt
-	@touch $@
+.PHONY: bench-env
+bench-env:
+	@$(call unless_ready,$(call quote,BENCH_VENV),.ready,envs/bench.txt); \
+	echo "Setting up $$venv, once; a minute ..."; \
+	[ -x "$$venv/bin/python" ] || $(call quote,PYTHON) -m venv "$$venv"; \
+	"$$venv/bin/python" -m pip install --quiet --require-hashes -r envs/bench.txt; \
+	touch -- "$$ready"
 
 # ---------------------------------------------------------------- the environment
 
+# Begins a recipe that sets an environment up: ends it where the folder $(1) has the stamp $(2), newer
+# than the files $(3). The stamp is no target of make's, whose names cannot have all characters.
+define unless_ready
+venv=$(1); ready=$$venv/$(2); stale=; \
+	for file in $(3); do \
+	    [ -e "$$file" ] || { echo "no such file: $$file" >&2; exit 1; }; \
+	    [ -e "$$ready" ] && [ ! "$$file" -nt "$$ready" ] || stale=yes; \
+	done; \
+	[ -n "$$stale" ] || exit 0
+endef
+
+LOCKED = envs/$(call quote,JAX).txt
+
 .PHONY: env lock clean
-env: $(READY) ## the environment, .venv
-
 # pip, and not uv, so that nothing but Python is needed; every file is checked against its hash.
-$(READY): envs/$(JAX).txt envs/tools.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "w2dual needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -V 2>&1). Set PYTHON=..." >&2; exit 1; }
-	@echo "Setting up $(VENV) (JAX for $(JAX)), once; a few minutes ..."
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r envs/$(JAX).txt -r envs/tools.txt
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@rm -f $(VENV)/.ready-*
-	@touch $@
+env: ## the environment, .venv
+	@$(call unless_ready,$(call quote,VENV),.ready-$(call quote,JAX),$(LOCKED) envs/tools.txt pyproject.toml); \
+	python=$(call quote,PYTHON); \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "w2dual needs Python 3.11 or later; $$python is $$("$$python" -V 2>&1). Set PYTHON=..." >&2; exit 1; }; \
+	echo "Setting up $$venv (JAX for" $(call quote,JAX)"), once; a few minutes ..."; \
+	[ -x "$$venv/bin/python" ] || "$$python" -m venv "$$venv"; \
+	"$$venv/bin/python" -m pip install --quiet --require-hashes -r $(LOCKED) -r envs/tools.txt; \
+	"$$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .; \
+	rm -f -- "$$venv"/.ready-*; \
+	touch -- "$$ready"
 
-LOCK := $(BIN)/uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
+LOCK = --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
     --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
-lock: $(READY) ## pin anew what envs/*.in ask for
+lock: env ## pin anew what envs/*.in ask for
 	@# cpu.txt first: the others follow its versions.
-	@for name in cpu cuda12 cuda13 tools bench crate; do \
+	@uv=$$(realpath -- $(BIN)/uv); \
+	for name in cpu cuda12 cuda13 tools bench crate; do \
 	    echo "envs/$$name.in -> envs/$$name.txt"; \
-	    (cd envs && ../$(LOCK) $$name.in --output-file $$name.txt); \
+	    (cd envs && "$$uv" $(LOCK) "$$name.in" --output-file "$$name.txt"); \
 	done
 	@$(BIN)/python envs/export_conda.py
 

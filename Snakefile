@@ -11,8 +11,6 @@ import sys
 from snakemake.utils import min_version
 
 min_version("9.27")
-
-
 ROOT = workflow.basedir
 
 
@@ -22,10 +20,12 @@ configfile: os.path.join(ROOT, "config.yaml")
 # The workflow runs from a checkout, whichever environment has Snakemake.
 sys.path.insert(0, os.path.join(ROOT, "src"))
 
+from w2dual import config_files
 from w2dual.config import output_folder, validate
 from w2dual.records import InputError
 
 try:
+    config_files.check(workflow, sys.argv[1:], os.environ)  # by what is written in them
     validate(config)
 except InputError as error:
     raise WorkflowError(str(error))

@@ -10,11 +10,15 @@ import sys
 
 from snakemake.io import flag
 
+from w2dual import places
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import PAIR_KINDS, pairs
 from w2dual.records import file_sha256
 from w2dual.resources import Requests
 from w2dual.studies import choice
+
+if set(ROOT) & set("{}"):  # Snakemake fills in wildcards there
+    raise WorkflowError(f"{ROOT}: Snakemake runs in no path with a brace; move the checkout")
 
 # Jobs call `python -m w2dual`, which must be this Python and this checkout, however Snakemake was
 # started. Under `--sdm conda` the environment's own Python comes before this one.
@@ -22,6 +26,19 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
     PYTHONPATH=os.path.join(ROOT, "src"),
 )
+# Jobs run in the folder of their outputs: what a variable names is found from where this started.
+WEIGHTS = config["measures"]["benchmark"]
+try:
+    os.environ.update(
+        places.absolute(
+            os.environ,
+            config_files.started_in(workflow, os.environ),
+            ROOT,
+            mirror="mirror" in WEIGHTS["sources"] and not WEIGHTS["mirror"],
+        )
+    )
+except InputError as error:
+    raise WorkflowError(str(error))
 if config["resources"]["gpus"] == 0:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if config["resources"]["xla_flags"]:
@@ -65,7 +82,7 @@ PUBLISHED = os.path.join(SOURCE, "tables", "published")
 
 def named(name):
     """A path of the checkout, or a full one, as it is from the folder of outputs by the config."""
-    return os.path.normpath(os.path.join(NAMED_SOURCE, name))
+    return places.of_config(name, NAMED_SOURCE)
 
 
 def tracked(name):
@@ -74,8 +91,8 @@ def tracked(name):
     Recorded is its name by the config, and its content: so neither the disk that it is on nor the
     time when it was written is a reason to run a job again.
     """
-    path = os.path.normpath(os.path.join(SOURCE, name))
-    content = digest(os.path.join(ROOT, name))
+    path = places.of_config(name, SOURCE)
+    content = digest(places.of_config(name, ROOT))
     # As Snakemake does where it reads a file from its cache: the flag holds what is recorded.
     return flag(ancient(path), "sourcecache_entry", f"{named(name)} {content}")
 
@@ -84,6 +101,11 @@ def tracked(name):
 def digest(path):
     """The SHA-256 of a file's content; of a missing one, which Snakemake reports, there is none."""
     return file_sha256(path) if os.path.isfile(path) else "missing"
+
+
+for settings in PAIRS.values():  # paths in the config are relative to the checkout
+    if settings["kind"] == "benchmark" and settings["mirror"]:
+        settings["mirror"] = places.of_config(settings["mirror"], ROOT)
 
 
 wildcard_constraints:
@@ -247,7 +269,9 @@ def matches(folder, patterns):
     """Files of the checkout that fit a pattern; each pattern must fit one."""
     found = []
     for pattern in patterns:
-        files = sorted(glob.glob(os.path.join(ROOT, folder, pattern.removeprefix("!"))))
+        files = sorted(
+            glob.glob(os.path.join(glob.escape(ROOT), folder, pattern.removeprefix("!")))
+        )
         if not files:
             raise WorkflowError(f"{os.path.join(folder, pattern)}: the checkout has no such file")
         files = [os.path.relpath(file, ROOT) for file in files]
@@ -293,9 +317,7 @@ def content(pair):
 
 def prepared(pair):
     """The settings of a pair's job: paths in the config are relative to the checkout."""
-    found = {
-        end: os.path.normpath(os.path.join(SOURCE, path)) for end, path in image_files(pair).items()
-    }
+    found = {end: places.of_config(path, SOURCE) for end, path in image_files(pair).items()}
     return PAIRS[pair] | found
 
 

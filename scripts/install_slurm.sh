@@ -35,7 +35,7 @@ if [ -z "$lacking" ]; then
     echo "install_slurm: SLURM, munge and MariaDB are there; nothing to do"
     exit 0
 fi
-echo "install_slurm: missing:" $lacking
+echo "install_slurm: missing: ${lacking//$'\n'/ }"
 
 [ "${1:-}" != "--check" ] || give_up "not installed"
 command -v apt-get >/dev/null 2>&1 || give_up "this is not a Debian system (no apt-get)"
@@ -56,5 +56,5 @@ apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${debi
     give_up "apt-get could not install them"
 
 lacking=$(missing)
-[ -z "$lacking" ] || give_up "still missing after the installation: $(echo $lacking)"
+[ -z "$lacking" ] || give_up "still missing after the installation: ${lacking//$'\n'/ }"
 echo "install_slurm: done"

@@ -37,7 +37,7 @@ if [ -z "$lacking" ]; then
     echo "install_tex: latexmk, pdflatex and the LaTeX packages are there; nothing to do"
     exit 0
 fi
-echo "install_tex: missing:" $lacking
+echo "install_tex: missing: ${lacking//$'\n'/ }"
 
 [ "${1:-}" != "--check" ] || give_up "not installed"
 command -v apt-get >/dev/null 2>&1 || give_up "this is not a Debian system (no apt-get)"
@@ -56,5 +56,5 @@ echo "install_tex: installing ${debian_packages[*]} with apt-get"
     "${debian_packages[@]}" || give_up "apt-get could not install them"
 
 lacking=$(missing)
-[ -z "$lacking" ] || give_up "still missing after the installation: $(echo $lacking)"
+[ -z "$lacking" ] || give_up "still missing after the installation: ${lacking//$'\n'/ }"
 echo "install_tex: done"

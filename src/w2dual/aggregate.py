@@ -18,7 +18,7 @@ from w2dual.records import InputError, atomic_path, json_argument, read_json
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 STATUSES = ("finished", "diverged")
 CELL_FIELDS = ("name", "pair", "dimension", "potential", "amortization", "solver", "hash")
 CONJUGATE_METRICS = (
@@ -54,6 +54,10 @@ CONJUGATE_STATUSES = (
     "line_search_failed",
     "non_finite",
 )
+SPIKES = ("steps", "largest_loss", "first_step", "last_step")
+"""What is recorded of the steps of training whose loss was a spike."""
+BEFORE = ("before_divergence_step", "before_divergence")
+"""Of a diverged seed: the step of its last evaluation, and the headline there."""
 TIMINGS = (
     "seconds_per_step",
     "steps_per_second",
@@ -73,8 +77,12 @@ COLUMNS = {
         "status",
         "diverged_at_step",
         "steps",
+        *BEFORE,
         *measured,
         *(f"conjugate_{status}" for status in CONJUGATE_STATUSES),
+        *(f"training_{status}" for status in CONJUGATE_STATUSES),
+        "worst_conjugate_residual",
+        *(f"spikes_{name}" for name in SPIKES),
         *TIMINGS,
         "preset",
         "preset_label",
@@ -90,7 +98,9 @@ COLUMNS = {
 INTEGERS = (
     "diverged_at_step",
     "steps",
-    *(f"conjugate_{status}" for status in CONJUGATE_STATUSES),
+    "before_divergence_step",
+    *(f"{when}_{status}" for when in ("conjugate", "training") for status in CONJUGATE_STATUSES),
+    *(f"spikes_{name}" for name in SPIKES if name != "largest_loss"),
 )
 
 
@@ -191,22 +201,41 @@ def rows_of_cell(record: Any, path: Path, kind: str = "hd") -> list[dict[str, An
     }
     seeds = _field(record, "seeds", list, path)
     _check_seeds(cell, seeds, path)
-    return [common | _seed_fields(entry, path, kind) for entry in seeds]
+    headline = _field(_field(record, "headline", dict, path), "column", str, path, "headline.")
+    return [common | _seed_fields(entry, path, kind, headline) for entry in seeds]
 
 
-def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str) -> dict[str, Any]:
+def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str, headline: str) -> dict[str, Any]:
     where = f"seed {entry['seed']}: "
     status = entry.get("status")
     if status not in STATUSES:
         raise InputError(f"{path}: {where}status {status!r} is not one of {', '.join(STATUSES)}")
     counts = entry.get("conjugate_status") or {}
+    training = _field(entry, "training_conjugate_status", dict, path, where)
+    spikes = _field(entry, "spikes", dict, path, where)
+    before = dict.fromkeys(BEFORE)
+    if status == "diverged":
+        last = _field(entry, "before_divergence", dict, path, where)
+        inside = f"{where}before_divergence."
+        values = (
+            _field(last, "step", int, path, inside),
+            _number(last, headline, path, inside),
+        )
+        before = dict(zip(BEFORE, values, strict=True))
     return {
         "seed": entry["seed"],
         "status": status,
         "diverged_at_step": entry.get("diverged_at_step"),
         "steps": _field(entry, "steps", int, path, where),
         **{name: _number(entry, name, path, where) for name in METRICS[kind]},
+        **before,
         **{f"conjugate_{name}": counts.get(name) for name in CONJUGATE_STATUSES},
+        **{
+            f"training_{name}": _field(training, name, int, path, where)
+            for name in CONJUGATE_STATUSES
+        },
+        "worst_conjugate_residual": _number(entry, "worst_conjugate_residual", path, where),
+        **{f"spikes_{name}": _number(spikes, name, path, f"{where}spikes.") for name in SPIKES},
     }
 
 

@@ -21,9 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from w2dual import archive, crate, provenance, rendering, scrub, source
+from w2dual import archive, crate, provenance, rendering, scrub, source, strict_yaml
 from w2dual.archive import MANIFEST, Member
 from w2dual.cells import grid
 from w2dual.config import output_folder
@@ -175,7 +173,7 @@ def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> di
     config = _without_paths(plan.config)
     steps = [step.to_json() for step in rendering.in_order(plan.steps)]
     texts = {
-        CONFIG: yaml.safe_dump(config, sort_keys=True, allow_unicode=True, width=100),
+        CONFIG: strict_yaml.dump(config),
         RENDER: _json({"format": FORMAT, "folder": plan.folder, "steps": steps}),
         MACHINE: _json(machines(plan, root, outputs)),
         LEFT_OUT: _json(left_out),
@@ -193,7 +191,7 @@ def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     for settings in without["measures"]["synthetic"].values():
         if settings["kind"] == "images":
             for end in ("source", "target"):
-                if settings[end] is not None and os.path.isabs(settings[end]):
+                if settings[end] is not None and settings[end].startswith(("/", "~")):
                     settings[end] = Path(settings[end]).name
     return without
 

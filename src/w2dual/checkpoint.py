@@ -27,6 +27,7 @@ import numpy as np
 from w2dual import attempts, provenance, status
 from w2dual.cells import Cell
 from w2dual.dual import DualState
+from w2dual.incidents import Totals
 from w2dual.loop import shards
 from w2dual.progress import Timing
 from w2dual.records import (
@@ -42,7 +43,7 @@ from w2dual.stopping import Stopped
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 EVERY_S = 300.0
 KEEP = 2
 PATTERN = "step-*.safetensors"
@@ -50,6 +51,7 @@ CODE = (
     "training.py",
     "loop.py",
     "dual.py",
+    "incidents.py",
     "activations.py",
     "amortization/*.py",
     "backend.py",
@@ -82,6 +84,7 @@ class Snapshot:
     state: DualState
     history: list[dict[str, Any]]
     timing: Timing
+    totals: Totals
 
 
 def origin(cell: Cell, measures_sha256: str) -> dict[str, str | None]:
@@ -229,6 +232,7 @@ def write(path: Path, origin: Mapping[str, str | None], snapshot: Snapshot) -> N
     """
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(snapshot.state)]
     arrays = {f"state/{i:04d}": leaf for i, leaf in enumerate(leaves)}
+    arrays |= {f"incidents/{name}": leaf for name, leaf in snapshot.totals.arrays().items()}
     # As arrays, since JSON has no word for the numbers that are not finite.
     columns = list(snapshot.history[0]) if snapshot.history else []
     for name in columns:
@@ -273,6 +277,13 @@ def read(path: Path, origin: Mapping[str, str | None], like: DualState) -> Snaps
         state=jax.tree.unflatten(jax.tree.structure(like), [jnp.array(leaf) for leaf in leaves]),
         history=[dict(zip(metadata["columns"], row, strict=True)) for row in rows],
         timing=timing,
+        totals=Totals.of_arrays(
+            {
+                name.removeprefix("incidents/"): array
+                for name, array in arrays.items()
+                if name.startswith("incidents/")
+            }
+        ),
     )
 
 

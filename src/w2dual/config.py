@@ -5,38 +5,17 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from w2dual import strict_yaml
 from w2dual.records import InputError
 
 Config = dict[str, Any]
 
 SCHEMA = Path(__file__).parents[2] / "rules" / "schemas" / "config.schema.yaml"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as Snakemake reads it, but a key given twice is an error and not the last one."""
-
-
-def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    mapping: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        where = f"{key_node.start_mark.name}, line {key_node.start_mark.line + 1}"
-        if not isinstance(key, Hashable):
-            raise InputError(f"{where}: {key} cannot be a key; expected a name")
-        if key in mapping:
-            raise InputError(f"{where}: key `{key}` stands twice")
-        mapping[key] = loader.construct_object(value_node, deep=True)
-    return mapping
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
@@ -65,18 +44,12 @@ def read(paths: Iterable[str | Path]) -> Config:
     """Read config files in order, each merged over the ones before, without checking the result.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, or a value in it means something else than what is
+            written.
     """
     config: Config = {}
     for path in paths:
-        try:
-            with open(path, encoding="utf-8") as stream:
-                content = yaml.load(stream, _Loader)  # noqa: S506
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"config file {path}: {error}") from error
-        if not isinstance(content, Mapping | None):
-            raise InputError(f"config file {path}: expected keys with values, not {content!r:.40}")
-        config = merge(config, content or {})
+        config = merge(config, strict_yaml.load(path))
     return config
 
 
@@ -104,7 +77,7 @@ def validate(config: Config) -> None:
 
 @cache
 def _schema() -> dict[str, Any]:
-    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    return strict_yaml.load(SCHEMA)
 
 
 def _check_schema(value: Any, schema: dict[str, Any], prefix: tuple[str, ...]) -> None:
@@ -158,7 +131,14 @@ def _check_foreign_kind(section: str, name: str, kind: str) -> None:
 
 def _text_keys(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _text_keys(item) for key, item in value.items()}
+        texts = {str(key): _text_keys(item) for key, item in value.items()}
+        if len(texts) < len(value):
+            both = next(key for key in value if not isinstance(key, str) and str(key) in value)
+            raise InputError(
+                f'config: {both} is a key as a number and as "{both}" in quotes, in two files of '
+                "which one would hide the other; leave out the quotes"
+            )
+        return texts
     if isinstance(value, list):
         return [_text_keys(item) for item in value]
     return value

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from w2dual.cells import Cell, hidden_widths
+from w2dual.decimals import number, whole_number
 from w2dual.records import InputError, read_json, write_text
 
 PAPER_WIDTHS = "paper"
@@ -124,14 +125,14 @@ def read_costs(path: str | Path) -> list[Cost]:
         raise InputError(f"costs file {path}: has unknown column(s) {', '.join(unknown)}")
     seen: dict[tuple[Any, ...], int] = {}
     costs = []
-    for number, line in lines:
-        where = f"costs file {path}, line {number}"
+    for place, line in lines:
+        where = f"costs file {path}, line {place}"
         cost = _parse(line, where)
         if cost.key in seen:
             raise InputError(
                 f"{where}: measures the same as line {seen[cost.key]}; keep one of them"
             )
-        seen[cost.key] = number
+        seen[cost.key] = place
         costs.append(cost)
     return costs
 
@@ -162,10 +163,10 @@ def _value(name: str, kind: str, text: str, where: str) -> Any:
     least = "from 0" if name in _FROM_ZERO else "above 0"
     wanted = f"a {'whole ' if kind == 'int' else ''}number {least}"
     try:
-        value = int(text) if kind == "int" else float(text)
+        value = whole_number(text) if kind == "int" else number(text)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0 or (value == 0 and name not in _FROM_ZERO):
+        value = -1
+    if value < 0 or (value == 0 and name not in _FROM_ZERO):
         raise InputError(f"{where}: {name} is {text!r}, where {wanted} is right")
     return value
 

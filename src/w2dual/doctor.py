@@ -8,20 +8,17 @@ runs a command. Light: JAX is not imported.
 from __future__ import annotations
 
 import enum
-import json
-import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2dual.cluster_facts import Node, Partition, seconds
+from w2dual.cluster_facts import seconds
 
 FIRST_CHECK_S = 30
 """When the profile first asks for a job's state, if the cluster lets it."""
 SLOWEST_POLL_S = 180
 """What the plugin's interval between two questions grows to."""
-RETRIES = 5
-"""As the profile has them: for what goes wrong, beside what the time limit takes."""
 LOCAL_FILE_SYSTEMS = ("ext2/ext3", "xfs", "btrfs", "tmpfs", "overlayfs", "zfs", "ramfs")
 FREE_MB = 5000
 """What the paper's results take, with checkpoints and a margin."""
@@ -79,11 +76,6 @@ class Answer:
         if self.code == 124:
             return "gives no answer"
         return next(iter((self.err or self.out).strip().splitlines()), f"exit {self.code}")
-
-
-def quoted(name: str) -> str:
-    """Give a name as the value of a resource, which Snakemake takes for an expression."""
-    return f"'{name}'"
 
 
 # ---------------------------------------------------------------- the batch system
@@ -153,221 +145,84 @@ def status_command(config: dict[str, str], sacct: Answer) -> Finding:
     )
 
 
-def requeue(config: dict[str, str], partition: Partition) -> Finding:
-    """What becomes of a job that is preempted, or whose node fails?"""
-    mode = config.get("PreemptMode", "OFF")
-    if partition.preempt_mode not in ("OFF", ""):
-        mode = partition.preempt_mode
-    if "CANCEL" in mode:
-        return Finding(
-            "preemption",
-            Level.FAIL,
-            f"partition {partition.name} cancels jobs that others displace (PreemptMode={mode}), "
-            "which Snakemake takes for running",
-            "choose one without preemption, with --partition; or ask for PreemptMode=REQUEUE",
+def within_job(environment: Mapping[str, str], host: str) -> list[Finding]:
+    """Does this run in a SLURM job, where there is less to see and to use than on a login node?"""
+    job = environment.get("SLURM_JOB_ID")
+    if not job:
+        return []
+    given = [
+        f"{what} {environment[name]}"
+        for name, what in (
+            ("SLURM_JOB_PARTITION", "partition"),
+            ("SLURM_CPUS_ON_NODE", "CPUs"),
+            ("SLURM_MEM_PER_NODE", "MB"),
+            ("CUDA_VISIBLE_DEVICES", "GPUs"),
         )
-    config_requeues = config.get("JobRequeue", "1") == "1"
-    text = "requeued" if "REQUEUE" in mode else f"not in use (PreemptMode={mode})"
-    reason = "a job whose node fails, or that is preempted, goes back to the queue"
-    if not config_requeues:
-        reason += "; the cluster's own default is not to (JobRequeue=0)"
-    setting = Setting(("slurm-requeue",), True, reason)
-    return Finding("preemption", Level.OK, f"{text}; jobs ask to be requeued", "", (setting,))
-
-
-# ---------------------------------------------------------------- where jobs go
-
-
-def choose_partition(
-    partitions: Sequence[Partition], nodes: Sequence[Node], asked: str | None, gpus: int = 1
-) -> tuple[Partition | None, Finding]:
-    """Choose the partition of training jobs: with GPUs if they ask for any, up, the longest limit.
-
-    Args:
-        partitions: what there is.
-        nodes: of all of them.
-        asked: the one to take; None for a choice.
-        gpus: how many a training job asks for.
-    """
-    with_gpus = {name for node in nodes if node.gpus for name in node.partitions}
-    listed = ", ".join(
-        f"{p.name} ({_limit(p.limit_min)}{'' if p.up else ', down'}"
-        f"{', GPUs' if p.name in with_gpus else ''})"
-        for p in partitions
-    )
-    if asked is not None:
-        named = next((p for p in partitions if p.name == asked), None)
-        if named is None:
-            return None, Finding(
-                "partition", Level.FAIL, f"there is no partition {asked}", f"there are: {listed}"
-            )
-        candidates = [named]
-    else:
-        candidates = [p for p in partitions if p.up and (not gpus or p.name in with_gpus)]
-    if not candidates:
-        return None, Finding(
-            "partition",
-            Level.FAIL,
-            f"no partition is up{' that has GPUs' if gpus else ''}; there are: {listed or 'none'}",
-            "wait until one is up, or set `resources.gpus: 0` in a config of yours to train on CPU",
+        if environment.get(name)
+    ]
+    return [
+        Finding(
+            "where this runs",
+            Level.NOTE,
+            f"within SLURM job {job} on {host} ({', '.join(given) or 'limits unknown'}): TeX, file "
+            "system and disk below are that node's, within the job's limits, not the login node's",
+            "run doctor on the login node, and Snakemake too: started in a job it ends with it",
         )
-    best = max(candidates, key=lambda p: (p.limit_min is None, p.limit_min or 0, p.default))
-    whose = "of those with GPUs " if gpus else ""
-    why = "named with --partition" if asked else f"{whose}the one with the longest limit"
-    setting = Setting(("set-resources", "train", "slurm_partition"), quoted(best.name), why)
-    return best, Finding("partition", Level.OK, f"{best.name}: {why}; {listed}", "", (setting,))
-
-
-def _limit(limit_min: int | None) -> str:
-    return "no limit" if limit_min is None else f"{limit_min} min"
-
-
-def time_limit(partition: Partition, longest_min: int, cell: str, start_min: int) -> Finding:
-    """Does the longest cell fit into the partition's limit, or into several jobs?
-
-    Args:
-        partition: that of training jobs.
-        longest_min: minutes that the longest cell asks for.
-        cell: its name.
-        start_min: minutes that each job takes before it trains.
-    """
-    limit = partition.limit_min
-    needs = f"the longest cell, {cell}, asks for {longest_min} min"
-    if limit is None or limit >= longest_min:
-        text = f"{needs}; partition {partition.name} has {_limit(limit)}"
-        if limit is None:
-            return Finding("time limit", Level.OK, text)
-        reason = f"the longest job that partition {partition.name} takes; it refuses a longer one"
-        setting = Setting(("config", "site_runtime_min"), limit, reason)
-        return Finding("time limit", Level.OK, text, "", (setting,))
-    if limit < 2 * start_min:
-        return Finding(
-            "time limit",
-            Level.FAIL,
-            f"partition {partition.name} allows {limit} min, of which starting a job takes "
-            f"{start_min}",
-            "choose a partition with a longer limit, with --partition",
-        )
-    jobs = math.ceil((longest_min - start_min) / (limit - start_min))
-    retries = RETRIES + jobs - 1
-    return Finding(
-        "time limit",
-        Level.NOTE,
-        f"{needs}; partition {partition.name} has {limit} min: it goes on over {jobs} jobs",
-        "nothing to do: a job is warned before its limit and writes a checkpoint; the next goes on",
-        (
-            Setting(
-                ("config", "site_runtime_min"),
-                limit,
-                f"the longest job that partition {partition.name} takes; it refuses a longer one",
-            ),
-            Setting(
-                ("retries",),
-                retries,
-                f"the longest cell takes {jobs} jobs; and {RETRIES} for what goes wrong",
-            ),
-        ),
-    )
-
-
-def memory(partition: Partition, nodes: Sequence[Node], wanted_mb: int, cpus: int) -> Finding:
-    """Is there a GPU node with the memory and the processors that a training job asks for?"""
-    own = [node for node in nodes if partition.name in node.partitions and node.gpus]
-    own = own or [node for node in nodes if partition.name in node.partitions]
-    most = max((node.memory_mb for node in own), default=0)
-    processors = max((node.cpus for node in own), default=0)
-    if most < wanted_mb or processors < cpus:
-        return Finding(
-            "memory",
-            Level.FAIL,
-            f"a training job asks for {wanted_mb} MB and {cpus} CPU(s); the largest node of "
-            f"{partition.name} has {most} MB and {processors}",
-            "set `resources.memory_mb` and `resources.cpus` in a config of yours",
-        )
-    setting = Setting(
-        ("config", "site_memory_mb"), most, f"of the largest node of partition {partition.name}"
-    )
-    return Finding(
-        "memory",
-        Level.OK,
-        f"{wanted_mb} MB and {cpus} CPU(s) for each training job; nodes have up to {most} MB and "
-        f"{processors}",
-        "",
-        (setting,),
-    )
-
-
-def gpu_request(by_gpus: Answer, by_gres: Answer, nodes: Sequence[Node]) -> Finding:
-    """How is a GPU asked for? From `sbatch --test-only` with `--gpus=1` and with `--gres=gpu:1`."""
-    models = sorted({model for node in nodes for model in node.gpus if model})
-    several = len(models) > 1
-    kinds = f" ({', '.join(models)})" if models else ""
-    if by_gpus.code == 0:
-        if several:
-            return Finding(
-                "GPUs",
-                Level.NOTE,
-                f"--gpus=1 is accepted; there are several models{kinds}, and a job may get any",
-                "for one of them, add `gpu_model: MODEL` to `set-resources: train:`, "
-                "so that checkpoints and times are of one kind",
-            )
-        return Finding("GPUs", Level.OK, f"--gpus=1 is accepted{kinds}")
-    if by_gres.code == 0:
-        reason = f"sbatch refuses --gpus=1 ({by_gpus.words}) and takes --gres=gpu:1"
-        return Finding(
-            "GPUs",
-            Level.OK,
-            f"only by --gres=gpu:1{kinds}; --gpus=1: {by_gpus.words}",
-            "",
-            (
-                Setting(("set-resources", "train", "gres"), quoted("gpu:1"), reason),
-                Setting(("set-resources", "train", "gpu"), 0, "the plugin takes one of the two"),
-            ),
-        )
-    return Finding(
-        "GPUs",
-        Level.FAIL,
-        f"sbatch takes neither --gpus=1 ({by_gpus.words}) nor --gres=gpu:1 ({by_gres.words})",
-        "ask your site how GPUs are requested; `sinfo -o '%P %G'` shows what SLURM knows of them",
-    )
-
-
-def account(config: dict[str, str], associations: Sequence[dict[str, str]], jobs: int) -> Finding:
-    """Is an account needed, and how many jobs may be in the queue?"""
-    enforced = "associations" in config.get("AccountingStorageEnforce", "").lower()
-    names = list(dict.fromkeys(row["account"] for row in associations if row["account"]))
-    allowed = [int(row["max_submit"]) for row in associations if row["max_submit"].isdigit()]
-    most = min(
-        [*allowed, seconds(config.get("MaxJobCount", "")) or jobs],
-    )
-    settings = []
-    if most < jobs:
-        settings.append(
-            Setting(("jobs",), most, f"your association lets you have {most} jobs in the queue")
-        )
-    queue = f"up to {min(most, jobs)} jobs in the queue"
-    if not enforced:
-        return Finding("account", Level.OK, f"none is needed; {queue}", "", tuple(settings))
-    if not names:
-        return Finding(
-            "account",
-            Level.FAIL,
-            "the cluster takes jobs of registered accounts alone, and you have none",
-            "ask the administrators for an account",
-        )
-    settings.append(
-        Setting(
-            ("default-resources", "slurm_account"),
-            quoted(names[0]),
-            f"the cluster enforces associations; yours: {', '.join(names)}",
-        )
-    )
-    level = Level.NOTE if len(names) > 1 else Level.OK
-    remedy = "to use another, change slurm_account in the site file" if len(names) > 1 else ""
-    return Finding("account", level, f"{names[0]}; {queue}", remedy, tuple(settings))
+    ]
 
 
 # ---------------------------------------------------------------- files and programs
+
+
+# What a shell does not take as part of a word. Brackets, `*` and `?` pass, unless they match.
+_ENDS_A_WORD = frozenset(" \t\n\"'$&();<>|\\`")
+# What sbatch replaces in the name of a job's log.
+_OF_LOGS = re.compile(r"%\d*[%AaJjNnstubx]")
+# What `repr`, or a shell within double quotes, makes something else of.
+_CHANGED_IN_QUOTES = frozenset("$`\\")
+
+
+def paths(python: str, checkout: str, home: str) -> Finding:
+    r"""Do the paths survive the SLURM plugin, which hands jobs to two shells one after the other?
+
+    The plugin (submit_string.py and __init__.py of 2.8) gives sbatch `--wrap="..."`: in it this
+    Python's path as it is, other paths as Python's `repr` has them, which is no shell's way to
+    quote. The log's path goes to `--output`, where `%` and `\` mean something to sbatch.
+    """
+    found = []
+    ends = sorted(_ENDS_A_WORD & set(python))
+    if ends or not python.isprintable():
+        found.append(f"Python's, {python}, has {_shown(ends)}, and the plugin does not quote it")
+    for whose, path in (("the checkout's", checkout), ("your home's", home)):
+        changed = _CHANGED_IN_QUOTES & set(path)
+        if whose == "the checkout's" and _OF_LOGS.search(path):
+            changed |= {"%"}
+        if "'" in path and '"' in path:
+            changed |= {"'", '"'}
+        changed |= {character for character in path if not character.isprintable()}
+        if changed:
+            found.append(
+                f"{whose}, {path}, has {_shown(sorted(changed))}, which the plugin's quotes do not "
+                "keep"
+            )
+    if not found:
+        return Finding("paths", Level.OK, "the SLURM plugin can hand them to jobs")
+    return Finding(
+        "paths",
+        Level.FAIL,
+        "no job can start, by a limit of snakemake-executor-plugin-slurm: the path "
+        + "; ".join(found),
+        "move the checkout to a path of letters, digits and `_ . - + , = @`, and run `make env` "
+        "there; on one machine, without SLURM, the path may stay",
+    )
+
+
+def _shown(characters: Sequence[str]) -> str:
+    names = {" ": "a space", "\t": "a tab", "\n": "a line break"}
+    return (
+        " and ".join(names.get(c, c if c.isprintable() else repr(c)) for c in characters)
+        or "a character that cannot be printed"
+    )
 
 
 def file_system(kind: str, nodes: int) -> Finding:
@@ -463,60 +318,6 @@ def packages(versions: dict[str, str | None]) -> Finding:
         )
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     return Finding("Snakemake", Level.OK, listed)
-
-
-def probe(answer: Answer, gpus: int, measured: Sequence[str], forced: str | None) -> Finding:
-    """What did a one-minute job see? From the line of JSON that it printed.
-
-    Args:
-        answer: of the job.
-        gpus: how many a training job asks for.
-        measured: devices in the file of costs.
-        forced: JAX_PLATFORMS, which the job takes over; None where it is not set.
-    """
-    line = next((line for line in answer.out.splitlines() if line.startswith("{")), None)
-    if line is None:
-        return Finding(
-            "probe job",
-            Level.FAIL,
-            f"it gave no result: {answer.words}",
-            "submit one by hand to see why: sbatch --wrap hostname; then give doctor the partition "
-            "with --partition, or leave the probe out with --no-probe",
-        )
-    seen = json.loads(line)
-    text = f"on {seen['host']}, job {seen['job']}: JAX {seen['jax']} sees {seen['device']}"
-    if seen.get("error"):
-        return Finding(
-            "probe job",
-            Level.FAIL,
-            f"on {seen['host']}: {seen['error']}",
-            "is the checkout's .venv where the node sees it? Run `make env` there",
-        )
-    if gpus and seen["platform"] == "cpu":
-        if forced == "cpu":
-            remedy = "unset JAX_PLATFORMS to train on the GPU"
-            return Finding(
-                "probe job", Level.NOTE, f"{text}, as JAX_PLATFORMS=cpu asks for", remedy
-            )
-        return Finding(
-            "probe job",
-            Level.FAIL,
-            f"{text}, and no GPU",
-            "`make env JAX=cuda12` (or cuda13, by the node's driver), then doctor again",
-        )
-    if seen["device"] in measured:
-        setting = Setting(
-            ("config", "site_device"),
-            seen["device"],
-            "the probe job ran on it, and reference/costs.csv has its times: jobs ask for these",
-        )
-        return Finding("probe job", Level.OK, text, "", (setting,))
-    return Finding(
-        "probe job",
-        Level.NOTE if gpus else Level.OK,
-        f"{text}; reference/costs.csv has no times of it, so jobs ask for resources.runtime_min",
-        "`python -m w2dual measure` on such a node tells what cells cost there" if gpus else "",
-    )
 
 
 def verdict(findings: Sequence[Finding]) -> bool:

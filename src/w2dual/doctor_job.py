@@ -9,25 +9,35 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from w2dual import cluster_facts, doctor, doctor_site, provenance
+from w2dual import (
+    cluster_facts,
+    doctor,
+    doctor_probe,
+    doctor_queue,
+    doctor_request,
+    doctor_site,
+    provenance,
+)
 from w2dual.cells import grid, hd_grid
+from w2dual.cluster_access import Access, Accounting, User, access, nodes_of, usable
+from w2dual.cluster_facts import Node
 from w2dual.config import Config, load
 from w2dual.costs import read_costs
 from w2dual.doctor import Answer, Finding, Level, Setting
-from w2dual.estimate_job import COSTS, add_config_arguments
+from w2dual.doctor_queue import Wanted
+from w2dual.estimate_job import COSTS, add_config_arguments, positive
+from w2dual.places import mirror_folder
 from w2dual.records import InputError, write_text
 from w2dual.resources import START_MIN, Requests
 
 PROFILE = Path("slurm")
 TIMEOUT_S = 20.0
-PROBE_MIN = 2
-PROBE_S = 300.0
-"""Seconds that the probe job gets, with its time in the queue."""
+PROBE_WAIT_S = 300
+"""Seconds that the probe job may wait in the queue, unless --probe-wait says otherwise."""
 PLUGINS = ("snakemake", "snakemake-executor-plugin-slurm")
 
 Run = Callable[..., Answer]
@@ -38,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("--partition", help="of training jobs (default: chosen, see the output)")
     parser.add_argument("--no-probe", action="store_true", help="submit no one-minute job")
+    parser.add_argument(
+        "--probe-wait",
+        type=positive,
+        default=PROBE_WAIT_S,
+        metavar="SECONDS",
+        help=f"how long that job may wait for its start (default: {PROBE_WAIT_S})",
+    )
     parser.add_argument("--no-write", action="store_true", help="leave the site file as it is")
     parser.add_argument(
         "--profile", type=Path, default=PROFILE, help=f"folder of the profile (default: {PROFILE})"
@@ -86,6 +103,7 @@ def command(*words: str, timeout_s: float = TIMEOUT_S) -> Answer:
             timeout=timeout_s,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=_environment(os.environ),
         )
     except FileNotFoundError:
         return Answer(127)
@@ -96,19 +114,34 @@ def command(*words: str, timeout_s: float = TIMEOUT_S) -> Answer:
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for commands: within a job, without what SLURM has set for that job.
+
+    It would count as options of sbatch's. The plugin drops it too, and SLURM_CONF with it.
+    """
+    if "SLURM_JOB_ID" not in environment:
+        return dict(environment)
+    return {
+        name: value
+        for name, value in environment.items()
+        if name == "SLURM_CONF" or not name.startswith(("SLURM_", "SBATCH_", "SRUN_"))
+    }
+
+
 def examine(config: Config, args: argparse.Namespace, run: Run) -> list[Finding]:
     """Run each check; those of the cluster end where there is none."""
     findings = [doctor.packages({name: _version(name) for name in PLUGINS})]
+    findings += doctor.within_job(os.environ, platform.node())
     answer = run("scontrol", "show", "config")
     findings.append(doctor.slurm(answer))
-    nodes: list[cluster_facts.Node] = []
+    folder = Path.cwd()
+    nodes: list[Node] = []
     if answer.code == 0:
-        facts = cluster_facts.read_config(answer.out)
-        nodes = cluster_facts.read_nodes(run("scontrol", "show", "node", "--oneliner").out)
-        findings += _of_cluster(config, args, run, facts, nodes)
+        findings.append(doctor.paths(sys.executable, str(folder), str(Path.home())))
+        nodes = cluster_facts.read_nodes(run("scontrol", "--all", "show", "node", "--oneliner").out)
+        findings += _of_cluster(config, args, run, cluster_facts.read_config(answer.out), nodes)
     kind = run("stat", "--file-system", "--format=%T", ".")
     findings.append(doctor.file_system(kind.out, len(nodes)))
-    folder = Path.cwd()
     findings.append(doctor.disk(shutil.disk_usage(folder).free / 1e6, str(folder)))
     findings.append(doctor.tex(run("scripts/install_tex.sh", "--check")))
     findings.append(_benchmark_files(config))
@@ -120,73 +153,164 @@ def _of_cluster(
     args: argparse.Namespace,
     run: Run,
     facts: dict[str, str],
-    nodes: Sequence[cluster_facts.Node],
+    nodes: Sequence[Node],
 ) -> list[Finding]:
     sacct = run("sacct", "--allocations", "--noheader", "--format=JobIDRaw")
     findings = [doctor.status_command(facts, sacct)]
-    shown = run("scontrol", "show", "partition", "--oneliner")
+    # `--all`: also those that are hidden, so that they can be named.
+    shown = run("scontrol", "--all", "show", "partition", "--oneliner")
     partitions = cluster_facts.read_partitions(shown.out)
-    partition, found = doctor.choose_partition(
-        partitions, nodes, args.partition, config["resources"]["gpus"]
-    )
-    findings.append(found)
-    user = os.environ.get("USER") or run("id", "--user", "--name").out.strip()
-    associations = run(
-        *("sacctmgr", "--noheader", "--parsable2", "show", "associations", f"user={user}"),
-        "format=account,partition,maxsubmit",
-    )
-    rows = cluster_facts.read_associations(associations.out)
+    user = user_of(run)
+    accounting = accounting_of(run, facts, user.name)
     profile = doctor_site.parse(_profile_text(args.profile), str(args.profile))
-    findings.append(doctor.account(facts, rows, profile[("jobs",)]))
-    if partition is None:
+
+    def found(gpus: int) -> dict[str, Access | str]:
+        return {
+            p.name: access(p, nodes, user, accounting, gpus, named=p.name == args.partition)
+            for p in partitions
+        }
+
+    gpus = config["resources"]["gpus"]
+    training, finding = doctor_queue.choose_partition(
+        partitions, nodes, found(gpus), args.partition, gpus
+    )
+    findings += [finding, *doctor_queue.left_out(found(gpus))]
+    if training is None:
+        findings.append(doctor_request.account(facts, accounting, None, profile[("jobs",)]))
         return findings
-    findings.append(doctor.requeue(facts, partition))
-    devices = sorted({cost.device for cost in read_costs(COSTS)})
-    resources = config["resources"]
-    own = [node for node in nodes if partition.name in node.partitions]
-    memory_mb, cpus = resources["memory_mb"], resources["cpus"]
-    findings.append(doctor.memory(partition, nodes, memory_mb, cpus))
-    request: tuple[str, ...] = ()
-    if resources["gpus"]:
-        test = ("sbatch", "--test-only", f"--partition={partition.name}", "--time=1", "--mem=500")
-        by_gpus = run(*test, "--gpus=1", "--wrap=true")
-        by_gres = run(*test, "--gres=gpu:1", "--wrap=true")
-        findings.append(doctor.gpu_request(by_gpus, by_gres, own))
-        request = ("--gpus=1",) if by_gpus.code == 0 else ("--gres=gpu:1",)
-    if not args.no_probe:
-        findings.append(_probe(run, partition.name, request, resources["gpus"], devices))
-        measured = [s.value for s in findings[-1].settings if s.path[-1] == "site_device"]
-        config = config | {"site_device": measured[0] if measured else config["site_device"]}
-    requests = Requests.of(config, COSTS)
+    wanted = _wanted(config, gpus)
+    others, finding = doctor_queue.choose_others(
+        found(0), nodes, training, _light(config), _prepare(config)
+    )
+    findings.append(finding)
+    findings.append(doctor_request.account(facts, accounting, others, profile[("jobs",)]))
+    findings.append(doctor_request.requeue(facts, training.partition))
+    findings.append(doctor_request.memory(training.partition, nodes, wanted))
+    written = any(s.path[-1] == "slurm_account" for f in findings for s in f.settings)
+    request = doctor_request.request(training, written, wanted)
+    if gpus:
+        finding, gpu = _gpu(config, run, request, nodes_of(training.partition, nodes, gpus))
+        findings.append(finding)
+        request = (*request, gpu)
+    known = _known_device(args.profile)
+    if args.no_probe:
+        device = next((setting.value for setting in known), config["site_device"])
+    else:
+        findings.append(_probe(run, request, gpus, args.probe_wait, known))
+        settings = findings[-1].settings
+        measured = [s.value for s in settings if s.path[-1] == "site_device"]
+        device = measured[0] if measured else config["site_device"]
+    requests = Requests.of(config | {"site_device": device}, COSTS)
     longest = max(grid(config), key=requests.cell_min)
     findings.append(
-        doctor.time_limit(partition, requests.cell_min(longest), longest.name, START_MIN)
+        doctor_request.time_limit(training, requests.cell_min(longest), longest.name, START_MIN)
     )
+    if args.no_probe and known:
+        findings.append(doctor_probe.kept(known))
     return findings
 
 
+# ---------------------------------------------------------------- whom and what it asks for
+
+
+def user_of(run: Run) -> User:
+    """Return who submits from here."""
+    # Not $USER, which another user's shell may have handed on.
+    return User(
+        run("id", "--user", "--name").out.strip(),
+        run("id", "--user").out.strip() == "0",
+        tuple(run("id", "--groups", "--name").out.split()),
+        run("hostname", "--short").out.strip(),
+    )
+
+
+def accounting_of(run: Run, facts: Mapping[str, str], user: str) -> Accounting:
+    """Ask the database for this user on this cluster: it may serve others too."""
+    if facts.get("AccountingStorageType", "").endswith("none"):
+        return Accounting.of(facts, (), {}, {})
+    cluster = facts.get("ClusterName", "")
+    show = ("sacctmgr", "--noheader", "--parsable2", "show")
+    rows = run(
+        *(*show, "user", f"name={user}", f"cluster={cluster}", "withassoc"),
+        "format=account,partition,maxsubmit,qos,defaultqos,maxwall,defaultaccount",
+    )
+    qos = run(*show, "qos", "format=name,maxwall,maxsubmitjobsperuser")
+    parents = run(
+        *(*show, "associations", f"cluster={cluster}", "user="), "format=account,parentname"
+    )
+    return Accounting.of(
+        facts,
+        cluster_facts.read_associations(rows.out),
+        cluster_facts.read_qos(qos.out),
+        cluster_facts.read_parents(parents.out),
+        trouble=rows.words if rows.code else "",
+    )
+
+
+def _wanted(config: Config, gpus: int) -> Wanted:
+    """Return what the longest training asks for where its time has not been measured."""
+    resources = config["resources"]
+    requests = Requests(config | {"site_runtime_min": None}, ())
+    minutes = max(requests.cell_min(cell) for cell in grid(config))
+    return Wanted(resources["memory_mb"], resources["cpus"], minutes, gpus)
+
+
+def _light(config: Config) -> Wanted:
+    light = config["resources"]["light"]
+    attempts = doctor_queue.RETRIES + 1
+    return Wanted(light["memory_mb"], 1, attempts * light["runtime_min"])
+
+
+def _prepare(config: Config) -> Wanted:
+    """Return what preparing a pair asks for: with a GPU where it may have to be trained."""
+    gpus = config["resources"]["gpus"] if "generated" in _sources(config) else 0
+    wanted = _wanted(config, gpus)
+    return Wanted(wanted.memory_mb, wanted.cpus, (doctor_queue.RETRIES + 1) * wanted.minutes, gpus)
+
+
+def _sources(config: Config) -> list[str]:
+    return config["measures"]["benchmark"]["sources"]
+
+
+def _gpu(
+    config: Config, run: Run, request: Sequence[str], nodes: Sequence[Node]
+) -> tuple[Finding, str]:
+    """Return how a GPU is asked for, and sbatch's option."""
+    test = ("sbatch", "--test-only", *request)
+    by_gpus = run(*test, "--gpus=1", "--wrap=true")
+    by_gres = run(*test, "--gres=gpu:1", "--wrap=true")
+    without = run(*test, "--wrap=true") if by_gpus.code and by_gres.code else None
+    rules = [*doctor_queue.GPU_RULES]
+    if "generated" in _sources(config):
+        rules.append(doctor_queue.PREPARE)
+    finding = doctor_request.gpu_request(by_gpus, by_gres, usable(nodes), rules, without)
+    return finding, "--gpus=1" if by_gpus.code == 0 else "--gres=gpu:1"
+
+
 def _probe(
-    run: Run, partition: str, request: Sequence[str], gpus: int, devices: Sequence[str]
+    run: Run, request: Sequence[str], gpus: int, wait_s: float, known: Sequence[Setting]
 ) -> Finding:
-    """Submit a job of a minute to where training jobs go, and read what it says."""
-    # In the checkout, which the node has to see anyway.
-    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=".") as folder:
-        output = Path(folder) / "probe.txt"
-        words = (sys.executable, "-m", "w2dual", "doctor", "--probe-here")
-        submitted = run(
-            *("sbatch", "--wait", "--job-name=w2dual-doctor", f"--partition={partition}"),
-            *(f"--time={PROBE_MIN}", "--mem=2000", f"--output={output}", *request),
-            f"--wrap={' '.join(words)}",
-            timeout_s=PROBE_S,
-        )
-        said = output.read_text(errors="replace") if output.exists() else ""
-    if submitted.code == 124:
-        run("scancel", "--name=w2dual-doctor", "--me")
-        submitted = Answer(124, err=f"it did not end within {PROBE_S:.0f} s")
-    lines = said.strip().splitlines()
-    error = submitted.err or (lines[-1] if lines and submitted.code else "")
-    answer = Answer(submitted.code, said, error)
-    return doctor.probe(answer, gpus, devices, os.environ.get("JAX_PLATFORMS"))
+    """Submit a short job as training jobs are, and read what it says."""
+    devices = sorted({cost.device for cost in read_costs(COSTS)})
+    forced = os.environ.get("JAX_PLATFORMS")
+    return doctor_probe.probe(
+        run,
+        request,
+        (sys.executable, "-m", "w2dual", "doctor", "--probe-here"),
+        wait_s,
+        lambda answer: doctor_probe.judge(answer, gpus, devices, forced),
+        known,
+    )
+
+
+def _known_device(folder: Path) -> list[Setting]:
+    """Return the device that an earlier probe found, as the site file records it."""
+    path = folder / doctor_site.NAME
+    if not path.exists():
+        return []
+    record = doctor_site.written_before(path.read_text(encoding="utf-8"), str(path))
+    key = ("config", "site_device")
+    return [Setting(key, record[key], "an earlier probe job ran on it")] if key in record else []
 
 
 def look() -> dict[str, str]:
@@ -206,19 +330,22 @@ def look() -> dict[str, str]:
 
 
 def _benchmark_files(config: Config) -> Finding:
-    from w2dual.measures.benchmark_files import Unavailable, mirror_folder, weight_paths
+    from w2dual.measures.benchmark_files import weight_paths
 
     settings = config["measures"]["benchmark"]
     dimensions = sorted({cell.dimension for cell in hd_grid(config)})
     published = [n for n in dimensions if n in settings["published_dimensions"]]
     names = [Path(path).relative_to("benchmarks") for n in published for path in weight_paths(n)]
     try:
-        folder, _ = mirror_folder(settings["mirror"])
-    except Unavailable:
+        named = mirror_folder(settings["mirror"]) if "mirror" in settings["sources"] else None
+    except InputError as error:
+        return Finding("benchmark files", Level.FAIL, str(error), "the jobs look there too")
+    if named is None:
         where = "no mirror (W2BENCHMARK_MIRROR is not set)"
         return doctor.benchmark_files(
             [str(name) for name in names], len(names), where, settings["sources"]
         )
+    folder, _ = named
     places = (folder, folder / "benchmarks")
     missing = [str(name) for name in names if not any((p / name).is_file() for p in places)]
     return doctor.benchmark_files(missing, len(names), str(folder), settings["sources"])

@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from w2dual import strict_yaml
 from w2dual.doctor import Setting
 from w2dual.records import InputError
 
@@ -49,15 +48,9 @@ def parse(text: str, name: str) -> dict[Path, Any]:
     """Read a profile file.
 
     Raises:
-        InputError: it is no YAML mapping.
+        InputError: it is no YAML mapping, or a value means something else than what is written.
     """
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{name}: {error}") from error
-    if not isinstance(tree, Mapping):
-        raise InputError(f"{name}: expected keys with values, not {tree!r:.40}")
-    return flatten(tree)
+    return flatten(strict_yaml.parse(text, name, flags=True))
 
 
 def written_before(text: str, name: str) -> dict[Path, Any]:

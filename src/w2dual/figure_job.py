@@ -14,10 +14,14 @@ from pathlib import Path
 from types import ModuleType
 
 from w2dual.backend import configure
+from w2dual.names import words
 from w2dual.plots import style, trained
 from w2dual.records import InputError, atomic_path
 
 log = logging.getLogger(__name__)
+
+NAMED = 3
+"""Cells with points that did not converge that a figure names; there is room for no more."""
 
 
 def module_of(name: str) -> ModuleType:
@@ -46,16 +50,44 @@ def mark(cells: Sequence[trained.Trained]) -> str:
     return f"reduced budget: preset {', '.join(presets)}" if presets else ""
 
 
+def not_converged(cells: Sequence[trained.Trained]) -> str:
+    """Word how many of the points that a figure takes for x_hat(y) are none; empty for none.
+
+    A few cells are named, by their pair; of more there is the sum, and the log has each.
+    """
+    tallies = [(words(cell.cell.pair), cell.conjugated) for cell in cells]
+    lost = [(name, tally) for name, tally in tallies if tally and tally.not_converged]
+    if not lost:
+        return ""
+    points = sum(tally.points for _, tally in tallies if tally)
+    count = sum(tally.not_converged for _, tally in lost)
+    parts = [
+        f"{name} {tally.not_converged}" if tally.solver else f"{name} {tally.points}, a guess"
+        for name, tally in lost
+    ]
+    where = ", ".join(parts) if len(lost) <= NAMED else f"of {len(lost)} cells"
+    return f"$\\hat{{x}}(y)$ not converged: {count} of {points} points ({where})"
+
+
+def _log_conjugates(cells: Sequence[trained.Trained]) -> None:
+    """Say for each cell how its conjugates fared; loudly where some did not converge."""
+    for cell in cells:
+        tally = cell.conjugated
+        if tally is not None:
+            level = logging.WARNING if tally.not_converged else logging.INFO
+            log.log(level, "%s: %s", cell.cell.name, tally)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     parser.add_argument("name", help="of the figure, a module of w2dual.plots")
-    for option, words in (
+    for option, content in (
         ("params", "params.safetensors"),
         ("metrics", "metrics.json"),
         ("measures", "prepared pair"),
     ):
         parser.add_argument(
-            f"--{option}", type=Path, nargs="+", required=True, help=f"{words} of each cell"
+            f"--{option}", type=Path, nargs="+", required=True, help=f"{content} of each cell"
         )
     parser.add_argument("--pdf", type=Path, help="vector figure to write")
     parser.add_argument("--png", type=Path, help="with --pdf: the same as pixels")
@@ -79,9 +111,9 @@ def main(args: argparse.Namespace) -> None:
     with style.style():
         if args.pdf is not None:
             figure = module.draw(cells)
-            if words := mark(cells):
+            if foot := "; ".join(filter(None, [not_converged(cells), mark(cells)])):
                 figure.text(
-                    0.995, 0.002, words, ha="right", va="bottom", fontsize=5, color=style.GREY
+                    0.995, 0.002, foot, ha="right", va="bottom", fontsize=5, color=style.GREY
                 )
             style.save(figure, args.pdf, args.png)
             log.info("%s, %s: written", args.pdf, args.png)
@@ -101,3 +133,4 @@ def main(args: argparse.Namespace) -> None:
                     loop=0,
                 )
             log.info("%s: written", args.gif)
+    _log_conjugates(cells)

@@ -13,22 +13,36 @@ are the same however many cores work them; the order of summation, and so the la
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Key
 
-from w2dual import rng
+from w2dual import incidents, rng
 from w2dual.backend import jit
 from w2dual.dual import DualProblem, DualState, StepMetrics
+from w2dual.incidents import Incidents
 
 PARTS = 8
 """Parts that a batch is drawn in, where it has a multiple of so many points; else it is one."""
 AXIS = "parts"
 
-Loop = Callable[[DualState, int], tuple[DualState, StepMetrics]]
+
+class Chunk(NamedTuple):
+    """What is known of the steps of one call, beside the state they lead to.
+
+    Attributes:
+        means: of the metrics over the steps, each of shape (seeds,).
+        incidents: over the steps.
+    """
+
+    means: StepMetrics
+    incidents: Incidents
+
+
+Loop = Callable[[DualState, int], tuple[DualState, Chunk]]
 
 
 def shards(batch_size: int) -> int:
@@ -51,8 +65,8 @@ def compile_loop(
         pair: a `measures.Pair`.
 
     Returns:
-        A function (state, steps) -> (state after so many more steps, means of the metrics over
-        them). It takes the state over: its arrays may not be used afterwards.
+        A function (state, steps) -> (state after so many more steps, what is known of them). It
+        takes the state over: its arrays may not be used afterwards.
     """
     count = shards(batch_size)
     run = _chunk(problem, seeds, batch_size, count)
@@ -74,7 +88,7 @@ def compile_loop(
     example = (jax.device_put(state, everywhere), copies, jax.device_put(jnp.int32(1), everywhere))
     compiled = jit(sharded, donate_argnums=0).lower(*example).compile()
 
-    def loop(state: DualState, steps: int) -> tuple[DualState, StepMetrics]:
+    def loop(state: DualState, steps: int) -> tuple[DualState, Chunk]:
         placed = jax.device_put((state, jnp.int32(steps)), everywhere)
         results = compiled(placed[0], copies, placed[1])
         return jax.tree.map(lambda leaf: leaf.addressable_data(0), results)
@@ -84,8 +98,8 @@ def compile_loop(
 
 def _chunk(
     problem: DualProblem, seeds: list[int], batch_size: int, count: int
-) -> Callable[[DualState, Any, Array], tuple[DualState, StepMetrics]]:
-    """Give the loop (state, pair, steps) -> (state, means), as one of `count` devices runs it."""
+) -> Callable[[DualState, Any, Array], tuple[DualState, Chunk]]:
+    """Give the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
     parts = PARTS if batch_size % PARTS == 0 else 1
     source, target = streams(seeds, "source"), streams(seeds, "target")
     over = AXIS if count > 1 else None
@@ -115,19 +129,27 @@ def _chunk(
 
         return jax.vmap(whole)(keys)
 
-    def step(pair: Any, carry: tuple[DualState, StepMetrics]) -> tuple[DualState, StepMetrics]:
-        state, sums = carry
+    def step(
+        pair: Any, carry: tuple[DualState, StepMetrics, Incidents]
+    ) -> tuple[DualState, StepMetrics, Incidents]:
+        state, sums, happened = carry
         x = draw(pair.sample_source, source, state.step)
         y = draw(pair.sample_target, target, state.step)
-        state, metrics = problem.update(state, x, y, over)
-        return state, jax.tree.map(jnp.add, sums, metrics)
+        state, metrics, new = problem.update(state, x, y, over)
+        return state, jax.tree.map(jnp.add, sums, metrics), incidents.added(happened, new)
 
-    def run(state: DualState, pair: Any, steps: Array) -> tuple[DualState, StepMetrics]:
+    def run(state: DualState, pair: Any, steps: Array) -> tuple[DualState, Chunk]:
         zeros = StepMetrics(*(jnp.zeros(len(seeds)) for _ in StepMetrics._fields))
-        state, sums = jax.lax.fori_loop(
-            0, steps, lambda _, carry: step(pair, carry), (state, zeros)
+        start = (state, zeros, incidents.none_yet(len(seeds)))
+        state, sums, happened = jax.lax.fori_loop(
+            0, steps, lambda _, carry: step(pair, carry), start
         )
-        return state, jax.tree.map(lambda total: total / steps, sums)
+        if over is not None:  # each device knows the points that it has conjugated itself
+            happened = happened._replace(
+                statuses=jax.lax.psum(happened.statuses, over),
+                worst_residual=jax.lax.pmax(happened.worst_residual, over),
+            )
+        return state, Chunk(jax.tree.map(lambda total: total / steps, sums), happened)
 
     return run
 

@@ -238,10 +238,10 @@ def measure(cell: Cell, pair: measures.Measures, start: Start, effort: Effort) -
     blocks, iterations = [], []
     for _ in range(effort.blocks):
         began = time.perf_counter()
-        state, means = run(state, effort.block_steps)
+        state, chunk = run(state, effort.block_steps)
         jax.block_until_ready(state)
         blocks.append(1000 * (time.perf_counter() - began) / effort.block_steps)
-        iterations.append(float(np.mean(means.conjugate_iterations)))
+        iterations.append(float(np.mean(chunk.means.conjugate_iterations)))
     if (np.asarray(state.diverged_at) >= 0).any():
         raise InputError(f"{cell.name}: a seed diverged while it was measured; warm up for longer")
     return {

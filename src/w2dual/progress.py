@@ -13,6 +13,7 @@ import numpy as np
 
 from w2dual.cells import Cell
 from w2dual.dual import DualState, StepMetrics
+from w2dual.incidents import Totals
 from w2dual.status import CellStatus, rate
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Progress:
         self.seeds = len(settings["seeds"])
         self.folder = folder
         self.timing = Timing({})
+        self.totals = Totals.start(self.seeds)
         self.step = 0
         self.diverged_seeds = 0
         self.headline = ""
@@ -120,10 +122,11 @@ class Progress:
         self._phase = phase
         self._write()
 
-    def restore(self, state: DualState, timing: Timing) -> None:
-        """Begin at a state, with the times so far, which are added to in place."""
+    def restore(self, state: DualState, timing: Timing, totals: Totals) -> None:
+        """Begin at a state, with the times and incidents so far, which are added to in place."""
         self._take(state)
         self.timing = timing
+        self.totals = totals
 
     def finished(self) -> bool:
         """Say whether all steps are done, or no seed is left to train."""
@@ -183,6 +186,8 @@ class Progress:
             f"dual {np.mean(means.dual_objective):.4f}",
             f"conjugate iterations {np.mean(means.conjugate_iterations):.1f}",
         ]
+        if self.totals.spikes:
+            words.append(f"spikes {self.totals.spikes}")
         if self.diverged_seeds:
             words.append(f"diverged seeds {self.diverged_seeds}")
         if evaluated:
@@ -199,6 +204,8 @@ class Progress:
             iterations=self.iterations,
             seeds=self.seeds,
             diverged_seeds=self.diverged_seeds,
+            spikes=self.totals.spikes,
+            not_converged=self.totals.not_converged,
             steps_per_second=1 / self.seconds_per_step() if self.timing.rates else None,
             headline=self.headline,
             error=self.error,

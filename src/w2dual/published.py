@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from w2dual.decimals import number
 from w2dual.records import InputError
+
+NUMBERS = {"dimension", "mean", "std", "factor"}
+MAY_BE_EMPTY = {"mean", "std"}
+"""Of a cell that diverged, or whose spread is not published."""
 
 
 def read_published(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a file of tables/published.
 
     Raises:
-        InputError: the file is missing, unreadable or lacks a column; the message names it.
+        InputError: the file is missing, unreadable, lacks a column, or has a number that is none;
+            the message names it.
     """
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values={"mean": [""], "std": [""]})
@@ -22,10 +29,31 @@ def read_published(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: is not a readable CSV file: {error}") from error
+    _check_numbers(path)
     lacking = [column for column in columns if column not in frame.columns]
     if lacking:
         raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
     return frame
+
+
+def _check_numbers(path: Path) -> None:
+    """Check the numbers as text, since pandas takes what is none for words.
+
+    Raises:
+        InputError: one is none; the message names line and column.
+    """
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        for row in reader:
+            for column in NUMBERS & row.keys():
+                text = row[column] or ""
+                try:
+                    if text or column not in MAY_BE_EMPTY:
+                        number(text)
+                except ValueError as error:
+                    raise InputError(
+                        f"{path}, line {reader.line_num}, column {column}: {error}"
+                    ) from error
 
 
 def published_cells(folder: Path, potential: str) -> pd.DataFrame:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import csv
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from w2dual import measures
+from w2dual import conjugates, measures
 from w2dual.backend import configure
-from w2dual.dual import make_problem
+from w2dual.conjugate import ConjugateResult
+from w2dual.conjugates import Tally
+from w2dual.dual import DualProblem, Networks, make_problem
+from w2dual.points import HEADERS, read_points, write_points
 from w2dual.records import InputError, atomic_path
 from w2dual.train_job import load_params
 
@@ -25,64 +30,6 @@ BLOCK = 4096
 
 GROUND_TRUTH = ("ground-truth", "ground-truth-unstandardised")
 TRAINED = ("forward", "inverse")
-
-
-def read_points(path: Path) -> Float[np.ndarray, "points n"]:
-    """Read points, one a row, from .npy or .csv; a first line of a .csv that is text is a header.
-
-    Raises:
-        InputError: the file is missing, of another kind, or holds no table of finite numbers.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        if path.suffix == ".npy":
-            with path.open("rb") as stream:  # not np.load, which takes archives and pickles too
-                points = np.lib.format.read_array(stream, allow_pickle=False)
-        elif path.suffix == ".csv":
-            points = _read_csv(path)
-        else:
-            raise InputError(f"{path}: expected a .npy or a .csv file")
-    except (ValueError, EOFError, OSError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a table of numbers: {error}") from error
-    if points.ndim != 2 or points.dtype.kind not in "iuf" or points.size == 0:
-        raise InputError(
-            f"{path}: holds an array of shape {points.shape} and type {points.dtype}; "
-            "expected numbers of shape (points, n), at least one point"
-        )
-    wrong = np.flatnonzero(~np.isfinite(points).all(axis=1))
-    if wrong.size:
-        raise InputError(f"{path}: point {wrong[0]} (counted from 0) has a coordinate not finite")
-    return points.astype(np.float32)
-
-
-def _read_csv(path: Path) -> np.ndarray:
-    with path.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets write a BOM
-        rows = [row for row in csv.reader(stream) if row]
-    # A first line with numbers in it is a point; one that is misspelt is no header.
-    if rows and not any(map(_is_number, rows[0])):
-        rows = rows[1:]
-    if not rows:
-        raise ValueError("it holds no points")
-    return np.array([[float(field) for field in row] for row in rows])
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
-def write_points(path: Path, points: Float[np.ndarray, "points n"]) -> None:
-    """Write points in the format that the name's ending says, .npy or .csv, atomically."""
-    with atomic_path(path) as partial:
-        if path.suffix == ".npy":
-            np.save(partial, points)
-        else:
-            header = ",".join(f"x{i}" for i in range(points.shape[1]))
-            np.savetxt(partial, points, fmt="%.9g", delimiter=",", header=header, comments="")
 
 
 def ground_truth(
@@ -100,14 +47,42 @@ def ground_truth(
     return _in_blocks(lambda x: apply(pair, x), points)
 
 
-def trained(
-    path: Path, points: Float[np.ndarray, "points n"], inverse: bool, seed: int | None
+def forward(
+    path: Path, points: Float[np.ndarray, "points n"], seed: int | None
 ) -> Float[np.ndarray, "points n"]:
-    """Map points by a trained cell: forward by grad f, inverse by the conjugate's argmin.
+    """Map points by a trained cell's T = grad f.
 
     Raises:
         InputError: the cell has no such seed, or another dimension.
     """
+    problem, params = _cell(path, points, seed)
+    apply = jax.jit(lambda params, x: problem.push(params, x[None])[0])
+    return _in_blocks(lambda x: apply(params, x), points)
+
+
+def inverse(
+    path: Path, points: Float[np.ndarray, "points n"], seed: int | None
+) -> tuple[ConjugateResult, bool]:
+    """Map points by a trained cell's x_hat = grad f*, the conjugate's argmin.
+
+    Returns:
+        What the solver found, without the axis of seeds; and whether there is a solver. Without
+        one the points are x_tilde(y).
+
+    Raises:
+        InputError: the cell has no such seed, or another dimension.
+    """
+    problem, params = _cell(path, points, seed)
+
+    @jax.jit
+    def apply(params: Networks, y: jax.Array) -> ConjugateResult:
+        return jax.tree.map(lambda leaf: leaf[0], problem.conjugate(params, y[None]))
+
+    return _in_blocks(lambda y: apply(params, y), points), problem.solver is not None
+
+
+def _cell(path: Path, points: np.ndarray, seed: int | None) -> tuple[DualProblem, Networks]:
+    """Read a cell that maps such points; its parameters are of one seed, the first for None."""
     params, cell, seeds = load_params(path)
     _check_dimension(points, cell.dimension, path)
     seed = seeds[0] if seed is None else seed
@@ -115,15 +90,7 @@ def trained(
         raise InputError(f"{path}: has no seed {seed}; it has {', '.join(map(str, seeds))}")
     index = seeds.index(seed)
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf[index : index + 1]), params)
-    problem = make_problem(cell.settings, cell.dimension)
-
-    @jax.jit
-    def apply(params: object, x: jax.Array) -> jax.Array:
-        if inverse:
-            return problem.conjugate(params, x[None]).x[0]  # type: ignore[arg-type]
-        return problem.push(params, x[None])[0]  # type: ignore[arg-type]
-
-    return _in_blocks(lambda x: apply(one, x), points)
+    return make_problem(cell.settings, cell.dimension), one
 
 
 def _check_dimension(points: np.ndarray, dimension: int, path: Path) -> None:
@@ -133,20 +100,67 @@ def _check_dimension(points: np.ndarray, dimension: int, path: Path) -> None:
         )
 
 
-def _in_blocks(apply, points: np.ndarray) -> np.ndarray:  # noqa: ANN001
+def _in_blocks(apply: Callable[[jax.Array], Any], points: np.ndarray) -> Any:
     """Map block by block; the last one is filled up, so that one compiled program serves all."""
     size = min(BLOCK, len(points))
     results = []
     for start in range(0, len(points), size):
         block = points[start : start + size]
         filled = np.concatenate([block, np.repeat(block[:1], size - len(block), axis=0)])
-        results.append(np.asarray(apply(jnp.asarray(filled)))[: len(block)])
-    return np.concatenate(results)
+        found = apply(jnp.asarray(filled))
+        results.append(jax.tree.map(lambda leaf: np.asarray(leaf)[: len(block)], found))  # noqa: B023
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+
+
+def write_status(path: Path, result: ConjugateResult, solver: bool) -> None:
+    """Write how each point's conjugate fared, a row a point, as CSV, atomically."""
+    rows = zip(
+        conjugates.names(result, solver),
+        np.asarray(result.gradient_norm).tolist(),
+        np.asarray(result.iterations).tolist(),
+        strict=True,
+    )
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["point", "status", "gradient_norm", "iterations"])
+        for point, (status, norm, iterations) in enumerate(rows):
+            writer.writerow([point, status, f"{norm:.6g}", iterations])
+
+
+def _report(tally: Tally, result: ConjugateResult, demanded: bool) -> None:
+    """Say how the conjugates fared; loudly where some did not converge.
+
+    Raises:
+        InputError: some did not, and it is demanded that all do.
+    """
+    if not tally.not_converged:
+        log.info("--map inverse: %s", tally)
+        return
+    # With nan first: what is not finite is the worst of all.
+    norm = np.nan_to_num(np.asarray(result.gradient_norm), nan=np.inf)
+    worst = f"the worst is point {int(np.argmax(norm))} (counted from 0)"
+    if demanded:
+        raise InputError(f"--map inverse --require-converged: {tally}; {worst}")
+    if tally.solver:
+        log.warning(
+            "WARNING: --map inverse: %d of %d points are NOT x_hat(y): %s; %s. --status FILE says "
+            "which; --require-converged makes it an error",
+            *(tally.not_converged, tally.points, tally, worst),
+        )
+    else:
+        log.warning("WARNING: --map inverse: %s; %s", tally, worst)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     parser.add_argument("--points", required=True, type=Path, help=".npy or .csv, a point a row")
+    parser.add_argument(
+        "--header",
+        choices=HEADERS,
+        default="auto",
+        help="is the first line of a .csv names (yes) or a point (no)? auto takes a line without "
+        "numbers for names, and refuses what cannot be told [%(default)s]",
+    )
     parser.add_argument("--out", required=True, type=Path, help="file to write, .npy or .csv")
     parser.add_argument(
         "--map",
@@ -157,29 +171,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measures", type=Path, help="prepared pair, results/measures/*")
     parser.add_argument("--params", type=Path, help="trained cell, .../params.safetensors")
     parser.add_argument("--seed", type=int, help="with --params: which seed (default: the first)")
+    parser.add_argument(
+        "--status",
+        type=Path,
+        help="with --map inverse: .csv to write, how each point's conjugate fared",
+    )
+    parser.add_argument(
+        "--require-converged",
+        action="store_true",
+        default=None,
+        help="with --map inverse: write nothing, and fail, where a conjugate did not converge",
+    )
 
 
 def main(args: argparse.Namespace) -> None:
     """Read, map, write."""
     configure()
-    by_cell = args.map in TRAINED
+    by_cell, by_solver = args.map in TRAINED, args.map == "inverse"
     needed, unused = ("params", ["measures"]) if by_cell else ("measures", ["params", "seed"])
+    unused += [] if by_solver else ["status", "require_converged"]
     if getattr(args, needed) is None:
         raise InputError(f"--map {args.map} needs --{needed} FILE")
     for name in unused:
         if getattr(args, name) is not None:
-            raise InputError(f"--map {args.map} makes no use of --{name}; leave it out")
+            option = name.replace("_", "-")
+            raise InputError(f"--map {args.map} makes no use of --{option}; leave it out")
     if args.out.suffix not in (".npy", ".csv"):
         raise InputError(f"--out {args.out}: expected a .npy or a .csv file")
-    points = read_points(args.points)
-    if by_cell:
-        mapped = trained(args.params, points, args.map == "inverse", args.seed)
+    if args.status is not None and args.status.suffix != ".csv":
+        raise InputError(f"--status {args.status}: expected a .csv file")
+    points = read_points(args.points, args.header)
+    solved = None
+    if by_solver:
+        result, solver = solved = inverse(args.params, points, args.seed)
+        _report(Tally.of(result, solver), result, bool(args.require_converged))
+        mapped = np.asarray(result.x)
+    elif by_cell:
+        mapped = forward(args.params, points, args.seed)
     else:
         mapped = ground_truth(args.measures, points, args.map == "ground-truth")
-    if not np.isfinite(mapped).all():
+    wrong = np.flatnonzero(~np.isfinite(mapped).all(axis=1))
+    if wrong.size:
         raise InputError(
-            f"--map {args.map}: the map gives values that are not finite; "
-            "the cell has diverged, or the points lie far outside the source"
+            f"--map {args.map}: the map gives values that are not finite for {wrong.size} of "
+            f"{len(points)} points, the first of them point {wrong[0]} (counted from 0); the cell "
+            "has diverged, or the points lie far outside the source"
         )
+    if solved is not None and args.status is not None:
+        write_status(args.status, *solved)
+        log.info("status of %d points -> %s", len(mapped), args.status)
     write_points(args.out, mapped)
     log.info("%d points -> %s", len(mapped), args.out)

@@ -141,14 +141,42 @@ def no_file(path: str | os.PathLike[str]) -> str:
     )
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"duplicate key `{next(key for key in keys if keys.count(key) > 1)}`")
+    return found
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
+# What `json` takes beyond JSON, and what it hides.
+_STRICT: dict[str, Any] = {
+    "object_pairs_hook": _no_duplicates,
+    "parse_constant": _finite_float,
+    "parse_float": _finite_float,
+}
+
+
+def read_json(path: str | os.PathLike[str], strict: bool = False) -> Any:
     """Read a JSON record.
+
+    Args:
+        path: the file.
+        strict: whether duplicate keys and numbers that are not finite are errors, as in what a
+            person writes.
 
     Raises:
         InputError: the file is missing or is not JSON; the message names it.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), **(_STRICT if strict else {}))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -158,16 +186,24 @@ def read_json(path: str | os.PathLike[str]) -> Any:
             f"{path}: is not a JSON record (line {error.lineno}: {error.msg}); "
             "remove it, and its job makes it again"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def json_argument(text: str) -> Any:
-    """Read a command-line argument that is either JSON itself or the path of a JSON file."""
+    """Read a command-line argument that is either JSON itself or the path of a JSON file.
+
+    Raises:
+        InputError: it is not JSON, has a duplicate key, or a number that is not finite.
+    """
     if text.lstrip().startswith(("{", "[")):
         try:
-            return json.loads(text)
+            return json.loads(text, **_STRICT)
         except json.JSONDecodeError as error:
             raise InputError(f"argument {text[:60]!r}... is not JSON: {error.msg}") from error
-    return read_json(text)
+        except ValueError as error:
+            raise InputError(f"argument {text[:60]!r}...: {error}") from error
+    return read_json(text, strict=True)
 
 
 def save_arrays(

@@ -214,6 +214,8 @@ def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
         total = counts.sum()
         solved = first["solver"] != "none"
         iterations = group["conjugate_iterations_mean"].mean()
+        training = group[[f"training_{name}" for name in aggregate.CONJUGATE_STATUSES]].sum()
+        worst = group["worst_conjugate_residual"].max()
         rows.append(
             [
                 _pair(first),
@@ -224,12 +226,35 @@ def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
                 _number(first["seconds_per_step"], ".2g"),
                 _number(first["training_s"], ",.0f"),
                 _number(iterations, ".1f") if solved else "--",
-                f"{100 * counts['conjugate_converged'] / total:.1f}\\%"
-                if solved and total
-                else "--",
+                _percent(counts["conjugate_converged"], total) if solved else "--",
+                _percent(training["training_converged"], training.sum()) if solved else "--",
+                _number(worst, ".2g") if solved else "--",
+                str(int(group["spikes_steps"].sum())),
             ]
         )
     return rows
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f}\\%" if whole else "--"
+
+
+def diverged_lines(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+    """Return a line for each cell with diverged seeds: when, and the error at the last evaluation.
+
+    Ready for LaTeX, in the order of the tables.
+    """
+    lines = []
+    for cell in cell_order(frame, settings):
+        group = frame[(frame["cell"] == cell) & (frame["status"] == "diverged")]
+        seeds = [
+            f"seed {row['seed']} at step {row['diverged_at_step']:,}; "
+            f"{_number(row['before_divergence'], '.3g')} before"
+            for row in group.to_dict("records")
+        ]
+        if seeds:
+            lines.append(f"{escape(cell)}: {'; '.join(seeds)}.")
+    return lines
 
 
 def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
@@ -390,6 +415,7 @@ def document(
         sections=sections,
         introductions=captions.INTRODUCTIONS,
         runs=run_rows(frame, settings),
+        diverged=diverged_lines(frame, settings),
         groups=shown_groups,
     )
     return text, beside

@@ -11,7 +11,7 @@ from typing import Any
 
 from w2dual.records import InputError, read_json, write_json
 
-FORMAT = 2
+FORMAT = 3
 NAME = "status.json"
 PHASES = ("pre-training", "compiling", "training", "evaluating", "stopped")
 
@@ -27,6 +27,9 @@ class CellStatus:
         iterations: steps to do.
         seeds: how many are trained.
         diverged_seeds: how many of them have diverged.
+        spikes: steps with a spike of the loss so far, those of all seeds.
+        not_converged: share of the conjugated points so far that did not converge; None where
+            none was conjugated, as without a solver.
         steps_per_second: median over the chunks; None before the first.
         headline: what `error` is, in words; empty before the first evaluation.
         error: mean over the live seeds, at the last evaluation; None before it.
@@ -39,6 +42,8 @@ class CellStatus:
     iterations: int
     seeds: int
     diverged_seeds: int
+    spikes: int
+    not_converged: float | None
     steps_per_second: float | None
     headline: str
     error: float | None
@@ -62,11 +67,12 @@ class CellStatus:
         text = {name: field(record, name, str, path) for name in ("cell", "phase", "headline")}
         if text["phase"] not in PHASES:
             raise InputError(f"{path}: phase is {text['phase']!r}; expected one of {PHASES}")
-        counts = ("step", "iterations", "seeds", "diverged_seeds")
+        counts = ("step", "iterations", "seeds", "diverged_seeds", "spikes")
         numbers = {name: field(record, name, int, path) for name in counts}
         return CellStatus(
             **text,
             **numbers,
+            not_converged=number(record, "not_converged", path),
             steps_per_second=number(record, "steps_per_second", path),
             error=number(record, "error", path),
             updated=number(record, "updated", path) or 0.0,

@@ -22,7 +22,10 @@ from w2dual.status import NAME, CellStatus, field, number, rate
 STALLED_S = 300.0
 """A training job that has said nothing for longer has stalled, or was killed."""
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"
-COLUMNS = ("cell", "step", "steps/s", "left", "error", "diverged", "state")
+COLUMNS = (
+    *("cell", "step", "steps/s", "left", "error"),
+    *("diverged", "spikes", "not converged", "state"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Row:
         error: mean over the live seeds, at the last evaluation.
         diverged_seeds: how many seeds have diverged ...
         seeds: ... of how many.
+        spikes: steps with a spike of the loss in training, those of all seeds.
+        not_converged: share of the points conjugated in training that did not converge.
         updated: when the cell was last heard of; seconds since 1970-01-01 UTC.
         problem: what is wrong with a broken file, and which.
     """
@@ -58,6 +63,8 @@ class Row:
     error: float | None = None
     diverged_seeds: int | None = None
     seeds: int | None = None
+    spikes: int | None = None
+    not_converged: float | None = None
     updated: float | None = None
     problem: str | None = None
 
@@ -173,6 +180,8 @@ def _in_training(folder: str, status: CellStatus, now: float) -> Row:
         error=status.error,
         diverged_seeds=status.diverged_seeds,
         seeds=status.seeds,
+        spikes=status.spikes,
+        not_converged=status.not_converged,
         updated=status.updated,
     )
 
@@ -203,8 +212,16 @@ def _finished(folder: str, path: Path) -> Row:
         error=sum(known) / len(live) if live and known == errors else None,
         diverged_seeds=len(seeds) - len(live),
         seeds=len(seeds),
+        spikes=sum(field(field(s, "spikes", dict, path), "steps", int, path) for s in seeds),
+        not_converged=_not_converged(seeds, path),
         updated=path.stat().st_mtime,
     )
+
+
+def _not_converged(seeds: list[dict[str, Any]], path: Path) -> float | None:
+    counts = [field(seed, "training_conjugate_status", dict, path) for seed in seeds]
+    points = sum(sum(count.values()) for count in counts)
+    return 1 - sum(count["converged"] for count in counts) / points if points else None
 
 
 def table(rows: list[Row]) -> str:
@@ -243,6 +260,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         "-" if row.left_s is None else duration(row.left_s),
         "-" if row.error is None else f"{row.headline} {row.error:.3g}",
         diverged,
+        shown(row.spikes),
+        shown(row.not_converged, ".2%"),
         f"{row.state} ({row.phase})" if told else row.state,
     )
 

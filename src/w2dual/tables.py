@@ -10,7 +10,7 @@ import argparse
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +35,7 @@ TIDY_COLUMNS = (
     "std",
     "seeds",
     "diverged_seeds",
+    "mean_as_published",
     "above_limit",
     "best",
     "improvement_factor",
@@ -159,6 +160,21 @@ class Entry:
             return Entry(math.inf, math.nan, len(values), diverged)
         return Entry(float(np.mean(finished)), float(np.std(finished)), len(values), 0)
 
+    @staticmethod
+    def as_published(cell: pd.DataFrame) -> Entry:
+        """Summarise the seeds of a cell as the paper's tables do, a diverged one by its last value.
+
+        The published aggregation (w2ot, scripts/analyze_benchmark_results.py) takes the last row of
+        each run's log, whatever ended the run; that of a run that exits is written as it exits.
+
+        Args:
+            cell: tidy rows of the cell, one for each seed.
+        """
+        diverged = cell["status"] == "diverged"
+        values = cell[METRIC].where(~diverged, cell["before_divergence"]).astype(float)
+        entry = Entry.of(values.tolist(), ["finished"] * len(values))
+        return replace(entry, diverged_seeds=int(diverged.sum()))
+
 
 def hd_tidy(
     frame: pd.DataFrame, potential: str, published: Path, settings: TableSettings
@@ -166,7 +182,8 @@ def hd_tidy(
     """Give the numbers of one HD table: a row for each (baseline or method, dimension).
 
     Columns: `mean`, `std` (ddof 0; percent; infinite and empty where a seed diverged),
-    `above_limit` (shown as `>100`), `best` (of its dimension, at the decimals shown),
+    `mean_as_published` (the mean, a diverged seed counted at its last evaluation, as the paper's
+    tables do), `above_limit` (shown as `>100`), `best` (of its dimension, at the decimals shown),
     `improvement_factor` = best quoted baseline / this mean, `published_*` = the paper's value of
     the cell, `source`.
 
@@ -200,6 +217,7 @@ def hd_tidy(
                 {"name": "", "amortization": amortization, "solver": solver}
                 | {"dimension": dimension, "mean": entry.mean, "std": entry.std}
                 | {"seeds": entry.seeds, "diverged_seeds": entry.diverged_seeds}
+                | {"mean_as_published": Entry.as_published(cell).mean}
                 | {
                     "published_mean": None if known is None else known.mean,
                     "published_std": None if known is None else known.std,
@@ -210,6 +228,7 @@ def hd_tidy(
     tidy = pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
     tidy["mean"] = tidy["mean"].astype(float)
     tidy["std"] = tidy["std"].astype(float)
+    tidy["mean_as_published"] = tidy["mean_as_published"].astype(float)
     tidy["above_limit"] = ~(tidy["mean"] <= settings.diverged_above)
     shown = tidy["mean"].where(~tidy["above_limit"]).round(settings.decimals)
     tidy["best"] = shown.notna() & (shown == shown.groupby(tidy["dimension"]).transform("min"))
@@ -289,6 +308,9 @@ def _hd_entry(row: Mapping[str, Any], settings: TableSettings) -> str:
         above = f"$>${settings.diverged_above:g}"
         if row["diverged_seeds"]:
             above += f"$^{{({row['diverged_seeds']}/{row['seeds']})}}$"
+            if row["mean_as_published"] <= settings.diverged_above:
+                last = f"{row['mean_as_published']:.{settings.decimals}f}"
+                above += rf" {{\scriptsize last {last}}}"
         return above
     digits = settings.decimals
     return f"{row['mean']:.{digits}f} {{\\scriptsize$\\pm${row['std']:.{digits}f}}}"
@@ -307,6 +329,11 @@ def _hd_notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
         notes.append(
             f"{limit}: the mean exceeds {settings.diverged_above:g}, or a seed diverged, which "
             f"counts as infinite; $^{{(k/m)}}$: $k$ of $m$ seeds diverged."
+        )
+    if (ours["mean_as_published"] <= settings.diverged_above)[ours["above_limit"]].any():
+        notes.append(
+            "last: the mean with a diverged seed at its last evaluation, as the paper's tables "
+            "count it."
         )
     return notes + budget_notes(settings) + measures_notes(ours)
 

@@ -35,7 +35,9 @@ from w2dual.stopping import EarlyWarning, Stopped
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Of metrics.json and params.safetensors."""
+"""Of params.safetensors."""
+METRICS_FORMAT = 2
+"""Of metrics.json."""
 
 
 def flatten(params: Networks) -> dict[str, np.ndarray]:
@@ -168,7 +170,7 @@ def main(args: argparse.Namespace) -> None:
     )
     write_text(args.history, _csv(result.history))
     record = {
-        "format": FORMAT,
+        "format": METRICS_FORMAT,
         "cell": cell.to_json(),
         "preset": preset,
         "measures": {

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
@@ -25,8 +26,8 @@ from w2dual import conjugation_time, metrics, potentials, rng, transport_metrics
 from w2dual.backend import jit
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot
-from w2dual.conjugate import Status
 from w2dual.dual import DualProblem, DualState, Networks, make_problem
+from w2dual.incidents import SOLVED, Totals
 from w2dual.loop import compile_loop, streams
 from w2dual.measures import Measures, Pair
 from w2dual.progress import CHUNK_S, Progress, Timing
@@ -242,12 +243,14 @@ def train(
             while not progress.finished():
                 steps = progress.next_chunk(chunk_s)
                 began = time.perf_counter()
-                now.state, means = run(now.state, steps)
+                now.state, chunk = run(now.state, steps)
                 jax.block_until_ready(now.state)
                 progress.add(now.state, time.perf_counter() - began)
+                now.totals.add(chunk.incidents)
+                watch.note_diverged(now.state)
                 if watch.due(progress.step):
                     watch.evaluate(now.state, progress.seconds_per_step())
-                log.info("%s", progress.line(means, watch.latest()))
+                log.info("%s", progress.line(chunk.means, watch.latest()))
                 if checkpoints is not None:
                     checkpoints.tend(now, stop.received)
             if progress.diverged_seeds == progress.seeds:
@@ -255,7 +258,7 @@ def train(
             if checkpoints is not None:
                 checkpoints.tend(now, stop.received, last=True)
         progress.enter("evaluating")
-        final = watch.final(now.state)
+        final = watch.final(now.state, now.totals)
         times = now.timing.record() | conjugation_time.measure(
             problem, now.state.params, pair, seeds, batch_size
         )
@@ -282,10 +285,10 @@ def _start(
             report["pretraining_s"],
             report["pretraining_loss_potential"],
         )
-        now = Snapshot(problem.init(params), [], Timing(report))
+        now = Snapshot(problem.init(params), [], Timing(report), Totals.start(seeds))
         if checkpoints is not None:
             checkpoints.save(now)
-    progress.restore(now.state, now.timing)
+    progress.restore(now.state, now.timing, now.totals)
     return now
 
 
@@ -348,29 +351,58 @@ class _Watch:
 
     def evaluate(self, state: DualState, seconds_per_step: float = float("nan")) -> None:
         """Add a row for each seed that has not diverged."""
+        live = np.flatnonzero(np.asarray(state.diverged_at) < 0)
+        self._add(state, {int(i): int(state.step) for i in live}, seconds_per_step)
+
+    def note_diverged(self, state: DualState) -> None:
+        """Add a row for each seed that has newly diverged: of the parameters that it keeps.
+
+        They are those before the step at which it diverged. The published code evaluates a run that
+        it ends too, and its tables take that as the run's result.
+        """
+        diverged_at = np.asarray(state.diverged_at)
+        order = np.argsort(diverged_at, kind="stable")  # however the steps fell into chunks
+        new = {int(i): int(diverged_at[i]) - 1 for i in order if diverged_at[i] >= 0}
+        new = {i: step for i, step in new.items() if self._last(self.seeds[i])["step"] < step}
+        if new:
+            self._add(state, new, float("nan"))
+
+    def _add(self, state: DualState, steps: Mapping[int, int], seconds_per_step: float) -> None:
+        """Evaluate, and add a row for each seed in `steps`: index -> steps that it has had."""
         values = self.evaluator(
             state.params, self.keys, self.pair, self.settings["history_samples"]
         )
-        for i, seed in enumerate(self.seeds):
-            if int(state.diverged_at[i]) >= 0:
-                continue
+        for i, step in steps.items():
             row = {name: float(getattr(values, name)[i]) for name in self.columns}
-            step = {"seed": seed, "step": int(state.step)}
-            self.rows.append(step | row | {"seconds_per_step": seconds_per_step})
+            place = {"seed": self.seeds[i], "step": step}
+            self.rows.append(place | row | {"seconds_per_step": seconds_per_step})
+
+    def _last(self, seed: int) -> dict[str, Any]:
+        """Return the last row of a seed; each has one of step 0."""
+        return next(row for row in reversed(self.rows) if row["seed"] == seed)
 
     def latest(self) -> tuple[int, float] | None:
-        """Give the last step that was evaluated, and the headline there, a mean over seeds."""
-        if not self.rows:
+        """Return the last step at which all live seeds were evaluated, and the headline there.
+
+        The headline is a mean over these seeds.
+        """
+        last = max((row["step"] for row in self.rows if self.due(row["step"])), default=None)
+        if last is None:
             return None
-        last = self.rows[-1]["step"]
         now = [row[self.headline.column] for row in self.rows if row["step"] == last]
         return last, sum(now) / len(now)
 
-    def final(self, state: DualState) -> list[dict[str, Any]]:
-        """Evaluate on the final, larger sample; a diverged seed has a status and no figures."""
+    def final(self, state: DualState, totals: Totals) -> list[dict[str, Any]]:
+        """Evaluate on the final, larger sample.
+
+        A diverged seed has a status and no figures; what its last evaluation was stands apart.
+        """
         keys = streams(self.seeds, "final evaluation")
         values = self.evaluator(state.params, keys, self.pair, self.settings["samples"])
-        return [self._seed_record(state, values, i, seed) for i, seed in enumerate(self.seeds)]
+        return [
+            self._seed_record(state, values, i, seed) | totals.of_seed(i)
+            for i, seed in enumerate(self.seeds)
+        ]
 
     def _seed_record(self, state: DualState, values: Any, i: int, seed: int) -> dict[str, Any]:
         diverged_at = int(state.diverged_at[i])
@@ -386,10 +418,15 @@ class _Watch:
             "status": "diverged" if diverged else "finished",
             "diverged_at_step": diverged_at if diverged else None,
             "steps": diverged_at if diverged else int(state.step),
+            "before_divergence": self._before(seed) if diverged else None,
             **figures,
             "conjugate_status": {
                 status.name.lower(): int(counts[status]) if self.has_solver else 0
-                for status in Status
-                if status != Status.RUNNING
+                for status in SOLVED
             },
         }
+
+    def _before(self, seed: int) -> dict[str, Any]:
+        """Return a diverged seed's last evaluation, on the history's samples."""
+        row = self._last(seed)
+        return {"step": row["step"]} | {name: finite(row[name]) for name in self.columns}

@@ -1,8 +1,9 @@
 """Whether the HD evaluation reproduced: one word for each cell with a published value.
 
-Ours is the mean over seeds of the forward L2-UVP, a diverged seed counting as infinite, and as
-*diverged* where a seed did or the mean exceeds `tables.diverged_above`, which the paper prints as
-`>100`. The words, by the first line that fits:
+Ours is the mean over seeds of the forward L2-UVP. A seed that diverged counts at its last
+evaluation, since that is what the paper's tables hold: their aggregation takes the last row of each
+run's log, whatever ended it; the reason says so. Ours is *diverged* where that mean exceeds
+`tables.diverged_above`, which the paper prints as `>100`. The words, by the first line that fits:
 
 | ours                                 | published | word                    |
 |--------------------------------------|-----------|-------------------------|
@@ -43,7 +44,7 @@ from w2dual.latex import booktabs, escape, fitted, footnotes
 from w2dual.names import words
 from w2dual.published import published_cells
 from w2dual.records import InputError, atomic_path, json_argument
-from w2dual.tables import METRIC, Entry, TableSettings, budget_notes, check_cell
+from w2dual.tables import Entry, TableSettings, budget_notes, check_cell
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def cell_rows(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -
         if not cell.empty:
             what = f"{known.potential}, {known.amortization}, {known.solver}, n={known.dimension}"
             check_cell(cell, what, settings)
-            entry = Entry.of(cell[METRIC].tolist(), cell["status"].tolist())
+            entry = Entry.as_published(cell)
             row |= {
                 "ours_mean": entry.mean,
                 "ours_std": entry.std,
@@ -226,12 +227,20 @@ def _excluded(row: Mapping[Any, Any], settings: VerdictSettings) -> tuple[str, s
 
 
 def _word(row: Mapping[Any, Any], settings: VerdictSettings) -> tuple[str, str]:
-    diverged = row["ours_diverged_seeds"]
-    ours = f"{diverged} of {row['ours_seeds']} seeds diverged" if diverged else "mean above limit"
+    word, reason = _comparison(row, settings)
+    if row["ours_diverged_seeds"]:
+        reason += (
+            f"; {row['ours_diverged_seeds']} of {row['ours_seeds']} seeds diverged and count at "
+            "their last evaluation, as in the paper"
+        )
+    return word, reason
+
+
+def _comparison(row: Mapping[Any, Any], settings: VerdictSettings) -> tuple[str, str]:
     if row["ours_diverged"]:
-        return (DIVERGED if row["published_diverged"] else WORSE), ours
+        return (DIVERGED if row["published_diverged"] else WORSE), "mean above limit"
     if row["published_diverged"]:
-        return BETTER, "no seed diverged, in the paper the mean exceeds 100"
+        return BETTER, "the mean is below the limit, which it exceeds in the paper"
     if row["p_equivalent_holm"] <= settings.alpha:
         return REPRODUCED, "equivalent within the margin"
     if row["p_different_holm"] <= settings.alpha:
@@ -335,7 +344,8 @@ def _notes(judged: pd.DataFrame, settings: VerdictSettings) -> list[str]:
         r"seeds, standard deviations of ddof 0 converted) and the word. "
         rf"Reproduced: two one-sided tests show a difference within $\pm$ the larger of "
         rf"{settings.margin_fraction:g} of the published mean and {settings.margin_floor:g}. "
-        rf"Better, worse: different by Welch's test, or diverged on one side only. Holm over the "
+        rf"Better, worse: different by Welch's test, or above the limit on one side only. A seed "
+        r"that diverged counts at its last evaluation, as in the paper's tables. Holm over the "
         rf"cells of a potential, $\alpha={settings.alpha:g}$, for either kind of test; intervals "
         r"are not adjusted. Inconclusive: neither, fewer than "
         rf"{settings.min_seeds} seeds, a reduced budget, or measures generated anew."

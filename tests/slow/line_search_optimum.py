@@ -44,6 +44,7 @@ SOLVER = {
     "shrink": 1.5,
     "trials": 30,
     "line_search": "parallel",
+    "curvature": "positive",
 }
 
 log = logging.getLogger(__name__)

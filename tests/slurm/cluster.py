@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,6 +114,8 @@ class Cluster:
         limit_min: the partition's longest job, in minutes.
         min_job_age_s: how long a job that has ended stays visible to squeue.
         select: SLURM's plugin that picks resources; `cons_res`, the older, has no `--gpus`.
+        more: further lines of slurm.conf, with {host} for the node's name.
+        accounts: what sacctmgr is told before the controller starts, a line each.
     """
 
     folder: Path
@@ -122,6 +124,8 @@ class Cluster:
     limit_min: int = 60
     min_job_age_s: int = 300
     select: str = "cons_tres"
+    more: str = ""
+    accounts: Sequence[str] = ()
     _daemons: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     @property
@@ -234,6 +238,7 @@ class Cluster:
             ),
         }
         conf = SLURM_CONF + (ACCOUNTING_CONF if self.accounting else NO_ACCOUNTING_CONF)
+        conf += self.more
         (self.folder / "slurm.conf").write_text(conf.format(**values))
         (self.folder / "gres.conf").write_text(
             f"NodeName={HOST} Name=gpu File={self.folder}/dev/gpu[0-{self.gpus - 1}]\n"
@@ -274,7 +279,8 @@ class Cluster:
         self.run(*client, "-e", (self.folder / "db.sql").read_text())
         self._spawn("slurmdbd", "-D")
         self._until("slurmdbd", lambda: self._answers("sacctmgr", "-n", "show", "cluster"))
-        self.run("sacctmgr", "-i", "add", "cluster", "tst")
+        for words in ("add cluster tst", *self.accounts):
+            self.run("sacctmgr", "-i", *words.split())
 
     def _spawn(self, name: str, *arguments: str) -> None:
         with open(self.folder / "log" / f"{name}.out", "wb") as output:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.slurm import doctor
 from tests.slurm.cluster import HOST, Cluster, running
 
 from w2dual import doctor_job
@@ -33,37 +34,54 @@ CLUSTERS = {
     "short-memory-of-jobs": {"accounting": False, "min_job_age_s": 30},
 }
 DEFAULTS = {"limit_min": 2880, "gpus": 4}
+# Clusters of `tests.slurm.doctor`: two in one database, and partitions that are of no use.
+OF_NOBODY = "two-clusters"
+"""As another user than root, whom some of the partitions are closed to; without a probe."""
+BUSY, NO_SHARE = "busy", "no-share"
+NAMES = (*CLUSTERS, OF_NOBODY, BUSY, NO_SHARE)
 
 
 class Recorder:
     """Runs commands and keeps their answers, under names that do not depend on the run."""
 
-    def __init__(self) -> None:
-        """Keep nothing yet."""
+    def __init__(self, run: doctor_job.Run = doctor_job.command) -> None:
+        """Keep nothing yet; `run` is what runs them."""
+        self.run = run
         self.answers: list[dict[str, object]] = []
+        self.probe: tuple[Path, dict[str, object]] | None = None
 
     def __call__(self, *words: str, timeout_s: float = doctor_job.TIMEOUT_S) -> Answer:
-        """Run one; what a job wrote into its file of output is kept too."""
-        answer = doctor_job.command(*words, timeout_s=timeout_s)
+        """Run one; what a job has written into its file of output by now is kept too."""
+        answer = self.run(*words, timeout_s=timeout_s)
         record = {"words": key(words), "code": answer.code, "out": answer.out, "err": answer.err}
         for word in words:
-            if word.startswith("--output=") and Path(word[9:]).exists():
-                record["output"] = Path(word[9:]).read_text()
-        self.answers.append(record)
+            if word.startswith("--output="):
+                self.probe = Path(word[9:]), record
+        if self.probe is not None and self.probe[0].exists():
+            self.probe[1]["output"] = self.probe[0].read_text()
+        if not self.answers or self.answers[-1] != record:  # a look that saw nothing new
+            self.answers.append(record)
         return answer
 
 
 def key(words: tuple[str, ...]) -> list[str]:
     """Give a command without what differs from run to run."""
-    loose = ("--output=", "--wrap=", "user=")
+    loose = ("--output=", "--wrap=", "name=")
     return [word.partition("=")[0] if word.startswith(loose) else word for word in words]
+
+
+def cluster_of(name: str, folder: Path) -> Cluster:
+    """Return the cluster of a name."""
+    if name in CLUSTERS:
+        return Cluster(folder, **(DEFAULTS | CLUSTERS[name]))
+    return doctor.cluster(folder)
 
 
 def main() -> None:
     """Look at each cluster."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--only", nargs="+", choices=CLUSTERS, default=list(CLUSTERS))
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--no-probe", action="store_true", help="have no job started")
     args = parser.parse_args()
     out = args.out
@@ -71,15 +89,28 @@ def main() -> None:
     os.chdir(ROOT)
     config = load([ROOT / "config.yaml"])
     arguments = argparse.Namespace(
-        partition=None, no_probe=args.no_probe, profile=Path("slurm"), config="config.yaml"
+        partition=None,
+        no_probe=args.no_probe,
+        probe_wait=8,
+        profile=Path("slurm"),
+        config="config.yaml",
     )
     folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
     folder.chmod(0o755)
     for name in args.only:
-        with running(Cluster(folder / name, **(DEFAULTS | CLUSTERS[name]))) as cluster:
+        with running(cluster_of(name, folder / name)) as cluster:
             os.environ |= cluster.environment
             recorder = Recorder()
+            if name == OF_NOBODY:
+                recorder = Recorder(doctor.as_user(doctor.NOBODY, os.environ, ROOT))
+                arguments.no_probe = True
+            arguments.partition = "gpu" if name in (BUSY, NO_SHARE) else None
+            if name == BUSY:
+                cluster.run("sbatch", "--gpus=4", "--output=/dev/null", "--wrap=sleep 300")
+            elif name == NO_SHARE:
+                cluster.run("sacctmgr", "-i", *doctor.SHARE.split(), "GrpTRES=gres/gpu=0")
             findings = doctor_job.examine(config, arguments, recorder)
+            arguments.no_probe = args.no_probe
         lines = [line for finding in findings for line in doctor_job.lines(finding)]
         settings = [f"    {s.path}: {s.value}" for f in findings for s in f.settings]
         text = json.dumps(recorder.answers, indent=1)

@@ -1,12 +1,12 @@
 """The workflow on a real SLURM cluster on this machine: `make test-slurm`.
 
-    python -m tests.slurm.run [--keep] [--only accounting|squeue]
+    python -m tests.slurm.run [--keep] [--only accounting|squeue|doctor]
 
 Brings a cluster up twice, with accounting and without, and has the real Snakemake with the profile
 `slurm/` train a few cells there, while jobs are requeued, killed, stopped by their time limit and
-cancelled. A line for each check; the exit code is 0 where all have passed. The node's GPUs are
-fake, so training runs on the processor: JAX_PLATFORMS=cpu is in the environment, which SLURM hands
-on.
+cancelled. Brings up a third one, with partitions that are of no use, and has the doctor look at it.
+A line for each check; the exit code is 0 where all have passed. The node's GPUs are fake, so
+training runs on the processor: JAX_PLATFORMS=cpu is in the environment, which SLURM hands on.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.slurm import doctor
 from tests.slurm.cluster import URGENT, Cluster, ClusterError, running
 from tests.slurm.preset import CELLS, KILLED, LONG, PRESET, REQUEUED, SHORT
 from tests.workflow.conftest import copy_checkout
@@ -518,7 +519,7 @@ def whole(keep: bool) -> Iterator[tuple[Path, Checks]]:
 def main() -> int:
     """Run it all; gives 0 where every check has passed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--only", choices=("accounting", "squeue"))
+    parser.add_argument("--only", choices=("accounting", "squeue", "doctor"))
     parser.add_argument("--keep", action="store_true", help="leave the folder with all logs")
     args = parser.parse_args()
     with whole(args.keep) as (folder, checks):
@@ -527,7 +528,18 @@ def main() -> int:
 
 
 def run(folder: Path, checks: Checks, only: str | None) -> None:
-    """Run both clusters, or `only` one, then the same cell without any."""
+    """Run all clusters, or `only` one, then the same cell without any."""
+    if only in (None, "doctor"):
+        began = time.monotonic()
+        say("\n== doctor: a cluster of two in one database, and partitions that are of no use")
+        try:
+            with running(doctor.cluster(folder / "doctor")) as cluster:
+                root = folder / "doctor-checkout"
+                copy_checkout(root)
+                doctor.check_all(checks, folder, root, cluster)
+        except ClusterError as error:
+            checks.check(f"doctor: {error}", False)
+        say(f"   {time.monotonic() - began:.0f} s")
     workflows: dict[str, Workflow] = {}
     tests = {"accounting": with_accounting, "squeue": without_accounting}
     for name, test in tests.items():

@@ -21,6 +21,9 @@ def seed(number: int, value: float | None = 0.5, status: str = "finished") -> di
         "status": status,
         "diverged_at_step": None if status == "finished" else 17,
         "steps": 100 if status == "finished" else 17,
+        "before_divergence": None
+        if status == "finished"
+        else {"step": 16, "l2_uvp_forward_percent": 0.24, "w2_forward": 0.24},
         "l2_uvp_forward_percent": value,
         "l2_uvp_inverse_percent": value,
         "cosine_forward": 0.9,
@@ -31,12 +34,16 @@ def seed(number: int, value: float | None = 0.5, status: str = "finished") -> di
         "conjugate_gradient_norm_max": 0.09,
         "conjugate_status": {"converged": 90, "iteration_limit": 10, "stalled": 0}
         | {"line_search_failed": 0, "non_finite": 0},
+        "training_conjugate_status": {"converged": 6000, "iteration_limit": 300, "stalled": 90}
+        | {"line_search_failed": 9, "non_finite": 1},
+        "worst_conjugate_residual": 0.5,
+        "spikes": {"steps": 2, "largest_loss": 2e5, "first_step": 11, "last_step": 12},
     }
 
 
 def record(solver: str = "lbfgs", seeds: tuple[int, ...] = (0, 1)) -> dict[str, Any]:
     return {
-        "format": 1,
+        "format": 2,
         "cell": {"name": f"hd2-mlp-objective-{solver}", "pair": "hd2", "dimension": 2}
         | {"potential": "mlp", "amortization": "objective", "solver": solver}
         | {"hash": "a" * 12, "settings": {"seeds": list(seeds)}},
@@ -110,6 +117,22 @@ def test_diverged_seed_is_a_row_with_empty_numbers(tmp_path: Path) -> None:
     assert frame["status"].tolist() == ["finished", "diverged"]
     assert frame["l2_uvp_forward_percent"].isna().tolist() == [False, True]
     assert frame["diverged_at_step"].iloc[1] == 17
+    assert frame["before_divergence_step"].isna().tolist() == [True, False]
+    assert frame["before_divergence"].iloc[1] == 0.24
+
+
+def test_what_happened_in_training_is_kept(tmp_path: Path) -> None:
+    one = record()
+    one["seeds"][1]["spikes"] |= {"steps": 0, "largest_loss": None}
+    one["seeds"][1]["spikes"] |= {"first_step": None, "last_step": None}
+    aggregate(write(tmp_path, one), expected(one), tmp_path / "out.csv")
+    frame = read(tmp_path / "out.csv")
+    assert frame["spikes_steps"].tolist() == [2, 0]
+    assert frame["spikes_largest_loss"].iloc[0] == 2e5
+    assert (frame["spikes_first_step"].iloc[0], frame["spikes_last_step"].iloc[0]) == (11, 12)
+    assert frame["spikes_first_step"].isna().tolist() == [False, True]
+    assert frame["training_line_search_failed"].tolist() == [9, 9]
+    assert frame["worst_conjugate_residual"].tolist() == [0.5, 0.5]
 
 
 def test_times_of_a_job_stand_beside_each_of_its_seeds(tmp_path: Path) -> None:

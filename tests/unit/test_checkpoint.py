@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from w2dual import checkpoint, measures, train_job, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot, read, write
+from w2dual.incidents import Totals
 from w2dual.measures import gaussian
 from w2dual.progress import Progress, Timing, chunk_steps
 from w2dual.records import InputError, load_arrays, read_json, save_arrays, write_json
@@ -39,6 +39,7 @@ SETTINGS = {
     "evaluation": {"samples": 128, "history_every": 8, "history_samples": 64},
     "logging": {"every": 4},
 }
+pytestmark = pytest.mark.usefixtures("programs")  # most tests here compile the same
 ORIGIN = dict.fromkeys(checkpoint.WORDS, "ours")
 EVERY_CHUNK = 1e-9  # s
 
@@ -84,19 +85,6 @@ def pair(pair_file: Path) -> measures.Pair:
 @pytest.fixture(scope="module")
 def base(pair: measures.Pair) -> training.TrainingResult:
     return training.train(cell(), pair)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep compiled programs for the tests of this file, most of which compile the same."""
-    folder = tmp_path_factory.mktemp("programs")
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    jax.config.update(names[0], str(folder))
-    jax.config.update(names[1], 0.0)
-    yield folder
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 def same_leaves(one, other) -> None:
@@ -156,11 +144,15 @@ def test_diverged_seeds_and_numbers_that_are_not_finite_come_back(pair, tmp_path
     rows = [{"seed": 2**60 + 1, "step": 0, "value": float("nan")}]
     rows += [{"seed": 0, "step": 1, "value": float("-inf")}]
     timing = Timing({"loss": float("nan"), "steps": 3}, 1.5, 2.5, [0.1, 0.2], [4])
-    write(tmp_path / "a.safetensors", ORIGIN, Snapshot(state, rows, timing))
+    totals = Totals.start(2)
+    totals.incidents.spikes[1] = 2**40  # more than the device could count
+    totals.incidents.largest[1] = np.inf
+    write(tmp_path / "a.safetensors", ORIGIN, Snapshot(state, rows, timing, totals))
     found = read(tmp_path / "a.safetensors", ORIGIN, state)
     same_leaves(found.state, state)
     assert repr(found.history) == repr(rows)
     assert repr(found.timing) == repr(timing)
+    same_leaves(found.totals.incidents, totals.incidents)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])

@@ -459,7 +459,7 @@ def test_pretraining_that_could_not_stop_early(kind: str):
 def test_key_given_twice_in_a_file(tmp_path: Path):
     path = tmp_path / "over.yaml"
     path.write_text("tables: {decimals: 1}\nhd:\n  seeds: [0]\n  seeds: [1]\n")
-    with pytest.raises(InputError, match=r"over\.yaml, line 4: key `seeds` stands twice"):
+    with pytest.raises(InputError, match=r"over\.yaml, line 4: duplicate key `seeds`"):
         config.load([PAPER, path])
 
 

@@ -80,7 +80,7 @@ def test_the_dual_objective_of_a_quadratic_is_the_closed_form():
         problem = make_problem(settings("mlp", "none"), 2)
         params, x, y = setup(problem)
         quadratic = jax.tree.map(jnp.zeros_like, params)  # log_alpha = 0, the MLP 0
-        _, metrics = problem.update(problem.init(quadratic), x, y)
+        _, metrics, _ = problem.update(problem.init(quadratic), x, y)
         expected = -jnp.mean(jnp.sum(x**2, -1)) / 2 - jnp.mean(jnp.sum(y**2, -1)) / 2
         np.testing.assert_allclose(metrics.dual_objective[0], expected, rtol=1e-10)
 
@@ -156,14 +156,15 @@ def test_the_optimizer_is_adamw_with_a_cosine_schedule():
 
 
 def test_a_diverging_seed_is_frozen_and_its_neighbours_are_untouched():
-    problem = make_problem(settings("mlp", "objective", {"kind": "none"}, divergence_loss=50.0), 2)
+    changes = {"divergence_loss": 50.0, "divergence_every": 3}
+    problem = make_problem(settings("mlp", "objective", {"kind": "none"}, **changes), 2)
     params, x, y = setup(problem, seeds=3, dtype=jnp.float32)
     update = jax.jit(problem.update)
     apart = jnp.asarray([1.0, 1e4, 1.0])[:, None, None]
     clean, broken = problem.init(params), problem.init(params)
     for step in range(4):
-        clean, _ = update(clean, x, y)
-        broken, _ = update(broken, x * (apart if step == 2 else 1.0), y)
+        clean, *_ = update(clean, x, y)
+        broken, *_ = update(broken, x * (apart if step == 2 else 1.0), y)
     assert broken.diverged_at.tolist() == [-1, 3, -1]
     assert clean.diverged_at.tolist() == [-1, -1, -1]
     for one, other in zip(
@@ -174,11 +175,26 @@ def test_a_diverging_seed_is_frozen_and_its_neighbours_are_untouched():
         assert np.isfinite(other[1]).all()
 
 
-def test_a_loss_that_is_not_finite_is_divergence_too():
+def test_the_loss_is_judged_at_the_first_step_and_at_each_multiple():
+    """The published code looks at step 1 and every 1,000th (w2ot, run_train.py); here every 3rd."""
+    changes = {"divergence_loss": 1e-9, "divergence_every": 3}
+    problem = make_problem(settings("mlp", "objective", {"kind": "none"}, **changes), 2)
+    params, x, y = setup(problem, dtype=jnp.float32)
+    update, start = jax.jit(problem.update), problem.init(params)
+    fatal = [
+        step
+        for step in range(1, 8)
+        if update(start._replace(step=jnp.int32(step - 1)), x, y)[0].diverged_at[0] == step
+    ]
+    assert fatal == [1, 3, 6]
+
+
+def test_parameters_that_are_not_finite_are_divergence_at_any_step():
     problem = make_problem(settings("mlp", "objective", {"kind": "none"}), 2)
     params, x, y = setup(problem, seeds=2, dtype=jnp.float32)
-    state, _ = problem.update(problem.init(params), x.at[0, 0, 0].set(jnp.nan), y)
-    assert state.diverged_at.tolist() == [1, -1]
+    before = problem.init(params)._replace(step=jnp.int32(16))
+    state, *_ = jax.jit(problem.update)(before, x.at[0, 0, 0].set(jnp.nan), y)
+    assert state.diverged_at.tolist() == [17, -1]
     jax.tree.map(
         lambda new, old: np.testing.assert_array_equal(new[0], old[0]), state.params, params
     )
@@ -194,7 +210,7 @@ def test_nothing_recompiles_on_the_second_step():
         return problem.update(state, x, y)
 
     update = jax.jit(traced)
-    state, _ = update(problem.init(params), x, y)
+    state, *_ = update(problem.init(params), x, y)
     update(state, x, y)
     assert len(traces) == 1
 

@@ -151,7 +151,7 @@ def test_cells_prints_names_or_one_record(capsys: pytest.CaptureFixture[str]):
     ("yaml", "message"),
     [
         ("hd: {training: {iteration: 5}}\n", "config key `hd.training.iteration` is not known"),
-        ("hd: {seeds: [0]}\nhd: {}\n", "line 2: key `hd` stands twice"),
+        ("hd: {seeds: [0]}\nhd: {}\n", "line 2: duplicate key `hd`"),
         ("- a\n", "bad.yaml"),
     ],
 )

@@ -1,6 +1,8 @@
 """The job `push`: points in, mapped points out, and what it says of points it cannot map."""
 
-import os
+import csv
+import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +15,11 @@ from tests.unit.settings import solver, training
 from w2dual import push
 from w2dual.__main__ import main
 from w2dual.cells import Cell
+from w2dual.conjugate import Status
 from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.measures import gaussian, synthetic
-from w2dual.records import InputError, load_arrays, save_arrays
+from w2dual.points import read_points
+from w2dual.records import load_arrays, save_arrays
 from w2dual.train_job import FORMAT, flatten, load_params
 
 SEEDS = [3, 8]
@@ -101,121 +105,6 @@ def lines(points: np.ndarray) -> str:
     return "".join(",".join(str(value) for value in row) + "\n" for row in points)
 
 
-# ---------------------------------------------------------------- files of points
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
-def test_reads_npy(tmp_path: Path, dtype: type):
-    points = (10 * POINTS).astype(dtype)
-    read = push.read_points(as_npy(tmp_path, points))
-    assert read.dtype == np.float32
-    np.testing.assert_array_equal(read, points.astype(np.float32))
-
-
-@pytest.mark.parametrize("header", ["", "x0,x1\n", "a b,\n", '"the first","2nd"\n'])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_reads_csv_with_and_without_a_header(tmp_path: Path, header: str, encoding: str):
-    path = as_text(tmp_path, header + lines(POINTS) + "\n\n", encoding)
-    np.testing.assert_array_equal(push.read_points(path), POINTS)
-
-
-def test_reads_csv_with_carriage_returns_and_one_column(tmp_path: Path):
-    path = as_text(tmp_path, "x\r\n1\r\n 2.5e-1 \r\n")
-    np.testing.assert_array_equal(push.read_points(path), [[1.0], [0.25]])
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "holds no points"),
-        ("x0,x1\n", "holds no points"),
-        ("1,2\n3\n", "cannot be read as a table"),
-        ("1,2\n3,four\n", "could not convert string to float: 'four'"),
-        ("1,2\nx0,x1\n", "could not convert"),
-        # No header: it has a number, so it is a point that is misspelt.
-        ("1.0,2,O\n3,4,5\n", "could not convert string to float: 'O'"),
-        ("1;2\n3;4\n", "could not convert"),
-        ("x0,x1\n1,2\nnan,4\n", "point 1 .counted from 0. has a coordinate not finite"),
-        ("inf,2\n", "point 0"),
-    ],
-    ids=[
-        "empty",
-        "header-only",
-        "ragged",
-        "word",
-        "late-header",
-        "misspelt",
-        "semicolons",
-        "nan",
-        "inf",
-    ],
-)
-def test_csv_that_is_no_table_is_named(tmp_path: Path, text: str, message: str):
-    path = as_text(tmp_path, text)
-    with pytest.raises(InputError, match=message) as caught:
-        push.read_points(path)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("points", "message"),
-    [
-        (np.zeros(3), r"shape \(3,\)"),
-        (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
-        (np.zeros((0, 2)), r"shape \(0, 2\).* at least one point"),
-        (np.zeros((2, 0)), r"shape \(2, 0\)"),
-        (np.array([["a", "b"]]), "type <U1"),
-        (np.zeros((2, 2), complex), "type complex128"),
-        (np.array([[0.0, 1.0], [np.nan, 0.0]]), "point 1"),
-    ],
-    ids=["vector", "cube", "no-points", "no-coordinates", "text", "complex", "nan"],
-)
-def test_npy_that_is_no_table_is_named(tmp_path: Path, points: np.ndarray, message: str):
-    path = as_npy(tmp_path, points)
-    with pytest.raises(InputError, match=message) as caught:
-        push.read_points(path)
-    assert str(path) in str(caught.value)
-
-
-def test_npy_of_objects_is_not_unpickled(tmp_path: Path):
-    class Trap:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "sprung"),)
-
-    np.save(tmp_path / "points.npy", np.array([[Trap()]], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="cannot be read"):
-        push.read_points(tmp_path / "points.npy")
-    assert not (tmp_path / "sprung").exists()
-
-
-@pytest.mark.parametrize("kind", ["truncated", "empty", "text", "archive"])
-def test_damaged_npy_is_named(tmp_path: Path, kind: str):
-    path = as_npy(tmp_path)
-    if kind == "archive":
-        with path.open("wb") as stream:
-            np.savez(stream, POINTS)
-    else:
-        content = path.read_bytes()
-        path.write_bytes({"truncated": content[:-3], "empty": b"", "text": b"1,2\n"}[kind])
-    with pytest.raises(InputError, match="cannot be read"):
-        push.read_points(path)
-
-
-def test_other_files_are_named(tmp_path: Path):
-    (tmp_path / "points.txt").write_text("1,2\n")
-    with pytest.raises(InputError, match=r"expected a \.npy or a \.csv"):
-        push.read_points(tmp_path / "points.txt")
-    with pytest.raises(InputError, match="no such file"):
-        push.read_points(tmp_path / "none.npy")
-
-
-@pytest.mark.parametrize("name", ["out.npy", "out.csv"])
-def test_written_points_are_read_again(tmp_path: Path, name: str):
-    push.write_points(tmp_path / "new" / name, POINTS)
-    # %.9g tells any two numbers of single precision apart.
-    np.testing.assert_array_equal(push.read_points(tmp_path / "new" / name), POINTS)
-
-
 # ---------------------------------------------------------------- the ground truth
 
 
@@ -228,7 +117,7 @@ def test_ground_truth_is_the_closed_form(
     assert run(points, "--map", name, "--measures", pair_file, out=f"out{suffix}") == 0
     arrays, _ = load_arrays(pair_file)
     expected = POINTS @ arrays["matrix"].T + arrays["offset"]
-    mapped = push.read_points(tmp_path / f"out{suffix}")
+    mapped = read_points(tmp_path / f"out{suffix}")
     # Single precision.
     np.testing.assert_allclose(mapped, expected, rtol=1e-5, atol=1e-6)
 
@@ -393,3 +282,137 @@ def test_required_arguments(missing: str, capsys: pytest.CaptureFixture[str]):
         main(["push", *argv])
     assert caught.value.code == 2
     assert missing in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- how the conjugates fared
+
+
+def cell_file(
+    folder: Path, trained: tuple[DualProblem, Networks], **changes: object
+) -> tuple[Path, DualProblem]:
+    """The untrained cell with another solver."""
+    loss = {"kind": "objective"} if changes["kind"] == "none" else CELL.settings["amortization"]
+    settings = CELL.settings | {"solver": changes, "amortization": loss}
+    cell = dataclasses.replace(CELL, settings=settings)
+    path = folder / "other.safetensors"
+    save_arrays(
+        path, flatten(trained[1]), {"format": FORMAT, "cell": cell.to_json(), "seeds": SEEDS}
+    )
+    return path, make_problem(cell.settings, cell.dimension)
+
+
+HURRY = 40
+FAR = np.concatenate([POINTS, [[30.0, -60.0], [100.0, 300.0]]]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def hurried(
+    tmp_path_factory: pytest.TempPathFactory, trained: tuple[DualProblem, Networks]
+) -> tuple[Path, np.ndarray]:
+    """A cell whose solver has too few iterations for far points, and the statuses of FAR."""
+    folder = tmp_path_factory.mktemp("hurried")
+    path, problem = cell_file(folder, trained, **solver("adam", max_iterations=HURRY))
+    one = jax.tree.map(lambda leaf: leaf[:1], trained[1])
+    result = jax.jit(lambda y: problem.conjugate(one, y[None]))(jnp.asarray(FAR))
+    statuses = np.asarray(result.status[0])
+    assert {Status.ITERATION_LIMIT, Status.CONVERGED} <= set(statuses.tolist())
+    return path, statuses
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_points_that_converged_are_counted(
+    tmp_path: Path, params_file: Path, run: Run, caplog: pytest.LogCaptureFixture
+):
+    status = tmp_path / "status.csv"
+    arguments = ["--map", "inverse", "--params", params_file, "--require-converged"]
+    with caplog.at_level(logging.INFO):
+        assert run(as_npy(tmp_path), *arguments, "--status", status) == 0
+    assert "--map inverse: 7 of 7 conjugates converged; max|grad f(x) - y|: median" in caplog.text
+    assert "WARNING" not in [record.levelname for record in caplog.records]
+    assert [row["status"] for row in table(status)] == ["converged"] * 7
+    assert all(float(row["gradient_norm"]) < 1e-3 for row in table(status))
+
+
+def test_points_that_did_not_converge_are_counted_and_named(
+    tmp_path: Path,
+    hurried: tuple[Path, np.ndarray],
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+):
+    path, statuses = hurried
+    status = tmp_path / "status.csv"
+    assert run(as_npy(tmp_path, FAR), "--map", "inverse", "--params", path, "--status", status) == 0
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    lost = int((statuses != Status.CONVERGED).sum())
+    assert f"{lost} of {len(FAR)} points are NOT x_hat(y)" in said
+    assert f"{int((statuses == Status.ITERATION_LIMIT).sum())} at the iteration limit" in said
+    rows = table(status)
+    assert [row["point"] for row in rows] == [str(i) for i in range(len(FAR))]
+    assert [row["status"] for row in rows] == [Status(s).name.lower() for s in statuses]
+    worst = max(rows, key=lambda row: float(row["gradient_norm"]))
+    assert f"the worst is point {worst['point']} " in said
+    assert f"worst {float(worst['gradient_norm']):.3g}" in said
+    assert len(np.load(tmp_path / "out.npy")) == len(FAR)
+
+
+def test_a_cell_without_a_solver_gives_a_guess_and_says_so(
+    tmp_path: Path,
+    trained: tuple[DualProblem, Networks],
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+):
+    path, problem = cell_file(tmp_path, trained, kind="none")
+    arguments = ["--map", "inverse", "--params", path, "--status", tmp_path / "status.csv"]
+    assert run(as_npy(tmp_path), *arguments) == 0
+    assert "no conjugate solver: 7 points are x_tilde(y), the amortization model" in caplog.text
+    assert [row["status"] for row in table(tmp_path / "status.csv")] == ["guess"] * 7
+    one = jax.tree.map(lambda leaf: leaf[:1], trained[1])
+    guess = jax.jit(lambda y: problem.amortized(one, y[None])[0])(POINTS)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), guess, rtol=1e-4, atol=1e-5)
+    off = jax.jit(lambda x: problem.push(one, x[None])[0])(guess) - POINTS
+    norms = [float(row["gradient_norm"]) for row in table(tmp_path / "status.csv")]
+    np.testing.assert_allclose(norms, np.abs(off).max(axis=1), rtol=1e-3, atol=1e-5)
+    assert run(as_npy(tmp_path), *arguments, "--require-converged") == 2
+    assert "no conjugate solver" in capsys.readouterr().err
+
+
+def test_blocks_keep_the_statuses_of_all_points(
+    monkeypatch: pytest.MonkeyPatch, hurried: tuple[Path, np.ndarray]
+):
+    monkeypatch.setattr(push, "BLOCK", 4)
+    result, has_solver = push.inverse(hurried[0], FAR, None)
+    assert has_solver
+    np.testing.assert_array_equal(result.status, hurried[1])
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--status", ["s.csv"]), ("--require-converged", [])]
+)
+def test_only_the_inverse_has_statuses(
+    tmp_path: Path,
+    params_file: Path,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: list[str],
+):
+    arguments = ["--map", "forward", "--params", params_file, option, *value]
+    assert run(as_npy(tmp_path), *arguments) == 2
+    assert f"--map forward makes no use of {option}" in capsys.readouterr().err
+
+
+def test_a_header_of_numbers_is_asked_for(
+    tmp_path: Path, pair_file: Path, run: Run, capsys: pytest.CaptureFixture[str]
+):
+    points = as_text(tmp_path, "0,1\n0.5,-1.0\n1.5,0.25\n")
+    arguments = ["--map", "ground-truth", "--measures", pair_file]
+    assert run(points, *arguments) == 2
+    assert "line 1: 0,1 is what pandas writes" in capsys.readouterr().err
+    for header, count in (("yes", 2), ("no", 3)):
+        assert run(points, *arguments, "--header", header) == 0
+        assert len(np.load(tmp_path / "out.npy")) == count

@@ -320,3 +320,22 @@ def test_metadata_is_json_in_one_key(stored: Path):
     header = json.loads(stored.read_bytes()[8 : 8 + size])
     (text,) = header["__metadata__"].values()
     assert json.loads(text) == METADATA
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": {"b": 1, "b": 2}}', "duplicate key `b`"),
+        ('{"a": NaN}', "NaN is no finite number"),
+        ('{"a": [-Infinity]}', "-Infinity is no finite number"),
+        ('{"a": 1e400}', "1e400 is no finite number"),
+    ],
+)
+def test_an_argument_in_json_hides_nothing(
+    tmp_path: Path, text: str, message: str, as_file: bool
+) -> None:
+    path = tmp_path / "given.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        records.json_argument(str(path) if as_file else text)

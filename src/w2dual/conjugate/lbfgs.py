@@ -79,6 +79,7 @@ class LBFGS(ConjugateSolver[LBFGSState]):
     shrink: float
     trials: int
     line_search: Literal["sequential", "parallel"]
+    curvature: Literal["positive", "any"]
 
     def init(self, x_init: Vectors) -> LBFGSState:
         """Stand at the start, not evaluated yet."""
@@ -184,12 +185,16 @@ class LBFGS(ConjugateSolver[LBFGSState]):
 
         A full history drops its oldest pair.
 
-        # DIFFERS: the published code keeps pairs with s.d <= 0 too, which make the next direction
-        one of ascent where f is not convex. Here they are skipped (Nocedal and Wright, p. 537).
+        With `curvature: any` every pair enters, as in the published code. One with s.d <= 0, which
+        there is where f is not convex, can make the next direction one of ascent; then no trial is
+        enough, and the point ends where it is. With `positive` such pairs are skipped (Nocedal and
+        Wright, p. 537), and the point goes on.
         """
         curvature, square = inner(s, d), inner(d, d)
-        keep = accepted & (curvature > jnp.finfo(s.dtype).eps * square) & (square > 0)
-        keep &= jnp.isfinite(square)
+        keep = accepted
+        if self.curvature == "positive":
+            keep &= (curvature > jnp.finfo(s.dtype).eps * square) & (square > 0)
+            keep &= jnp.isfinite(square)
         safe_curvature = jnp.where(keep, curvature, 1.0)
         safe_square = jnp.where(keep, square, 1.0)
         full = keep & (state.pairs == self.history)
@@ -248,9 +253,11 @@ def make(settings: Mapping[str, Any]) -> LBFGS:
     """Build the solver from its settings.
 
     Raises:
-        InputError: there is no such line search.
+        InputError: there is no such line search, or no such choice of pairs.
     """
     solver = LBFGS(**settings)
+    if solver.curvature not in ("positive", "any"):
+        raise InputError(f"curvature {solver.curvature!r}: expected `positive` or `any`")
     if solver.line_search not in ("sequential", "parallel"):
         raise InputError(f"line_search {solver.line_search!r}: expected `sequential` or `parallel`")
     return solver

@@ -11,7 +11,6 @@ import csv
 import hashlib
 import http.client
 import logging
-import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from w2dual.places import MIRROR_KEY, MIRROR_VARIABLE, WEIGHTS, mirror_folder
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
 
-MIRROR_VARIABLE = "W2BENCHMARK_MIRROR"
 VERSIONS = ("v1", "v2")
 DOWNLOAD_TIMEOUT_S = 20.0
 DOWNLOAD_MAX_BYTES = 64 * 2**20
@@ -79,22 +78,6 @@ def verify(content: bytes, path: str, where: str) -> BenchmarkFile:
     return BenchmarkFile(Path(path).name, content, found)
 
 
-def mirror_folder(configured: str | None) -> tuple[Path, str]:
-    """Give the mirror's folder and where it was named: the config, else the environment.
-
-    Raises:
-        Unavailable: neither names one.
-    """
-    if configured:
-        return Path(configured).expanduser(), "measures.benchmark.mirror"
-    if named := os.environ.get(MIRROR_VARIABLE):
-        return Path(named).expanduser(), MIRROR_VARIABLE
-    raise Unavailable(
-        f"none is configured; set measures.benchmark.mirror or the environment variable "
-        f"{MIRROR_VARIABLE} to a folder that holds Mix3toMix10/*.pt"
-    )
-
-
 def from_mirror(dimension: int, configured: str | None) -> list[BenchmarkFile]:
     """Read the two weights files of dimension n from a local folder.
 
@@ -102,23 +85,40 @@ def from_mirror(dimension: int, configured: str | None) -> list[BenchmarkFile]:
     holds them below `benchmarks/`.
 
     Raises:
-        Unavailable: there is no mirror, or it lacks a file.
-        InputError: a file is there and is not the published one.
+        Unavailable: no mirror is named, or it has other dimensions only.
+        InputError: the one that is named is not there, holds no weights or half of a pair; or a
+            file is there and is not the published one.
     """
-    folder, named_by = mirror_folder(configured)
-    if not folder.is_dir():
-        raise Unavailable(f"{folder} (named by {named_by}) is not a folder")
-    files = []
+    named = mirror_folder(configured)
+    if named is None:
+        raise Unavailable(
+            f"none is configured; set {MIRROR_KEY} or the environment variable "
+            f"{MIRROR_VARIABLE} to a folder that holds {WEIGHTS}/*.pt"
+        )
+    folder, named_by = named
+    found: dict[str, Path] = {}
+    lacking: list[Path] = []
     for path in weight_paths(dimension):
         candidates = [folder / path.removeprefix("benchmarks/"), folder / path]
-        found = next((item for item in candidates if item.is_file()), None)
-        if found is None:
-            raise Unavailable(f"{candidates[0]} is missing (mirror named by {named_by})")
+        there = next((item for item in candidates if item.is_file()), None)
+        if there is None:
+            lacking.append(candidates[0])
+        else:
+            found[path] = there
+    if lacking and found:
+        raise InputError(
+            f"{lacking[0]} is missing, and {next(iter(found.values()))} is there (mirror named by "
+            f"{named_by}); a pair is both, so fetch the missing one"
+        )
+    if lacking:
+        raise Unavailable(f"{lacking[0]} is missing (mirror named by {named_by})")
+    files = []
+    for path, place in found.items():
         try:
-            content = found.read_bytes()
+            content = place.read_bytes()
         except OSError as error:
-            raise InputError(f"{found}: cannot be read: {error}") from error
-        files.append(verify(content, path, str(found)))
+            raise InputError(f"{place}: cannot be read: {error}") from error
+        files.append(verify(content, path, str(place)))
     return files
 
 

@@ -19,13 +19,12 @@ from jaxtyping import Array, Float, Int, Key
 
 from w2dual.measures.base import FORMAT, Measures
 from w2dual.measures.icnn_dense import check_arrays
+from w2dual.measures.image_files import read_image
 from w2dual.records import InputError, file_sha256
 
 KIND = "images"
 KEYS = ("source", "target", "scale")
 """Of the settings, beside the kind."""
-MOST_PIXELS = 1_048_576
-"""Of an image: 1024 x 1024; the pair then takes some 25 MB of the device's memory."""
 DRAWN_SIZE = 128
 """Side of the project's own images, in pixels."""
 ENDS = ("source", "target")
@@ -87,42 +86,6 @@ def alias_tables(
     # What is left on either side differs from 1 by rounding only.
     scaled[small + large] = 1.0
     return scaled.astype(np.float32), alias.astype(np.int32)
-
-
-def read_image(path: Path) -> Float[np.ndarray, "height width"]:
-    """Read a grayscale image as mass: 1 where it is black, 0 where it is white.
-
-    Raises:
-        InputError: it is missing, no image, in colour, blank or too large; the message names it.
-    """
-    from PIL import Image as Pillow
-    from PIL import UnidentifiedImageError
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such image")
-    try:
-        with Pillow.open(path) as image:
-            width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise InputError(
-                    f"{path}: has {width} x {height} pixels, expected {MOST_PIXELS:,} at most, as "
-                    "in 1024 x 1024; make it smaller, and no point will notice"
-                )
-            if image.mode not in ("L", "1"):
-                raise InputError(
-                    f"{path}: is in colour, has transparency or more than 8 bits (mode "
-                    f"{image.mode}); save it as 8-bit grayscale, as ImageMagick's "
-                    "`-background white -flatten -colorspace gray -depth 8` does"
-                )
-            intensity = np.asarray(image.convert("L"), np.float32) / 255.0
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an image: {error}") from error
-    except Pillow.DecompressionBombError as error:
-        raise InputError(f"{path}: is too large: {error}") from error
-    mass = 1.0 - intensity
-    if not np.count_nonzero(mass > 0) > 1:
-        raise InputError(f"{path}: is blank (white throughout); dark pixels carry the mass")
-    return mass
 
 
 def drawn(end: str) -> Float[np.ndarray, "height width"]:

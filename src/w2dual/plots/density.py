@@ -8,6 +8,7 @@ smooth and strongly convex, p integrates to 1.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from w2dual.names import words
 from w2dual.plots import style
 from w2dual.plots.trained import Points, Trained, Values
 from w2dual.records import InputError
+
+log = logging.getLogger(__name__)
 
 PAGE_WIDTH_IN = 7.0
 ROW_HEIGHT_IN = 1.75
@@ -94,8 +97,15 @@ def on_grid(cell: Trained, size: int = GRID) -> OnGrid:
         InputError: as `log_density`.
     """
     _laws(cell)
-    solved = cell.conjugate(cell.target(BOX_SAMPLES))
-    model = np.asarray(solved.x)[np.asarray(solved.gradient_norm) < CONJUGATED]
+    solved = cell.conjugate(cell.target(BOX_SAMPLES), drawn=False)
+    kept = np.asarray(solved.gradient_norm) < CONJUGATED
+    model = np.asarray(solved.x)[kept]
+    if not kept.all():
+        log.warning(
+            "%s: the grid leaves out %d of %d samples of the model: at them max|grad f(x) - y| is "
+            "above %g",
+            *(cell.cell.name, np.sum(~kept), len(kept), CONJUGATED),
+        )
     samples = np.concatenate([cell.source(BOX_SAMPLES), model]).astype(np.float64)
     low, high = samples.min(axis=0), samples.max(axis=0)
     low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)

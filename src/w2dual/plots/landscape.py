@@ -14,11 +14,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from w2dual.conjugate import Status
 from w2dual.names import words
 from w2dual.plots import style
 from w2dual.plots.trained import Points, Trained, Values
 from w2dual.records import InputError
-from w2dual.studies.trace import traces
+from w2dual.studies.trace import Trace, traces
 
 PAGE_WIDTH_IN = 7.0
 ROW_HEIGHT_IN = 2.45
@@ -55,11 +56,15 @@ def paths(cell: Trained, y: Points, starts: Points) -> list[Iterates]:
     Raises:
         InputError: the cell has no conjugate solver.
     """
+    return [trace.x for trace in _traces(cell, y, starts)]
+
+
+def _traces(cell: Trained, y: Points, starts: Points) -> list[Trace]:
+    """Follow the solver for each y."""
     solver = cell.problem.solver
     if solver is None:
         raise InputError(f"{cell.cell.name} has no conjugate solver whose path could be drawn")
-    found = traces(solver, cell.problem.oracle(cell.params), y, starts)
-    return [trace.x for trace in found]
+    return list(traces(solver, cell.problem.oracle(cell.params), y, starts))
 
 
 def heights(cell: Trained, y: Float[np.ndarray, " n"], x: Points) -> Values:
@@ -70,7 +75,8 @@ def heights(cell: Trained, y: Float[np.ndarray, " n"], x: Points) -> Values:
 def examples(cell: Trained) -> Points:
     """Choose one y for each of `QUANTILES`, from samples of the target."""
     y = cell.target(SAMPLES)
-    off = np.linalg.norm(cell.amortized(y) - cell.inverse(y), axis=1)
+    optimum = np.asarray(cell.conjugate(y, drawn=False).x)
+    off = np.linalg.norm(cell.amortized(y) - optimum, axis=1)
     order = np.argsort(off)[: np.isfinite(off).sum()]
     return y[order[[int(quantile * (len(order) - 1)) for quantile in QUANTILES]]]
 
@@ -92,10 +98,16 @@ def draw(cells: Sequence[Trained]) -> Figure:
 
 def _row(cell: Trained, row: list[Axes]) -> None:
     y = examples(cell)
-    both = paths(cell, np.concatenate([y, y]), np.concatenate([cell.amortized(y), y]))
+    both = _traces(cell, np.concatenate([y, y]), np.concatenate([cell.amortized(y), y]))
     for axes, target, warm, cold in zip(row, y, both[: len(y)], both[len(y) :], strict=True):
-        _panel(cell, axes, target, warm, cold)
-        axes.set_title(f"iterations: {len(warm) - 1} warm, {len(cold) - 1} cold")
+        _panel(cell, axes, target, warm.x, cold.x)
+        title = f"iterations: {len(warm.x) - 1} warm, {len(cold.x) - 1} cold"
+        lost = [
+            name
+            for name, trace in (("warm", warm), ("cold", cold))
+            if trace.status != Status.CONVERGED
+        ]
+        axes.set_title(title + (f"\nnot converged: {', '.join(lost)}" if lost else ""))
     row[0].set_ylabel(words(cell.cell.pair), fontsize="large")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from w2dual import measures, potentials, rng
+from w2dual import conjugates, measures, potentials, rng
 from w2dual.cells import Cell
 from w2dual.conjugate import ConjugateResult
+from w2dual.conjugates import Tally
 from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.measures import Measures
 from w2dual.records import InputError, read_json
@@ -36,6 +37,7 @@ class Trained:
         problem: networks and solver.
         params: of that seed, with a leading axis of one.
         pair: the measures.
+        tallies: how the points drawn so far fared, for whoever draws to say.
     """
 
     cell: Cell
@@ -44,6 +46,12 @@ class Trained:
     problem: DualProblem
     params: Networks
     pair: Measures
+    tallies: list[Tally] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def conjugated(self) -> Tally | None:
+        """How the conjugates drawn so far fared; None before the first."""
+        return conjugates.add(self.tallies)
 
     @property
     def reduced(self) -> str | None:
@@ -71,9 +79,18 @@ class Trained:
         """x_tilde(y), where the solver starts."""
         return np.asarray(self.problem.amortized(self.params, jnp.asarray(y, jnp.float32)[None])[0])
 
-    def conjugate(self, y: Points) -> ConjugateResult:
-        """x_hat(y), f*(y) = -value, and how the solver fared; without the axis of seeds."""
-        return self._conjugate(jnp.asarray(y, jnp.float32))
+    def conjugate(self, y: Points, drawn: bool = True) -> ConjugateResult:
+        """x_hat(y), f*(y) = -value, and how the solver fared; without the axis of seeds.
+
+        Args:
+            y: the points.
+            drawn: whether the result is drawn; how it fared is then kept in `tallies`, so that no
+                figure leaves it unsaid.
+        """
+        result = self._conjugate(jnp.asarray(y, jnp.float32))
+        if drawn:
+            self.tallies.append(Tally.of(result, self.problem.solver is not None))
+        return result
 
     def inverse(self, y: Points) -> Points:
         """x_hat(y) = grad f*(y), which moves the target to the source."""

@@ -24,6 +24,7 @@ def lbfgs(
     armijo: float,
     shrink: float,
     trials: int,
+    curvature: str,
 ) -> Reference:
     value, gradient = value_and_gradient(x)
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
@@ -51,7 +52,7 @@ def lbfgs(
         best = fits.index(True)
         new_value, new_gradient = value_and_gradient(candidates[best])
         s, d = candidates[best] - x, new_gradient - gradient
-        if s @ d > np.finfo(np.float64).eps * (d @ d):
+        if curvature == "any" or s @ d > np.finfo(np.float64).eps * (d @ d):
             pairs = [*pairs, (s, d)][-history:]
         decrease = value - new_value
         x, value, gradient = candidates[best], new_value, new_gradient

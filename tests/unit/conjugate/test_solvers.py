@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from functools import partial
 
 import jax
@@ -28,6 +29,7 @@ LBFGS = lbfgs.LBFGS(
     shrink=1.5,
     trials=10,
     line_search="sequential",
+    curvature="positive",
 )
 PRECISE = dataclasses.replace(LBFGS, gradient_tolerance=1e-5, decrease_tolerance=0.0, trials=30)
 ADAM = adam.Adam(
@@ -131,13 +133,14 @@ def test_lbfgs_equals_the_plain_loop_point_by_point(kind, solver):
 
 
 @functools.cache
-def compiled_solve(kind, line_search, lanes):
+def compiled_solve(kind, line_search, lanes, curvature):
     """The paper's solver on a network in R^4 whose parameters are arguments, with its oracle."""
     settings_ = {"kind": kind, "activation": "elu", "hidden": [12, 8]}
     if kind == "icnn":
         settings_["actnorm"] = True
     module = potentials.make(settings_, 4)
-    solver = dataclasses.replace(LBFGS, line_search=line_search, gradient_tolerance=1e-2)
+    changes = {"line_search": line_search, "curvature": curvature, "gradient_tolerance": 1e-2}
+    solver = dataclasses.replace(LBFGS, **changes)
 
     def oracle(params, x):
         return jax.vmap(partial(potentials.value_and_gradient, module))(params, x)
@@ -148,17 +151,21 @@ def compiled_solve(kind, line_search, lanes):
     return module, jax.jit(oracle), jax.jit(solve), solver
 
 
+PROGRAMS = [
+    *itertools.product(["icnn", "mlp"], ["sequential", "parallel"], [3, 9], ["positive"]),
+    ("mlp", "sequential", 9, "any"),
+]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
-    kind=st.sampled_from(["icnn", "mlp"]),
-    line_search=st.sampled_from(["sequential", "parallel"]),
-    lanes=st.sampled_from([3, 9]),
+    program=st.sampled_from(PROGRAMS),
     seed=st.integers(0, 10**6),
     spread=st.sampled_from([0.5, 3.0, 10.0]),
 )
-def test_lbfgs_equals_the_plain_loop_on_random_potentials(kind, line_search, lanes, seed, spread):
+def test_lbfgs_equals_the_plain_loop_on_random_potentials(program, seed, spread):
     with jax.enable_x64(True):
-        module, oracle, solve, solver = compiled_solve(kind, line_search, lanes)
+        module, oracle, solve, solver = compiled_solve(*program)
         y = points(1, 9, 4, seed=seed, scale=spread)
         params = module.init(jax.random.key(seed), jnp.asarray(y[0]))["params"]
         # rougher than at the start of training, so that line searches have work to do
@@ -397,6 +404,36 @@ def test_an_unknown_kind_is_refused():
 def test_an_unknown_line_search_is_refused():
     with pytest.raises(InputError, match="expected `sequential` or `parallel`"):
         conjugate.make(dataclasses.asdict(LBFGS) | {"kind": "lbfgs", "line_search": "zoom"})
+
+
+def test_an_unknown_choice_of_pairs_is_refused():
+    with pytest.raises(InputError, match="expected `positive` or `any`"):
+        conjugate.make(dataclasses.asdict(LBFGS) | {"kind": "lbfgs", "curvature": "negative"})
+
+
+def test_what_becomes_of_a_pair_without_curvature():
+    """J(x) = cos x from x = 0.1, where it is concave: the first pair has s.d < 0.
+
+    With `any`, as in the published code, the next direction is one of ascent: no trial is enough,
+    and the point ends where it is. With `positive` the pair is skipped and the minimum is found.
+    """
+
+    def oracle(x):
+        return jnp.cos(x[..., 0]), -jnp.sin(x)
+
+    y, start = jnp.zeros((1, 1, 1)), jnp.full((1, 1, 1), 0.1)
+    found = {
+        curvature: conjugate.solve(
+            dataclasses.replace(PRECISE, curvature=curvature), oracle, y, start
+        )
+        for curvature in ("any", "positive")
+    }
+    assert found["any"].status[0, 0] == Status.LINE_SEARCH_FAILED
+    assert found["any"].iterations[0, 0] == 2
+    # one step of length 1 along -grad
+    np.testing.assert_allclose(found["any"].x[0, 0, 0], 0.1 + np.sin(0.1), rtol=1e-12)
+    assert found["positive"].status[0, 0] == Status.CONVERGED
+    np.testing.assert_allclose(found["positive"].x[0, 0, 0], np.pi, atol=1e-5)
 
 
 def test_no_point_is_evaluated_after_it_has_finished():

@@ -82,22 +82,52 @@ def test_no_mirror_says_how_to_name_one():
         benchmark_files.from_mirror(2, None)
 
 
-def test_a_mirror_that_is_no_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def weights(folder: Path, *names: str) -> Path:
+    """A mirror that holds files of these names, with anything in them."""
+    (folder / "Mix3toMix10").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / "Mix3toMix10" / f"{name}.pt").write_bytes(b"anything")
+    return folder
+
+
+def test_a_mirror_that_is_named_and_not_there_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("W2BENCHMARK_MIRROR", str(tmp_path / "gone"))
-    with pytest.raises(Unavailable, match=r"gone \(named by W2BENCHMARK_MIRROR\)"):
+    with pytest.raises(InputError, match=r"gone \(named by W2BENCHMARK_MIRROR\): there is no such"):
         benchmark_files.from_mirror(2, None)
-    with pytest.raises(Unavailable, match=r"other \(named by measures\.benchmark\.mirror\)"):
+    with pytest.raises(InputError, match=r"other \(named by measures\.benchmark\.mirror\)"):
         benchmark_files.from_mirror(2, str(tmp_path / "other"))
 
 
-def test_a_mirror_without_the_file_names_it(tmp_path: Path):
-    with pytest.raises(Unavailable, match=r"2_v1\.pt is missing"):
-        benchmark_files.from_mirror(2, str(tmp_path))
+def test_a_mirror_that_is_none_is_an_error(tmp_path: Path):
+    def refusal(folder: Path) -> str:
+        with pytest.raises(InputError) as caught:
+            benchmark_files.from_mirror(2, str(folder))
+        return str(caught.value)
+
+    assert "holds no weights of the benchmark" in refusal(tmp_path)
+    (tmp_path / "Mix3toMix10").mkdir()
+    (tmp_path / "Mix3toMix10" / "README").touch()
+    assert "holds no weights of the benchmark" in refusal(tmp_path)
+    (tmp_path / "file").touch()
+    assert "is a file" in refusal(tmp_path / "file")
+    folder = weights(tmp_path / "mirror", "2_v1", "2_v2")
+    assert "is the folder Mix3toMix10 itself" in refusal(folder / "Mix3toMix10")
+
+
+def test_half_a_pair_is_an_error(tmp_path: Path):
+    with pytest.raises(InputError, match=r"2_v2\.pt is missing, and .*2_v1\.pt is there"):
+        benchmark_files.from_mirror(2, str(weights(tmp_path, "2_v1")))
+
+
+def test_a_mirror_of_other_dimensions_leaves_it_to_the_next_source(tmp_path: Path):
+    with pytest.raises(Unavailable, match=r"2_v1\.pt is missing \(mirror named by"):
+        benchmark_files.from_mirror(2, str(weights(tmp_path, "4_v1", "4_v2")))
 
 
 def test_a_mirror_with_something_else_in_its_place_is_an_error(tmp_path: Path):
-    (tmp_path / "Mix3toMix10").mkdir()
-    (tmp_path / "Mix3toMix10" / "2_v1.pt").write_bytes(b"something else")
+    weights(tmp_path, "2_v1", "2_v2")
     with pytest.raises(InputError, match=r"2_v1\.pt: is not the published file"):
         benchmark_files.from_mirror(2, str(tmp_path))
 

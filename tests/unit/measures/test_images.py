@@ -18,6 +18,7 @@ from scipy import stats
 from w2dual import measures
 from w2dual.__main__ import main
 from w2dual.measures import images
+from w2dual.measures.image_files import MOST_PIXELS, read_image
 from w2dual.records import InputError, file_sha256, load_arrays, save_arrays
 
 Tables = tuple[np.ndarray, np.ndarray]
@@ -78,7 +79,7 @@ def test_alias_tables_are_the_law_up_to_float32(count: int, power: int):
 
 def test_alias_tables_sum_in_double_precision():
     """A million pixels, whose sum in single precision would be off by some 1e-3."""
-    mass = np.full(images.MOST_PIXELS, 0.1, np.float32)
+    mass = np.full(MOST_PIXELS, 0.1, np.float32)
     keep, _ = images.alias_tables(mass)
     np.testing.assert_allclose(keep, 1.0, atol=1e-7)
 
@@ -156,7 +157,7 @@ def test_places_and_masses_are_the_published_ones(
 ):
     intensity = noise(*shape)
     intensity[1, 1] = 255
-    tables = images.image_arrays(images.read_image(write(tmp_path / "a.png", intensity)), scale)
+    tables = images.image_arrays(read_image(write(tmp_path / "a.png", intensity)), scale)
     expected = published_places(intensity, scale)
     assert len(expected) < intensity.size
     mass = np.array([float(item) for item in law_of(tables["keep"], tables["alias"])])
@@ -178,7 +179,7 @@ def test_up_is_up_and_dark_is_mass(
     intensity = np.full((8, 8), 255)
     intensity[row, column] = 0
     intensity[4, 4] = 254  # all but white: it takes 1/256 of the mass
-    mass = images.read_image(write(tmp_path / "a.png", intensity))
+    mass = read_image(write(tmp_path / "a.png", intensity))
     assert mass[row, column] == 1
     tables = images.image_arrays(mass, 10.0)
     law = [float(item) for item in law_of(tables["keep"], tables["alias"])]
@@ -190,7 +191,7 @@ def test_an_image_of_two_tones_is_one_of_black_and_white(tmp_path: Path):
     Pillow.fromarray(noise(6, 6) > 100).save(tmp_path / "two.png")
     with Pillow.open(tmp_path / "two.png") as image:
         assert image.mode == "1"
-    mass = images.read_image(tmp_path / "two.png")
+    mass = read_image(tmp_path / "two.png")
     np.testing.assert_array_equal(mass, noise(6, 6) <= 100)
 
 
@@ -338,8 +339,8 @@ def test_what_is_no_grayscale_image_is_named(
 
 
 def test_the_largest_image_is_taken(tmp_path: Path):
-    mass = images.read_image(write(tmp_path / "a.png", np.zeros((1024, 1024))))
-    assert mass.size == images.MOST_PIXELS
+    mass = read_image(write(tmp_path / "a.png", np.zeros((1024, 1024))))
+    assert mass.size == MOST_PIXELS
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP"])
@@ -359,11 +360,11 @@ def test_no_damage_gives_another_error(tmp_path: Path, kind: str):
     for item in damaged:
         path.write_bytes(item)
         try:
-            mass = images.read_image(path)
+            mass = read_image(path)
         except InputError as error:
             errors.append(str(error))
         else:
-            assert mass.size <= images.MOST_PIXELS
+            assert mass.size <= MOST_PIXELS
             assert mass.min() >= 0
             assert mass.max() <= 1
     assert len(errors) > 100

@@ -41,17 +41,41 @@ def test_no_source_left_says_what_was_tried_and_what_would_help(
     assert not (tmp_path / "results").exists()
 
 
-def test_missing_mirror_is_named(settings: dict[str, Any], tmp_path: Path):
-    settings |= {"sources": ["mirror"], "mirror": str(tmp_path / "gone")}
-    with pytest.raises(InputError, match=r"mirror: .*gone \(named by measures\.benchmark\.mirror"):
+@pytest.mark.parametrize("named_by", ["measures.benchmark.mirror", "W2BENCHMARK_MIRROR"])
+def test_a_missing_mirror_is_an_error_though_another_source_is_left(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_by: str
+):
+    settings |= {"sources": ["mirror", "download", "generated"]}
+    if named_by == "W2BENCHMARK_MIRROR":
+        monkeypatch.setenv(named_by, str(tmp_path / "gone"))
+    else:
+        settings |= {"mirror": str(tmp_path / "gone")}
+    with pytest.raises(
+        InputError, match=rf"mirror .*gone \(named by {named_by}\): there is no such"
+    ):
         run(settings, tmp_path / "hd2.safetensors")
+    assert not (tmp_path / "hd2.safetensors").exists()
+
+
+def test_a_mirror_without_the_dimension_says_so_and_goes_on(
+    settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "Mix3toMix10").mkdir()
+    for version in ("v1", "v2"):
+        (tmp_path / "Mix3toMix10" / f"4_{version}.pt").touch()
+    settings |= {"mirror": str(tmp_path)}
+    with pytest.raises(InputError, match="no source has the benchmark's weights"):
+        run(settings, tmp_path / "hd2.safetensors")
+    assert "n=2: no weights from mirror: " in caplog.text
+    assert "2_v1.pt is missing (mirror named by measures.benchmark.mirror)" in caplog.text
 
 
 def test_a_damaged_mirror_is_an_error_though_another_source_is_left(
     settings: dict[str, Any], tmp_path: Path
 ):
     (tmp_path / "Mix3toMix10").mkdir()
-    (tmp_path / "Mix3toMix10" / "2_v1.pt").write_bytes(b"PK\3\4 cut short")
+    for version in ("v1", "v2"):
+        (tmp_path / "Mix3toMix10" / f"2_{version}.pt").write_bytes(b"PK\3\4 cut short")
     settings |= {"sources": ["mirror", "generated"], "mirror": str(tmp_path)}
     with pytest.raises(InputError, match=r"2_v1\.pt: is not the published file"):
         run(settings, tmp_path / "hd2.safetensors")

@@ -18,6 +18,7 @@ from matplotlib.text import Text
 
 from w2dual.cells import synthetic_grid
 from w2dual.config import load
+from w2dual.conjugate import Status
 from w2dual.dual import make_problem
 from w2dual.measures import synthetic
 from w2dual.plots import flow, potential, style, transport
@@ -235,3 +236,16 @@ def test_pictures_go_there_and_back(cell: Trained) -> None:
     for one, other in zip(grey[1:middle], grey[:middle:-1], strict=True):
         # The times differ in their last digit.
         assert np.abs(one - other).mean() < 0.01 * apart
+
+
+def test_what_is_drawn_of_the_inverse_is_counted(cell: Trained) -> None:
+    counted = dataclasses.replace(cell, tallies=[])
+    compiled = {key: item for key, item in vars(cell).items() if key.startswith("_")}
+    vars(counted).update(compiled)
+    drawn(transport, counted)
+    status = np.asarray(cell.conjugate(cell.target(transport.SAMPLES), drawn=False).status)
+    assert counted.conjugated is not None
+    assert counted.conjugated.points == transport.SAMPLES
+    assert counted.conjugated.counts == {item: int((status == item).sum()) for item in Status}
+    counted.conjugate(cell.target(transport.SAMPLES), drawn=False)
+    assert len(counted.tallies) == 1

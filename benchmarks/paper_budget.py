@@ -1,0 +1,224 @@
+"""Keeps what cells came to at the paper's own budget, and sets it beside the published values.
+
+Usage:
+    python -m benchmarks.paper_budget keep RUN [--into reference/paper]
+    python -m benchmarks.paper_budget render [--records reference/paper] [--document ...]
+
+`keep` copies the finished cells of a run: metrics.json without the host's name, and the errors of
+the history. `render` writes the tables of docs/paper_budget.md between their markers. A record is
+never typed in: what a table says of a cell is computed from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.render import table
+from w2dual import scrub
+from w2dual.names import method_words, words
+from w2dual.published import published_cells
+from w2dual.records import InputError, read_json, write_text
+from w2dual.tables import METRIC
+from w2dual.verdict import HALF_UNIT
+
+ROOT = Path(__file__).parents[1]
+RECORDS = ROOT / "reference" / "paper"
+DOCUMENT = ROOT / "docs" / "paper_budget.md"
+PUBLISHED = ROOT / "tables" / "published"
+BEGIN = "<!-- paper budget: begin; `make paper-budget` writes what stands here -->"
+END = "<!-- paper budget: end -->"
+INVERSE = "l2_uvp_inverse_percent"
+KEPT = ("seed", "step", METRIC, INVERSE)
+LIMIT = 100.0
+"""Percent; the paper prints a mean above as >100."""
+FAR = 3.0
+"""Published standard deviations: a cell that is further off is one to look into."""
+
+Record = dict[str, Any]
+
+
+def keep(run: Path, into: Path) -> list[str]:
+    """Copy the finished cells of a run; return their names.
+
+    Args:
+        run: folder that holds CELL/metrics.json and CELL/history.csv.
+        into: folder of the records, CELL.json and CELL.csv.
+
+    Raises:
+        InputError: there is no finished cell.
+    """
+    found = sorted(run.glob("*/metrics.json"))
+    if not found:
+        raise InputError(f"{run}: holds no CELL/metrics.json; expected a run's results/train")
+    for path in found:
+        name = read_json(path)["cell"]["name"]
+        write_text(into / f"{name}.json", scrub.metrics(path.read_bytes()).decode())
+        write_text(into / f"{name}.csv", _history(path.with_name("history.csv")))
+    return [path.parent.name for path in found]
+
+
+def _history(path: Path) -> str:
+    """Return the errors of a history, to six digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(KEPT)
+    with path.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            errors = (f"{float(row[name]):.6g}" if row[name] else "" for name in KEPT[2:])
+            writer.writerow([row["seed"], row["step"], *errors])
+    return text.getvalue()
+
+
+def read(folder: Path) -> list[Record]:
+    """Read the records, by dimension, potential and the paper's order of methods.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    if not found:
+        raise InputError(f"{folder}: holds no records; `keep` puts them there")
+    order = list(published_cells(PUBLISHED, "mlp")[["amortization", "solver"]].agg(tuple, axis=1))
+
+    def place(record: Record) -> tuple[int, str, int]:
+        cell = record["cell"]
+        return (
+            cell["dimension"],
+            cell["potential"],
+            order.index((cell["amortization"], cell["solver"])),
+        )
+
+    return sorted(found, key=place)
+
+
+def value(seed: Record, column: str) -> float:
+    """Return a seed's error; that of a diverged one at its last evaluation, as the paper does."""
+    found = (seed if seed["status"] == "finished" else seed["before_divergence"])[column]
+    return math.inf if found is None else float(found)
+
+
+def published(record: Record) -> tuple[str, float, float]:
+    """Return the paper's entry in words, its mean and its standard deviation (not below 0.005)."""
+    cell = record["cell"]
+    frame = published_cells(PUBLISHED, cell["potential"])
+    keys = ("amortization", "solver", "dimension")
+    (row,) = frame[(frame[list(keys)] == [cell[key] for key in keys]).all(axis=1)].to_dict(
+        "records"
+    )
+    if row["diverged"]:
+        return f">{LIMIT:g}", math.inf, math.nan
+    return f"{row['mean']:.2f} ± {row['std']:.2f}", row["mean"], max(row["std"], HALF_UNIT)
+
+
+def difference(record: Record) -> float:
+    """Return ours less the published mean, in published standard deviations.
+
+    NaN where either is above the paper's limit.
+    """
+    ours = float(np.mean([value(seed, METRIC) for seed in record["seeds"]]))
+    _, mean, std = published(record)
+    return (ours - mean) / std if math.isfinite(mean) and ours <= LIMIT else math.nan
+
+
+def agrees(record: Record) -> bool:
+    """Whether both are above the paper's limit, or both below and not `FAR` apart."""
+    ours = float(np.mean([value(seed, METRIC) for seed in record["seeds"]]))
+    _, mean, _ = published(record)
+    if math.isinf(mean) or not ours <= LIMIT:
+        return math.isinf(mean) and not ours <= LIMIT
+    return abs(difference(record)) <= FAR
+
+
+def _percent(values: Sequence[float]) -> str:
+    mean = float(np.mean(values))
+    if not mean <= LIMIT:
+        return f">{LIMIT:g}"
+    spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
+    return f"{mean:.3f}{spread}"
+
+
+def _row(record: Record) -> list[str]:
+    cell, seeds = record["cell"], record["seeds"]
+    diverged = [seed for seed in seeds if seed["status"] == "diverged"]
+    spikes = sum(seed["spikes"]["steps"] for seed in seeds)
+    off = difference(record)
+    notes = []
+    if diverged:
+        at = ", ".join(f"{seed['diverged_at_step']:,}" for seed in diverged)
+        notes.append(f"diverged at {at}")
+    if not agrees(record):
+        notes.append("**off**")
+    return [
+        f"{cell['dimension']}, {words(cell['potential'])}",
+        method_words(cell["amortization"], cell["solver"]),
+        str(len(seeds)),
+        _percent([value(seed, METRIC) for seed in seeds]),
+        _percent([value(seed, INVERSE) for seed in seeds]),
+        published(record)[0],
+        "--" if math.isnan(off) else f"{off:+.1f}",
+        f"{spikes:,}",
+        f"{record['timing']['training_s'] / 60:.1f}",
+        record["provenance"]["device"].removeprefix("CPU: "),
+        "; ".join(notes) or "agrees",
+    ]
+
+
+def tables(records: Sequence[Record]) -> str:
+    """Return the document's tables in Markdown."""
+    header = ["n, potential", "method", "seeds", "forward", "inverse", "published", "off by (std)"]
+    header += ["spikes", "minutes", "device", "verdict"]
+    agreeing = sum(agrees(record) for record in records)
+    sentence = (
+        f"{len(records)} cells, {agreeing} of which agree: within {FAR:g} published standard "
+        f"deviations, or above {LIMIT:g} on both sides."
+    )
+    return f"{sentence}\n\n{table(header, [_row(record) for record in records])}"
+
+
+def between(text: str, body: str, document: Path) -> str:
+    """Put a body between the markers of a document's text.
+
+    Raises:
+        InputError: a marker is missing.
+    """
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"{document}: lacks the markers\n  {BEGIN}\n  {END}")
+    return f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one of the two commands; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    commands = parser.add_subparsers(dest="command", required=True)
+    keeping = commands.add_parser("keep", help="copy the finished cells of a run")
+    keeping.add_argument("run", type=Path)
+    keeping.add_argument("--into", type=Path, default=RECORDS)
+    rendering = commands.add_parser("render", help="write the tables of the document")
+    rendering.add_argument("--records", type=Path, default=RECORDS)
+    rendering.add_argument("--document", type=Path, default=DOCUMENT)
+    args = parser.parse_args(argv)
+    try:
+        if args.command == "keep":
+            sys.stdout.write("".join(f"{name}\n" for name in keep(args.run, args.into)))
+        else:
+            text = args.document.read_text(encoding="utf-8")
+            write_text(args.document, between(text, tables(read(args.records)), args.document))
+    except InputError as error:
+        sys.stderr.write(f"paper_budget: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
