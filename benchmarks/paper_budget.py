@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from w2dual.config import load
 from w2dual.names import method_words, words
 from w2dual.published import published_cells
 from w2dual.records import InputError, read_json, write_json, write_text
+from w2dual.scrub import Machine
 from w2dual.tables import METRIC
 from w2dual.verdict import HALF_UNIT
 
@@ -80,7 +80,7 @@ def keep(run: Path, into: Path, tree: str | None = None) -> list[str]:
         raise InputError(f"{run}: holds no CELL/metrics.json; expected a run's results/train")
     kept = []
     for path in found:
-        record = json.loads(scrub.metrics(path.read_bytes()))
+        record = scrub.record(read_json(path), Machine.here(ROOT))
         name = record["cell"]["name"]
         before = into / f"{name}.json"
         if before.exists() and len(read_json(before)["seeds"]) > len(record["seeds"]):

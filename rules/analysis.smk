@@ -51,7 +51,7 @@ rule accuracy_figure:
     params:
         settings=lambda wc: as_json(table_settings()),
         potentials=lambda wc: POTENTIALS,
-        published=lambda wc: PUBLISHED,
+        published=lambda wc, input: PUBLISHED,
     message:
         "Drawing {output.pdf}"
     shell:
@@ -64,7 +64,7 @@ rule hyperparameters:
     """The settings of one part of the evaluation, as the config that ran has them."""
     input:
         # For its comments: units, meaning and sources.
-        base=os.path.normpath(os.path.join(SOURCE, "config.yaml")),
+        base=tracked("config.yaml"),
         code=code("hyperparameters"),
     output:
         tex="tables/{settings}.tex",

@@ -15,7 +15,7 @@ rule bundle:
         "../envs/w2dual.yaml"
     params:
         plan=lambda wc, input: bundle_plan(input.kept),
-        root=lambda wc: SOURCE,
+        root=lambda wc, input: SOURCE,
     message:
         "Packing {output}"
     shell:

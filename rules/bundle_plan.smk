@@ -1,5 +1,8 @@
 # What goes into the archive for reviewers, and the commands that made it.
 
+import shlex
+
+from snakemake.io import get_flag_value
 from snakemake.utils import format as format_command
 
 from w2dual.bundle import packed
@@ -31,13 +34,17 @@ def optional_files():
 def rendering_steps(kept):
     """The commands of the jobs that made tables and figures, and what those are made from."""
     wanted = set(map(str, kept))
-    package = os.path.normpath(os.path.join(SOURCE, "src"))
+    package = named("src")
     found = []
     for job in workflow.dag.jobs:
         outputs = [str(name) for name in job.output]
         rendered = ("tables/", "figures/", "results/metrics/")
         if wanted & set(outputs) and all(name.startswith(rendered) for name in outputs):
-            inputs = [os.path.normpath(name) for name in job.input]
+            # In the archive the source is where the config says, whichever disk the outputs are on.
+            names = {str(name): in_archive(name) for name in job.input} | {
+                PUBLISHED: named(os.path.join("tables", "published"))
+            }
+            inputs = [in_archive(name) for name in job.input]
             inputs = [name for name in inputs if not name.startswith(package)]
             # Not job.shellcmd, which asks for the job's number: it has none yet.
             command = format_command(
@@ -46,16 +53,22 @@ def rendering_steps(kept):
                 wildcards=job.wildcards,
                 threads=1,
             )
+            command = shlex.join(names.get(word, word) for word in shlex.split(command))
             step = {"rule": job.rule.name, "command": command}
             found.append(step | {"inputs": inputs, "outputs": outputs})
     return sorted(found, key=lambda step: (step["rule"], step["outputs"]))
+
+
+def in_archive(name):
+    """An input's path in the archive, from the folder of outputs."""
+    recorded = get_flag_value(name, "sourcecache_entry")
+    return recorded.rpartition(" ")[0] if recorded else os.path.normpath(name)
 
 
 def bundle_plan(kept):
     """What the job needs to know, as one word: a command line is limited, and this may be long."""
     return packed(
         {
-            "folder": os.path.relpath(os.getcwd(), ROOT),
             "config": config,
             "files": sorted({str(name) for name in kept} | set(optional_files())),
             "steps": rendering_steps(kept),

@@ -1,5 +1,6 @@
 # The table of cells, what wildcards may be, and what the rules look up in the config.
 
+import functools
 import glob
 import json
 import os
@@ -7,10 +8,13 @@ import re
 import signal
 import sys
 
+from snakemake.io import flag
+
 from w2dual import places
 from w2dual.cells import hd_grid, synthetic_grid
 from w2dual.config import PAIR_KINDS, pairs
 from w2dual.environment import PYTHON
+from w2dual.records import file_sha256
 from w2dual.resources import Requests
 from w2dual.studies import choice
 
@@ -73,17 +77,38 @@ SUMMARIES = ["verdict_hd"]
 FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
-# From the folder of outputs to the checkout. Relative, so that a checkout may be moved.
+# From the folder of outputs to the checkout: on this disk, and by the config. They differ where the
+# outputs are reached by a link, or `--directory` puts them elsewhere.
 SOURCE = os.path.relpath(ROOT)
+NAMED_SOURCE = os.path.relpath(".", output_folder(config))
 PUBLISHED = os.path.join(SOURCE, "tables", "published")
 
 
+def named(name):
+    """A path of the checkout, or a full one, as it is from the folder of outputs by the config."""
+    return places.of_config(name, NAMED_SOURCE)
+
+
+def tracked(name):
+    """A file of the checkout, or one with its full path, as an input.
+
+    Recorded is its name by the config, and its content: so neither the disk that it is on nor the
+    time when it was written is a reason to run a job again.
+    """
+    path = places.of_config(name, SOURCE)
+    content = digest(places.of_config(name, ROOT))
+    # As Snakemake does where it reads a file from its cache: the flag holds what is recorded.
+    return flag(ancient(path), "sourcecache_entry", f"{named(name)} {content}")
+
+
+@functools.cache
+def digest(path):
+    """The SHA-256 of a file's content; of a missing one, which Snakemake reports, there is none."""
+    return file_sha256(path) if os.path.isfile(path) else "missing"
+
+
 for settings in PAIRS.values():  # paths in the config are relative to the checkout
-    if settings["kind"] == "images":
-        for end in ("source", "target"):
-            if settings[end] is not None:
-                settings[end] = places.of_config(settings[end], SOURCE)
-    elif settings["kind"] == "benchmark" and settings["mirror"]:
+    if settings["kind"] == "benchmark" and settings["mirror"]:
         settings["mirror"] = places.of_config(settings["mirror"], ROOT)
 
 
@@ -224,9 +249,12 @@ CODE = {
         "archive.py",
         "crate.py",
         "environment.py",
+        "isolation.py",
         "provenance.py",
         "rendering.py",
         "scrub.py",
+        "source.py",
+        "verify.py",
     ],
     "report": [
         "report.py",
@@ -288,12 +316,12 @@ def matches(folder, patterns):
         )
         if not files:
             raise WorkflowError(f"{os.path.join(folder, pattern)}: the checkout has no such file")
-        files = [os.path.relpath(file) for file in files]
+        files = [os.path.relpath(file, ROOT) for file in files]
         if pattern.startswith("!"):
             found = [file for file in found if file not in files]
         else:
             found += files
-    return found
+    return [tracked(file) for file in found]
 
 
 def cells_of(potential):
@@ -325,7 +353,14 @@ def pairs_of_figure(figure):
 
 def content(pair):
     """What decides a pair's file. Where weights come from does not, once they are verified."""
-    return {key: value for key, value in PAIRS[pair].items() if key not in ("mirror", "url")}
+    settings = {key: value for key, value in PAIRS[pair].items() if key not in ("mirror", "url")}
+    return settings | {end: named(path) for end, path in image_files(pair).items()}
+
+
+def prepared(pair):
+    """The settings of a pair's job: paths in the config are relative to the checkout."""
+    found = {end: places.of_config(path, SOURCE) for end, path in image_files(pair).items()}
+    return PAIRS[pair] | found
 
 
 def generation_gpus(pair):
@@ -333,13 +368,15 @@ def generation_gpus(pair):
     return config["resources"]["gpus"] if "generated" in PAIRS[pair].get("sources", []) else 0
 
 
+def image_files(pair):
+    """The images that a pair is made of, as the config names them, by the end they are."""
+    ends = ("source", "target") if PAIRS[pair]["kind"] == "images" else ()
+    return {end: PAIRS[pair][end] for end in ends if PAIRS[pair][end] is not None}
+
+
 def images_of(pair):
     """The images that a pair is made of, as input files."""
-    return [
-        PAIRS[pair][end]
-        for end in ("source", "target")
-        if PAIRS[pair]["kind"] == "images" and PAIRS[pair][end] is not None
-    ]
+    return [tracked(path) for path in image_files(pair).values()]
 
 
 def as_json(value):

@@ -22,7 +22,7 @@ rule curves:
     conda:
         "../envs/w2dual.yaml"
     params:
-        published=lambda wc: PUBLISHED,
+        published=lambda wc, input: PUBLISHED,
     message:
         "Drawing {output.pdf}"
     shell:

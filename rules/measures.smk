@@ -23,7 +23,7 @@ rule prepare:
         # What decides the content; a change makes the file anew.
         content=lambda wc: as_json(content(wc.pair)),
         # The same and where the files are; a mirror that moved changes nothing.
-        settings=lambda wc, input: as_json(PAIRS[wc.pair]),
+        settings=lambda wc, input: as_json(prepared(wc.pair)),
     message:
         "Preparing the pair of measures {wildcards.pair}"
     shell:

@@ -38,7 +38,7 @@ rule table:
         "../envs/w2dual.yaml"
     params:
         settings=lambda wc: as_json(table_settings()),
-        published=lambda wc: PUBLISHED,
+        published=lambda wc, input: PUBLISHED,
     message:
         "Rendering {output.tex}"
     shell:

@@ -17,7 +17,7 @@ rule verdict:
         "../envs/w2dual.yaml"
     params:
         settings=lambda wc: as_json(verdict_settings()),
-        published=lambda wc: PUBLISHED,
+        published=lambda wc, input: PUBLISHED,
     message:
         "Judging the published cells"
     shell:

@@ -6,52 +6,100 @@ ones start without JAX.
 
 from __future__ import annotations
 
+import os
+import sys
+
+# `python -m` searches the current folder first, before Python's own modules; it may be that of an
+# archive, which is no place to take `json` from.
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] in ("", os.getcwd()):
+    del sys.path[0]
+
 import argparse
 import importlib
 import io
 import logging
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from w2dual import __version__, environment
-from w2dual.records import InputError
+from w2dual.records import FULL, InputError, unwritable
+
+
+@dataclass(frozen=True)
+class Job:
+    """A subcommand.
+
+    Attributes:
+        module: has its `add_arguments` and `main`.
+        summary: for the help.
+        renders: it makes tables or figures from the files that its options name, writes no others,
+            and starts no program. Such a job alone may be named by an archive that comes from
+            anybody, so a new one renders only where it says so.
+    """
+
+    module: str
+    summary: str
+    renders: bool = False
+
 
 log = logging.getLogger(__name__)
 
 JOBS = {
-    "cells": ("w2dual.cells_job", "list the cells of a config, or print the record of one"),
-    "estimate": ("w2dual.estimate_job", "say what a config's cells cost before they are started"),
-    "simulate": ("w2dual.simulate_job", "run a config's cells on a cluster on paper"),
-    "measure": ("w2dual.measure_job", "time training on the device at hand, for estimate"),
-    "doctor": ("w2dual.doctor_job", "say what keeps the workflow from running on this cluster"),
-    "prepare": ("w2dual.measures.prepare", "make one pair of measures, with its ground truth"),
-    "trivial": ("w2dual.measures.trivial", "evaluate maps that need no training"),
-    "train": ("w2dual.train_job", "train all seeds of one cell"),
-    "status": ("w2dual.status_job", "show the cells in training, and the finished ones"),
-    "push": ("w2dual.push", "map points of your own by the ground truth or a trained cell"),
-    "conjugation-study": ("w2dual.studies.conjugation", "follow a trained cell's conjugations"),
-    "line-search": ("w2dual.studies.line_search", "time line searches on trained cells"),
-    "line-search-tables": ("w2dual.studies.line_search_tables", "render what line-search found"),
-    "conjugation-figure": ("w2dual.plots.conjugation", "draw the studies of conjugation"),
-    "aggregate": ("w2dual.aggregate", "gather the metrics of cells into one tidy file"),
-    "table": ("w2dual.tables", "render one table of the HD evaluation"),
-    "trivial-table": ("w2dual.tables", "render the table of the maps that need no training"),
-    "synthetic-table": ("w2dual.synthetic_table", "render the table of the cells on the plane"),
-    "cost-table": ("w2dual.cost_tables", "render a table of run times or conjugations"),
-    "hyperparameters": ("w2dual.hyperparameters", "render a table of the settings that ran"),
-    "table-page": ("w2dual.table_page", "set a tidy table as a page of the report"),
-    "verdict": ("w2dual.verdict", "judge each published cell: reproduced, better, worse, ..."),
-    "claims": ("w2dual.claims", "check the paper's claims about its tables"),
-    "verdict-figure": ("w2dual.plots.verdict", "draw the verdict"),
-    "figure": ("w2dual.figure_job", "draw a figure of the cells on the plane"),
-    "accuracy-figure": ("w2dual.plots.accuracy", "draw accuracy against cost or dimension"),
-    "curves": ("w2dual.plots.curves", "draw the training curves of one cell"),
-    "report": ("w2dual.report", "set evaluation.pdf"),
-    "bundle": ("w2dual.bundle", "make the archive for reviewers"),
-    "verify": ("w2dual.verify", "check an archive: hashes, crate, tables, a sample of cells"),
-    "unpack": ("w2dual.unpack", "unpack an archive, after checking that it is safe to"),
-    "rebuild": ("w2dual.rebuild", "make an unpacked archive's tables and figures again"),
-    "retrain": ("w2dual.retrain", "train one cell of an unpacked archive again, and compare"),
+    "cells": Job("w2dual.cells_job", "list the cells of a config, or print the record of one"),
+    "estimate": Job(
+        "w2dual.estimate_job", "say what a config's cells cost before they are started"
+    ),
+    "simulate": Job("w2dual.simulate_job", "run a config's cells on a cluster on paper"),
+    "measure": Job("w2dual.measure_job", "time training on the device at hand, for estimate"),
+    "doctor": Job("w2dual.doctor_job", "say what keeps the workflow from running on this cluster"),
+    "prepare": Job("w2dual.measures.prepare", "make one pair of measures, with its ground truth"),
+    "trivial": Job("w2dual.measures.trivial", "evaluate maps that need no training", renders=True),
+    "train": Job("w2dual.train_job", "train all seeds of one cell"),
+    "status": Job("w2dual.status_job", "show the cells in training, and the finished ones"),
+    "push": Job("w2dual.push", "map points of your own by the ground truth or a trained cell"),
+    "conjugation-study": Job("w2dual.studies.conjugation", "follow a trained cell's conjugations"),
+    "line-search": Job("w2dual.studies.line_search", "time line searches on trained cells"),
+    "line-search-tables": Job(
+        "w2dual.studies.line_search_tables", "render what line-search found", renders=True
+    ),
+    "conjugation-figure": Job(
+        "w2dual.plots.conjugation", "draw the studies of conjugation", renders=True
+    ),
+    "aggregate": Job(
+        "w2dual.aggregate", "gather the metrics of cells into one tidy file", renders=True
+    ),
+    "table": Job("w2dual.tables", "render one table of the HD evaluation", renders=True),
+    "trivial-table": Job(
+        "w2dual.tables", "render the table of the maps that need no training", renders=True
+    ),
+    "synthetic-table": Job(
+        "w2dual.synthetic_table", "render the table of the cells on the plane", renders=True
+    ),
+    "cost-table": Job(
+        "w2dual.cost_tables", "render a table of run times or conjugations", renders=True
+    ),
+    "hyperparameters": Job(
+        "w2dual.hyperparameters", "render a table of the settings that ran", renders=True
+    ),
+    "table-page": Job(
+        "w2dual.table_page", "set a tidy table as a page of the report", renders=True
+    ),
+    "verdict": Job(
+        "w2dual.verdict", "judge each published cell: reproduced, better, worse, ...", renders=True
+    ),
+    "claims": Job("w2dual.claims", "check the paper's claims about its tables", renders=True),
+    "verdict-figure": Job("w2dual.plots.verdict", "draw the verdict", renders=True),
+    "figure": Job("w2dual.figure_job", "draw a figure of the cells on the plane", renders=True),
+    "accuracy-figure": Job(
+        "w2dual.plots.accuracy", "draw accuracy against cost or dimension", renders=True
+    ),
+    "curves": Job("w2dual.plots.curves", "draw the training curves of one cell", renders=True),
+    "report": Job("w2dual.report", "set evaluation.pdf"),
+    "bundle": Job("w2dual.bundle", "make the archive for reviewers"),
+    "verify": Job("w2dual.verify", "check an archive: hashes, crate, tables, a sample of cells"),
+    "unpack": Job("w2dual.unpack", "unpack an archive, after checking that it is safe to"),
+    "rebuild": Job("w2dual.rebuild", "make an unpacked archive's tables and figures again"),
+    "retrain": Job("w2dual.retrain", "train one cell of an unpacked archive again, and compare"),
 }
 
 
@@ -62,16 +110,16 @@ def parser(job: str | None) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"w2dual {__version__}")
     jobs = top.add_subparsers(dest="job", required=True, metavar="JOB")
-    for name, (module, summary) in JOBS.items():
-        sub = jobs.add_parser(name, help=summary, description=summary)
+    for name, known in JOBS.items():
+        sub = jobs.add_parser(name, help=known.summary, description=known.summary)
         if name == job:
-            importlib.import_module(module).add_arguments(sub)
+            importlib.import_module(known.module).add_arguments(sub)
     return top
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the job that was parsed, under settings that the shell does not move."""
-    module = importlib.import_module(JOBS[args.job][0])
+    module = importlib.import_module(JOBS[args.job].module)
     environment.settle()
     if "jax" in sys.modules and (left := environment.record()["set"]):
         log.info("left as the environment has it: %s", left)
@@ -94,10 +142,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment.settle()  # before any job's module imports JAX or matplotlib
     try:
         run(parser(job).parse_args(argv))
+        sys.stdout.flush()
     except InputError as error:
         sys.stderr.write(f"w2dual {job}: {error}\n")
         return 2
+    except BrokenPipeError:  # as of `w2dual cells | head`
+        _drop_output()
+        return 1
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _drop_output()
+        where = error.filename2 or error.filename or "standard output or a temporary file"
+        sys.stderr.write(f"w2dual {job}: {unwritable(where, error)}\n")
+        return 2
     return 0
+
+
+def _drop_output() -> None:
+    """Let Python's last flush of what could not be written go nowhere."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ zip before its directory has been checked, since it may have come from anybody.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import stat
 import zipfile
 import zlib
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2dual.records import InputError, atomic_path
+from w2dual.records import InputError, atomic_path, no_file, unwritable
 
 MANIFEST = "manifest-sha256.txt"
 TIME = (1980, 1, 1, 0, 0, 0)
@@ -77,8 +78,16 @@ def read_manifest(text: str) -> dict[str, str]:
     return found
 
 
-def write(path: Path, members: Mapping[str, Member]) -> None:
-    """Write the zip, atomically; the same members give the same bytes."""
+def write(
+    path: Path, members: Mapping[str, Member], check: Callable[[Path], None] | None = None
+) -> None:
+    """Write the zip, atomically; the same members give the same bytes.
+
+    Args:
+        path: of the zip.
+        members: by their paths in it.
+        check: is given the file before it gets its name, which it does not where `check` raises.
+    """
     with atomic_path(path) as partial:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as target:
             for name in sorted(members):
@@ -87,6 +96,8 @@ def write(path: Path, members: Mapping[str, Member]) -> None:
                 entry.create_system = _UNIX
                 entry.external_attr = MODES[members[name].executable] << 16
                 target.writestr(entry, members[name].read(), compresslevel=6)
+        if check is not None:
+            check(partial)
 
 
 class Archive:
@@ -106,8 +117,8 @@ class Archive:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: no such file") from error
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise InputError(no_file(path)) from error
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise InputError(f"{path}: is cut short or no zip file ({error})") from error
         entries = self._zip.infolist()
@@ -142,18 +153,31 @@ class Archive:
         return bool((self._entries[name].external_attr >> 16) & stat.S_IXUSR)
 
     def unpack(self, folder: Path) -> None:
-        """Write every member below a folder that must be new or empty.
+        """Write every member below a folder that must be new or empty; all of them, or nothing.
 
         Raises:
-            InputError: the folder holds something, or a member is damaged.
+            InputError: the folder holds something, a member is damaged, or there is no room.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file; name a new folder")
+        if folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder}: is not empty; name a new folder")
-        for name in self.names:
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.read(name))
-            target.chmod(0o755 if self.executable(name) else 0o644)
+        made, target = not folder.exists(), folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in self.names:
+                content, target = self.read(name), folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+                target.chmod(0o755 if self.executable(name) else 0o644)
+        except BaseException as error:
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if made and folder.is_dir():
+                folder.rmdir()
+            if isinstance(error, OSError) and not isinstance(error, InputError):
+                raise unwritable(target, error) from error
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -207,6 +231,8 @@ def _faults(entry: zipfile.ZipInfo, limits: Limits) -> Iterator[str]:
         yield "has a backslash or a control character in its name"
     elif "" in parts or "." in parts:
         yield "is a folder, or has an empty part in its name"
+    elif ".git" in map(str.casefold, parts):
+        yield "is part of a git repository, whose hooks and settings git would run"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind == stat.S_IFLNK:
         yield "is a symbolic link"

@@ -13,8 +13,6 @@ import json
 import logging
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,9 +21,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from w2dual import archive, crate, provenance, rendering, scrub, strict_yaml
+from w2dual import archive, crate, provenance, rendering, scrub, source, strict_yaml
 from w2dual.archive import MANIFEST, Member
-from w2dual.records import InputError, load_arrays, read_json, save_arrays
+from w2dual.cells import grid
+from w2dual.config import output_folder
+from w2dual.records import InputError, load_arrays, no_file, read_json, save_arrays
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +35,6 @@ CONFIG, RENDER, MACHINE, LEFT_OUT, README = (
     f"{FOLDER}/{name}"
     for name in ("config.yaml", "render.json", "machine.json", "left_out.json", "README.md")
 )
-NO_SOURCE = frozenset(
-    {".git", ".venv", ".venv-bench", ".venv-crate", ".cache", ".snakemake", ".hypothesis"}
-    | {".pytest_cache", ".ruff_cache", "__pycache__", "runs", "results", "checkpoints", "logs"}
-    | {FOLDER, MANIFEST, crate.METADATA, "evaluation.pdf", "report.html", "bundle.zip"}
-)
-"""Top-level names that are no source where there is no git to ask."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,8 @@ class Plan:
     """What a rule knows of an archive.
 
     Attributes:
-        folder: of the outputs, relative to the checkout's root; "." for the paper.
+        folder: of the outputs in the archive; "." for the paper. It follows from the config, and
+            says nothing of the disk that they are on.
         config: resolved.
         files: outputs of rules to be kept, relative to `folder`.
         steps: recorded commands of tables and figures.
@@ -75,7 +70,7 @@ class Plan:
         try:
             bounds = record["config"]["bundle"]
             return Plan(
-                record["folder"],
+                output_folder(record["config"]),
                 dict(record["config"]),
                 tuple(record["files"]),
                 tuple(
@@ -113,35 +108,6 @@ def unpacked(text: str) -> Any:
 # ---------------------------------------------------------------- what goes in
 
 
-def source_files(root: Path) -> list[str]:
-    """Give the source's files: those that git tracks, or without git all but what is made."""
-    git = shutil.which("git")
-    if git and (root / ".git").exists():
-        done = subprocess.run(  # noqa: S603
-            [git, "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=True
-        )
-        names = [name for name in done.stdout.split("\0") if name]
-    else:
-        names = sorted(_walk(root))
-    return [name for name in names if (root / name).is_file() and not (root / name).is_symlink()]
-
-
-def _walk(root: Path) -> Iterator[str]:
-    for folder, folders, files in os.walk(root):
-        place = Path(folder).relative_to(root)
-        top = place == Path(".")
-        folders[:] = [
-            name
-            for name in folders
-            if name != "__pycache__" and not name.endswith(".egg-info")
-            if not (top and name in NO_SOURCE)
-        ]
-        made = place.parts[:1] in (("tables",), ("figures",)) and place.parts[1:2] != ("published",)
-        for name in files:
-            if not (top and name in NO_SOURCE) and not (made and name != "README.md"):
-                yield (place / name).as_posix()
-
-
 def one_seed(path: Path, metrics: Path) -> bytes:
     """Cut a cell's parameters to one seed: the first that has not diverged, else the first.
 
@@ -156,44 +122,78 @@ def one_seed(path: Path, metrics: Path) -> bytes:
     seed = (live or metadata["seeds"])[0]
     place = metadata["seeds"].index(seed)
     cut = {name: array[place : place + 1] for name, array in arrays.items()}
+    return _packed_arrays(cut, metadata | {"seeds": [seed], "cut_from": metadata["seeds"]})
+
+
+def _packed_arrays(arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="w2dual-bundle-") as folder:
-        target = Path(folder) / "params.safetensors"
-        save_arrays(target, cut, metadata | {"seeds": [seed], "cut_from": metadata["seeds"]})
+        target = Path(folder) / "arrays.safetensors"
+        save_arrays(target, arrays, metadata)
         return target.read_bytes()
 
 
-def members(plan: Plan, root: Path, machine: scrub.Machine) -> dict[str, Member]:
+def machine_of(plan: Plan, root: Path, outputs: Path) -> scrub.Machine:
+    """Return whose traces are taken out: this machine, and those that the run's records name."""
+    hosts = set()
+    for name in plan.files:
+        path, metadata = outputs / name, None
+        if name.endswith(".json") and path.is_file():
+            metadata = read_json(path)
+        elif name.startswith("results/conjugation/") and path.is_file():
+            _, metadata = load_arrays(path)
+        made = metadata.get("provenance") if isinstance(metadata, dict) else None
+        if isinstance(made, dict) and isinstance(made.get("host"), str):
+            hosts.add(made["host"])
+    texts = [json.dumps(plan.config), json.dumps(machines(plan, root, outputs))]
+    texts += [cell.name for cell in grid(plan.config)]
+    for name in source.files(root, outputs):
+        texts.append((root / name).read_text(encoding="utf-8", errors="replace"))
+    return scrub.Machine.here((root, outputs), hosts, texts)
+
+
+def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> dict[str, Member]:
     """Give every member but the manifest and the crate's metadata.
 
     Args:
         plan: of the rule.
         root: of the checkout.
+        outputs: folder of the run's outputs, on whichever disk.
         machine: whose traces are taken out.
 
     Raises:
         InputError: a file of the plan is missing.
     """
-    found = {name: _file(root / name) for name in source_files(root)}
-    outputs = root / plan.folder
+    found = {name: _file(root / name) for name in source.files(root, outputs)}
     kept, left_out = _within(plan, outputs)
     for name in sorted(kept | set(_logs(plan, outputs))):
         path = outputs / name
         if not path.is_file():
-            raise InputError(f"{path}: no such file; the archive needs it")
+            raise InputError(f"{no_file(path)}; the archive needs it")
         found[_inside(plan, name)] = Member(partial(_content, path, name, machine))
-    config = json.loads(json.dumps(plan.config))
-    config["measures"]["benchmark"]["mirror"] = None  # a path of this machine; decides nothing
+    config = _without_paths(plan.config)
     steps = [step.to_json() for step in rendering.in_order(plan.steps)]
     texts = {
         CONFIG: strict_yaml.dump(config),
         RENDER: _json({"format": FORMAT, "folder": plan.folder, "steps": steps}),
-        MACHINE: _json(machines(plan, outputs)),
+        MACHINE: _json(machines(plan, root, outputs)),
         LEFT_OUT: _json(left_out),
         README: readme(plan),
     }
     for name, text in texts.items():
         scrub.check(name, text.encode(), machine)
     return found | {name: Member(partial(str.encode, text)) for name, text in texts.items()}
+
+
+def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config without paths of this machine, which decide nothing: files are prepared."""
+    without = json.loads(json.dumps(config))
+    without["measures"]["benchmark"]["mirror"] = None
+    for settings in without["measures"]["synthetic"].values():
+        if settings["kind"] == "images":
+            for end in ("source", "target"):
+                if settings[end] is not None and settings[end].startswith(("/", "~")):
+                    settings[end] = Path(settings[end]).name
+    return without
 
 
 def _json(value: Any) -> str:
@@ -214,8 +214,11 @@ def _content(path: Path, name: str, machine: scrub.Machine) -> bytes:
     elif name.endswith(".log"):
         text = path.read_text(encoding="utf-8", errors="replace")
         content = scrub.text(text, machine).encode()
-    elif name.endswith("/metrics.json"):
-        content = scrub.metrics(path.read_bytes())
+    elif name.endswith(".json"):
+        content = scrub.json_text(path.read_bytes(), machine)
+    elif name.startswith("results/conjugation/"):
+        arrays, metadata = load_arrays(path)
+        content = _packed_arrays(arrays, scrub.record(metadata, machine))
     else:
         content = path.read_bytes()
     scrub.check(name, content, machine)
@@ -249,7 +252,7 @@ def _records(plan: Plan, outputs: Path) -> Iterator[Any]:
             yield read_json(outputs / name)
 
 
-def machines(plan: Plan, outputs: Path) -> dict[str, Any]:
+def machines(plan: Plan, root: Path, outputs: Path) -> dict[str, Any]:
     """Say what the cells were trained on, and what tables and figures are made with."""
     kinds: dict[str, dict[str, Any]] = {}
     for record in _records(plan, outputs):
@@ -260,7 +263,7 @@ def machines(plan: Plan, outputs: Path) -> dict[str, Any]:
     return {
         "trained_on": [kinds[key] for key in sorted(kinds)],
         "rendered_with": provenance.package_versions(),
-        "source_commit": provenance.git_commit(),
+        "source_commit": provenance.commit(root).name,
     }
 
 
@@ -287,7 +290,7 @@ weights, MIT (`src/w2dual/measures/LICENSE.benchmark.txt`). To cite: `CITATION.c
 """
 
 
-def run_of(plan: Plan, outputs: Path) -> crate.Run:
+def run_of(plan: Plan, root: Path, outputs: Path) -> crate.Run:
     """Gather what the crate says about the run."""
     preset = plan.config["preset"]
     made = [record["provenance"] for record in _records(plan, outputs)]
@@ -297,7 +300,7 @@ def run_of(plan: Plan, outputs: Path) -> crate.Run:
         title=f"w2dual, preset {preset['name']}",
         description="The evaluation of Amos, On amortizing convex conjugates for optimal "
         f"transport, ICLR 2023, rebuilt by w2dual: {preset['label']}",
-        commit=provenance.git_commit() or "unknown",
+        commit=provenance.git_commit(root) or "unknown",
         config=CONFIG,
         started=min(record["started"] for record in made),
         ended=max(record["ended"] for record in made),
@@ -321,35 +324,62 @@ def complete(found: Mapping[str, Member], results: Iterable[str], run: crate.Run
     }
 
 
-def make(plan: Plan, root: Path, out: Path) -> int:
-    """Write the archive and give its size in bytes.
+def make(plan: Plan, root: Path, outputs: Path, out: Path) -> int:
+    """Write the archive, once it has passed its own verification, and give its size in bytes.
+
+    Args:
+        plan: of the rule.
+        root: of the checkout.
+        outputs: folder of the run's outputs, on whichever disk.
+        out: the zip.
 
     Raises:
-        InputError: a file is missing or names the machine, or the archive is too large.
+        InputError: a file is missing or names the machine, the archive is too large, or would not
+            pass `verify`.
     """
-    outputs = root / plan.folder
-    found = members(plan, root, scrub.Machine.here(root))
+    found = members(plan, root, outputs, machine_of(plan, root, outputs))
     results = {_inside(plan, name) for name in plan.files}
-    whole = complete(found, results & found.keys(), run_of(plan, outputs))
-    archive.write(out, whole)
+    whole = complete(found, results & found.keys(), run_of(plan, root, outputs))
+    archive.write(out, whole, partial(_check, out, plan.max_bytes))
     size = out.stat().st_size
-    if size > plan.max_bytes:
-        out.unlink()
+    log.info("%s: %d files, %.1f MB, verified", out, len(whole), size / 1e6)
+    return size
+
+
+def _check(out: Path, max_bytes: int, written: Path) -> None:
+    """Check an archive before it gets its name.
+
+    Raises:
+        InputError: it is too large, or does not pass `verify`.
+    """
+    from w2dual import verify
+
+    size = written.stat().st_size
+    if size > max_bytes:
         raise InputError(
-            f"{out}: {size / 1e6:.0f} MB, more than bundle.max_mb = {plan.max_bytes / 1e6:g}; "
+            f"{out}: {size / 1e6:.0f} MB, more than bundle.max_mb = {max_bytes / 1e6:g}; "
             "raise it, or lower bundle.measures_mb"
         )
-    log.info("%s: %d files, %.1f MB", out, len(whole), size / 1e6)
-    return size
+    # Networks are not evaluated again here: they are those that the metrics were just made of.
+    checks, _ = verify.verify(written, sample=0)
+    problems = [f"  {check.name}: {line}" for check in checks for line in check.problems]
+    if problems:
+        raise InputError(
+            f"{out}: is not written, since it would not pass its own verification:\n"
+            + "\n".join(problems)
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     parser.add_argument("--plan", required=True, help="what goes in: packed, or a .json")
     parser.add_argument("--root", type=Path, required=True, help="the checkout")
+    parser.add_argument(
+        "--outputs", type=Path, default=Path(), help="folder of the run's outputs [here]"
+    )
     parser.add_argument("--zip", type=Path, required=True, help="archive to write")
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the job."""
-    make(Plan.from_json(unpacked(args.plan)), args.root, args.zip)
+    make(Plan.from_json(unpacked(args.plan)), args.root, args.outputs, args.zip)

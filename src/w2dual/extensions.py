@@ -51,6 +51,8 @@ def make(
             be called.
     """
     full = f"{package}.{kind}"
+    if not kind.isidentifier():  # it may come from an archive
+        raise InputError(f"{what} kind {kind!r}: expected the name of a module of {package}")
     try:
         module = importlib.import_module(full)
     except ModuleNotFoundError as error:

@@ -31,6 +31,8 @@ def module_of(name: str) -> ModuleType:
         InputError: there is none.
     """
     full = f"w2dual.plots.{name}"
+    if not name.isidentifier():
+        raise InputError(f"figure {name!r}: expected the name of a module of w2dual.plots")
     try:
         module = importlib.import_module(full)
     except ModuleNotFoundError as error:

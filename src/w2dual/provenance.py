@@ -5,32 +5,104 @@ JAX is imported only where it is asked for its device, so that light jobs can us
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
+import shlex
+import shutil
 import subprocess
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from w2dual import environment
+from w2dual.records import InputError
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors", "w2dual")
 
 
-def git_commit() -> str | None:
-    """Give the checkout's commit, with `+` behind it where files differ; None outside of one."""
-    root = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[2]
+"""Where this code lies, if it runs from a checkout."""
+_KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
+"""Variables of git that say where the user's settings are; the others say which repository."""
+
+
+class NoCheckout(Exception):
+    """A folder is no checkout of its own: the source was unpacked or installed there."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The commit of a checkout, with `+` behind it where files differ; or why it is unknown.
+
+    Attributes:
+        name: 40 hex digits, or None.
+        committed: seconds since 1970; None with the name.
+        unknown: the reason; None with a name.
+    """
+
+    name: str | None
+    committed: int | None = None
+    unknown: str | None = None
+
+
+def commit(root: Path = CHECKOUT) -> Commit:
+    """Return the commit of the checkout whose root is `root`; it never is another repository's."""
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+" if changed else "")
+        found, seconds = git(root, "log", "-1", "--format=%H %ct").split()
+        changed = git(root, "status", "--porcelain", "--untracked-files=no")
+    except (NoCheckout, InputError) as error:
+        return Commit(None, unknown=str(error))
+    return Commit(found + ("+" if changed else ""), int(seconds))
+
+
+def git_commit(root: Path = CHECKOUT) -> str | None:
+    """Return the commit's name, or None; then the log says why it is unknown."""
+    found = commit(root)
+    if found.unknown is not None:
+        log.warning("the commit of the code is unknown: %s", found.unknown)
+    return found.name
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Return what git says of the checkout whose root is `root`.
+
+    Raises:
+        NoCheckout: `root` is none; above it there may be another repository.
+        InputError: git is missing, or refuses; the message has its own words.
+    """
+    if not (root / ".git").exists():
+        raise NoCheckout(f"{root} is no git checkout")
+    top = _git(root, "rev-parse", "--show-toplevel")
+    if Path(top).resolve() != root.resolve():
+        raise NoCheckout(f"{root} is no git checkout, but lies in that of {top}")
+    return _git(root, *arguments)
 
 
 def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    return done.stdout.strip()
+    found = shutil.which("git")
+    if found is None:
+        raise InputError(f"{root}: is a git checkout, but git is not installed or not on PATH")
+    done = subprocess.run(  # noqa: S603
+        [found, "--no-optional-locks", "-C", str(root), *arguments],
+        env={k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _KEPT},
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip()
+        remedy = ""
+        if "dubious ownership" in said or "safe.directory" in said:
+            remedy = (
+                "\nThe folder belongs to another user. If you trust it: "
+                f"git config --global --add safe.directory {shlex.quote(str(root.resolve()))}"
+            )
+        raise InputError(f"{root}: git {arguments[0]} refuses:\n{said}{remedy}")
+    return done.stdout.rstrip("\n")
 
 
 def package_versions() -> dict[str, str | None]:
@@ -81,8 +153,12 @@ def place() -> str:
 
 def gather(started: str, ended: str) -> dict[str, object]:
     """Give the record that each metrics file carries; times are ISO 8601 in UTC."""
+    known = commit()
+    if known.unknown is not None:
+        log.warning("the commit of the code is unknown: %s", known.unknown)
     return {
-        "git_commit": git_commit(),
+        "git_commit": known.name,
+        "git_commit_unknown": known.unknown,
         "packages": package_versions(),
         "python": platform.python_version(),
         "device": device_name(),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from pathlib import Path
 
-from w2dual import bundle, rendering
+from w2dual import bundle, isolation, rendering
 from w2dual.archive import MANIFEST, read_manifest
 from w2dual.records import InputError, file_sha256, read_json
 
@@ -19,13 +20,20 @@ def recorded(root: Path) -> tuple[str, list[rendering.Step]]:
     Raises:
         InputError: `root` is no unpacked archive, or a command may not be run.
     """
+    if root.is_file():
+        raise InputError(f"{root}: is a file, expected a folder; `w2dual unpack {root} --into NEW`")
     record = read_json(root / bundle.RENDER)
-    if record.get("format") != bundle.FORMAT:
+    if not isinstance(record, dict) or record.get("format") != bundle.FORMAT:
         raise InputError(f"{root / bundle.RENDER}: is not of format {bundle.FORMAT}")
-    steps = rendering.in_order([rendering.Step.from_json(step) for step in record["steps"]])
+    folder, listed = record.get("folder"), record.get("steps")
+    if not isinstance(folder, str) or not isinstance(listed, list):
+        raise InputError(f"{root / bundle.RENDER}: lacks `folder` or `steps`")
+    if os.path.isabs(folder) or ".." in Path(folder).parts:
+        raise InputError(f"{root / bundle.RENDER}: folder {folder!r} leads out of the archive")
+    steps = rendering.in_order([rendering.Step.from_json(step) for step in listed])
     for step in steps:
-        rendering.check(step, record["folder"])
-    return record["folder"], steps
+        rendering.check(step, folder)
+    return folder, steps
 
 
 def rebuild(root: Path) -> tuple[list[str], list[str], dict[str, list[str]]]:
@@ -37,17 +45,18 @@ def rebuild(root: Path) -> tuple[list[str], list[str], dict[str, list[str]]]:
     folder, steps = recorded(root)
     hashes = read_manifest((root / MANIFEST).read_text(encoding="utf-8"))
     same, other, lacking = [], [], {}
-    for step in steps:
-        missing = [name for name in step.inputs if not (root / folder / name).is_file()]
-        if missing:
-            lacking |= {name: missing for name in step.outputs}
-            continue
-        rendering.run(step, root, folder)
-        for name in step.outputs:
-            inside = name if folder == "." else f"{folder}/{name}"
-            equal = file_sha256(root / inside) == hashes.get(inside)
-            (same if equal else other).append(inside)
-            log.info("%s: %s", inside, "the same bytes" if equal else "OTHER BYTES")
+    with isolation.kept_from(root):
+        for step in steps:
+            missing = [name for name in step.inputs if not (root / folder / name).is_file()]
+            if missing:
+                lacking |= {name: missing for name in step.outputs}
+                continue
+            rendering.run(step, root, folder)
+            for name in step.outputs:
+                inside = name if folder == "." else f"{folder}/{name}"
+                equal = file_sha256(root / inside) == hashes.get(inside)
+                (same if equal else other).append(inside)
+                log.info("%s: %s", inside, "the same bytes" if equal else "OTHER BYTES")
     return same, other, lacking
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +22,66 @@ class InputError(Exception):
     """What the user gave cannot be used; the message says what, where, and what would be right."""
 
 
+class WriteError(InputError, OSError):
+    """A file cannot be written; also an OSError, for those who can go on without the file."""
+
+
+FULL = {
+    errno.ENOSPC: "free space there (`df` shows where there is some) and run this again",
+    errno.EDQUOT: "free space in your quota, or write elsewhere, and run this again",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`), or write elsewhere",
+}
+"""Errors of a write that has no more room, which do not name their file; and what to do."""
+_REMEDIES = {
+    errno.EROFS: "write to a folder on a disk that is not mounted read-only",
+    errno.EACCES: "write to a folder of your own",
+    errno.EPERM: "write to a folder of your own",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "name a path all of whose parents are folders",
+    errno.EEXIST: "name a path all of whose parents are folders",
+    errno.ENAMETOOLONG: "name a shorter path",
+    errno.EIO: "the disk may be failing: write elsewhere",
+}
+
+
+def unwritable(path: str | os.PathLike[str], error: OSError) -> WriteError:
+    """Return the error that says which file cannot be written, why, and what to do."""
+    remedy = (FULL | _REMEDIES).get(error.errno or 0, "write elsewhere")
+    found = WriteError(f"{os.fspath(path)}: cannot be written: {error.strerror}; {remedy}")
+    found.errno = error.errno
+    return found
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary sibling of `path`; rename it to `path` on success, remove it on failure.
 
     The temporary name keeps the suffix, since some writers choose a format by it.
+
+    Raises:
+        WriteError: the file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         if partial.is_file():
             with partial.open("rb") as written:
                 os.fsync(written.fileno())
         partial.replace(path)
+    except OSError as error:
+        # A full disk has no name; of two files written together, the last one begun is at fault.
+        names = {Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)}
+        nameless = not names and error.errno in FULL and partial.exists()
+        ours = names & {partial, path, *path.parents}
+        unwritten = error.errno == errno.ENOENT  # the body wrote nothing: a fault of ours
+        if isinstance(error, InputError) or unwritten or not (nameless or ours):
+            raise
+        raise unwritable(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def remove_partials(path: str | os.PathLike[str]) -> None:
@@ -88,6 +132,13 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a JSON record atomically; numbers that are not finite become null."""
     write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
+
+
+def no_file(path: str | os.PathLike[str]) -> str:
+    """Say why a path is no file: it is a folder, or there is nothing."""
+    return (
+        f"{path}: is a folder, expected a file" if Path(path).is_dir() else f"{path}: no such file"
+    )
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -178,7 +229,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(no_file(path))
     try:
         with safe_open(path, framework="numpy") as stored:
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118

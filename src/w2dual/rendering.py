@@ -1,8 +1,8 @@
 """The recorded commands that made tables and figures, so that an archive can make them again.
 
 A step is what a rule ran: a job of `python -m w2dual` with its arguments, paths relative to the
-folder of outputs. Steps are data of an archive, which may come from anybody: only jobs that render
-are run, and only on paths inside the archive.
+folder of outputs. Steps are data of an archive, which may come from anybody: only jobs that say of
+themselves that they render are run (`Job.renders`), and only on paths inside the archive.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import posixpath
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +25,7 @@ from w2dual.records import InputError
 log = logging.getLogger(__name__)
 
 PREFIX = ("python", "-m", "w2dual")
-NOT_RENDERING = frozenset(
-    {"prepare", "train", "measure", "push", "bundle", "verify", "unpack", "rebuild", "retrain"}
-    | {"report", "status", "estimate", "cells"}
-)
-"""Jobs that an archive's steps may not name: they train, ask for a network, TeX, or an archive."""
+_SHORT = re.compile(r"-[^-\d.]")
 
 
 @dataclass(frozen=True)
@@ -122,23 +119,30 @@ def check(step: Step, folder: str) -> None:
         InputError: its job renders nothing, or a path leads out of the archive.
     """
     job = step.arguments[0] if step.arguments else ""
-    if job not in jobs.JOBS or job in NOT_RENDERING:
+    if job not in jobs.JOBS or not jobs.JOBS[job].renders:
         raise InputError(f"step {step.rule}: {job!r} is no job that renders")
     for word in (*step.arguments[1:], *step.inputs, *step.outputs):
-        if _is_json(word):
-            continue
-        if word.startswith("-") and "=" in word:  # would hide a path from what follows
-            raise InputError(
-                f"step {step.rule}: {word[:40]}: expected an option and its value apart"
-            )
-        inside = posixpath.normpath(posixpath.join(folder, word))
-        if posixpath.isabs(word) or inside.split("/")[0] == ".." or "\\" in word:
-            raise InputError(f"step {step.rule}: {word} leads out of the archive")
+        _check_word(step, folder, word)
     written = {word for word in step.outputs if word not in step.arguments}
     if written:
         raise InputError(
             f"step {step.rule}: its command does not name its output {', '.join(sorted(written))}"
         )
+
+
+def _check_word(step: Step, folder: str, word: str) -> None:
+    # Any option may name a file to write, and JSON too is a path to an option that wants one.
+    inside = posixpath.normpath(posixpath.join(folder, word))
+    if posixpath.isabs(word) or inside.split("/")[0] == "..":
+        raise InputError(f"step {step.rule}: {word} leads out of the archive")
+    if _is_json(word):
+        return
+    if word.startswith("-") and "=" in word or _SHORT.match(word):  # would hide a path
+        raise InputError(
+            f"step {step.rule}: {word[:40]}: expected an option of a whole word, its value apart"
+        )
+    if "\\" in word or "://" in word or any(ord(character) < 32 for character in word):
+        raise InputError(f"step {step.rule}: {word!r} is no path in the archive")
 
 
 def _is_json(word: str) -> bool:
@@ -153,7 +157,7 @@ def _is_json(word: str) -> bool:
 
 
 def run(step: Step, root: Path, folder: str) -> None:
-    """Run a step that `check` has passed.
+    """Run a step that `check` has passed, within `isolation.kept_from`.
 
     Args:
         step: the step.
@@ -161,17 +165,36 @@ def run(step: Step, root: Path, folder: str) -> None:
         folder: of outputs, relative to it.
 
     Raises:
-        InputError: the job refused its inputs, or left out an output.
+        InputError: a path leads out of the archive by a link, the job refused its arguments or
+            inputs, or left out an output.
     """
     place = root / folder
+    for word in (*step.arguments[1:], *step.outputs):
+        _check_link(step, root, place / word)
     for name in step.outputs:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
     with contextlib.chdir(place):
-        arguments = jobs.parser(step.arguments[0]).parse_args(list(step.arguments))
-        jobs.run(arguments)
+        try:
+            jobs.run(jobs.parser(step.arguments[0]).parse_args(list(step.arguments)))
+        except SystemExit as stopped:  # `--help`, or arguments that are none
+            raise InputError(
+                f"step {step.rule}: ended with code {stopped.code}; its arguments may not be those "
+                f"of `w2dual {step.arguments[0]}`: {shlex.join(step.arguments)[:200]}"
+            ) from stopped
         for name in step.outputs:
             if not os.path.isfile(name):
                 raise InputError(f"step {step.rule}: has not written {name}")
+
+
+def _check_link(step: Step, root: Path, path: Path) -> None:
+    try:
+        resolved = path.resolve()
+    except (OSError, ValueError):  # longer than a path can be, as settings are: no file
+        return
+    if not resolved.is_relative_to(root.resolve()):
+        raise InputError(
+            f"step {step.rule}: {path} leads out of the archive, by a link to {resolved}"
+        )
 
 
 def settings_of(step: Step) -> list[Mapping[str, Any]]:

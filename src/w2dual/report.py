@@ -6,8 +6,6 @@ import argparse
 import logging
 import math
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +16,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from w2dual import aggregate, captions, verdict
+from w2dual import aggregate, captions, provenance, verdict
 from w2dual.latex import build_pdf, escape
 from w2dual.names import method_words, words
 from w2dual.records import InputError, json_argument, write_text
@@ -116,30 +114,17 @@ def origin(environment: Mapping[str, str], frame: pd.DataFrame) -> Origin:
     Raises:
         InputError: SOURCE_DATE_EPOCH is not a whole number.
     """
-    commit, committed = _git_head()
+    known = provenance.commit()
+    commit = (known.name or "unknown").removesuffix("+")
     given = environment.get("SOURCE_DATE_EPOCH", "")
     if given:
         if not given.isdecimal():
             raise InputError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970")
         return Origin(commit, int(given))
-    if committed is not None:
-        return Origin(commit, committed)
+    if known.committed is not None:
+        return Origin(commit, known.committed)
     ended = pd.to_datetime(frame["ended"], utc=True, errors="coerce").max()
     return Origin(commit, 0 if pd.isna(ended) else int(ended.timestamp()))
-
-
-def _git_head() -> tuple[str, int | None]:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown", None
-    done = subprocess.run(  # noqa: S603
-        [git, "-C", str(Path(__file__).parent), "log", "-1", "--format=%H %ct"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    parts = done.stdout.split()
-    return (parts[0], int(parts[1])) if len(parts) == 2 else ("unknown", None)
 
 
 def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[tuple[str, str]]:

@@ -6,20 +6,35 @@ import argparse
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from w2dual import equivalence
+from w2dual import equivalence, isolation
 from w2dual import rebuild as archived
+from w2dual.cells import Cell
 from w2dual.records import InputError, read_json
 
 log = logging.getLogger(__name__)
 
 ALPHA = 0.01
 """Of Welch's test that both trainings have one mean, where their numbers are not the same."""
+FLAGS = frozenset(
+    {"xla_backend_optimization_level", "xla_allow_excess_precision"}
+    | {"xla_force_host_platform_device_count", "xla_llvm_disable_expensive_passes"}
+    | {"xla_cpu_enable_fast_math", "xla_cpu_enable_fast_min_max", "xla_cpu_multi_thread_eigen"}
+    | {f"xla_cpu_fast_math_honor_{what}" for what in ("nans", "infs", "division", "functions")}
+    | {"xla_cpu_max_isa", "xla_cpu_prefer_vector_width", "xla_cpu_use_thunk_runtime"}
+    | {"xla_cpu_use_onednn", "xla_cpu_copy_insertion_use_region_analysis"}
+    | {"xla_gpu_autotune_level", "xla_gpu_deterministic_ops", "xla_gpu_enable_fast_min_max"}
+    | {"xla_gpu_exclude_nondeterministic_ops", "xla_gpu_enable_triton_gemm"}
+    | {"xla_gpu_enable_cublaslt", "xla_gpu_enable_command_buffer", "xla_gpu_ftz"}
+    | {"xla_gpu_enable_latency_hiding_scheduler"}
+)
+"""Of XLA, what an archive may set: they move numbers or speed, and name no file or program."""
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, bool]:
@@ -60,11 +75,35 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, bool]:
     return "\n".join([*lines, ""]), p >= ALPHA
 
 
+def checked_flags(flags: Any) -> str:
+    """Return an archive's flags of XLA, once each is known to be harmless or is set here already.
+
+    Others can name files that XLA writes, and folders whose programs it runs.
+
+    Raises:
+        InputError: one is neither.
+    """
+    if not isinstance(flags, str):
+        raise InputError(f"provenance.xla_flags is {flags!r}, expected text")
+    own = os.environ.get("XLA_FLAGS", "").split()
+    for flag in flags.split():
+        named = re.fullmatch(r"--(\w+)(?:=(?:[A-Z]\w*|true|false|[0-9.]+))?", flag)
+        if flag not in own and (named is None or named[1] not in FLAGS):
+            raise InputError(
+                f"the archive was trained with XLA_FLAGS={flags!r}; {flag[:80]} is none of those "
+                "that an archive may set. If you trust it, set it yourself: export XLA_FLAGS=..."
+            )
+    return flags
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     parser.add_argument("cell", help="its name, such as hd2-mlp-regression-lbfgs")
     parser.add_argument("--root", type=Path, default=Path(), help="the unpacked archive [here]")
     parser.add_argument("--into", type=Path, default=Path("retrained"), help="[%(default)s]")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with a training of yours that was stopped"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads (default: as archived)")
 
 
@@ -72,7 +111,8 @@ def main(args: argparse.Namespace) -> None:
     """Run the job.
 
     Raises:
-        InputError: there is no such cell, or its measures were left out of the archive.
+        InputError: there is no such cell, its measures were left out of the archive, or it was
+            trained with flags of XLA that an archive may not set.
         SystemExit: the numbers do not agree; the code is 1.
     """
     from w2dual.__main__ import parser, run
@@ -81,14 +121,27 @@ def main(args: argparse.Namespace) -> None:
     results = args.root / folder / "results"
     metrics = results / "train" / args.cell / "metrics.json"
     if not metrics.is_file():
-        cells = sorted(path.name for path in (results / "train").iterdir())
+        cells = sorted(path.name for path in (results / "train").glob("*"))
         raise InputError(f"{args.cell}: no cell of the archive; it has {', '.join(cells)}")
     old = read_json(metrics)
-    pair = results / "measures" / f"{old['cell']['pair']}.safetensors"
+    try:
+        cell, flags = Cell.from_json(old["cell"]), old["provenance"].get("xla_flags")
+        threads, preset = args.threads or old["provenance"].get("devices"), old["preset"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{metrics}: is no metrics of a cell: {error!r}") from error
+    pair = results / "measures" / f"{cell.pair}.safetensors"
+    if Path(cell.pair).name != cell.pair:
+        raise InputError(f"{metrics}: the pair {cell.pair!r} is no name of one")
     if not pair.is_file():
         raise InputError(f"{pair}: was too large for the archive; make it by `w2dual prepare`")
     out = args.into / args.cell
-    command = ["train", "--cell", json.dumps(old["cell"]), "--preset", json.dumps(old["preset"])]
+    # What an archive put here would be gone on from, and found to agree.
+    if out.exists() and any(out.iterdir()) and not args.resume:
+        raise InputError(
+            f"{out}: is not empty; name a new folder by --into, or add --resume if it is a "
+            "training of yours that was stopped"
+        )
+    command = ["train", "--cell", json.dumps(cell.to_json()), "--preset", json.dumps(preset)]
     command += ["--measures", str(pair), "--checkpoints", str(out / "checkpoints")]
     for option, name in (
         ("metrics", "metrics.json"),
@@ -97,13 +150,15 @@ def main(args: argparse.Namespace) -> None:
     ):
         command += [f"--{option}", str(out / name)]
     # The cores share a batch, so their number decides the order of sums, and with it the last bits.
-    threads = args.threads or old["provenance"].get("devices")
     if threads is not None:
+        if not isinstance(threads, int) or threads < 1:
+            raise InputError(f"{metrics}: provenance.devices is {threads!r}, expected a number")
         command += ["--threads", str(threads)]
     # What XLA was asked for decides them too; it reads the variable when the backend starts.
-    if (flags := old["provenance"].get("xla_flags")) is not None:
-        os.environ["XLA_FLAGS"] = flags
-    run(parser("train").parse_args(command))
+    if flags is not None:
+        os.environ["XLA_FLAGS"] = checked_flags(flags)
+    with isolation.kept_from(args.root):
+        run(parser("train").parse_args(command))
     text, agree = compare(old, read_json(out / "metrics.json"))
     sys.stdout.write(text)
     if not agree:

@@ -4,6 +4,9 @@ Hashes and crate; whether the cells are those of the config; tables made again f
 and compared byte for byte; a sample of cells evaluated again from their parameters. Needs no GPU,
 no TeX and no network. What it cannot find: an archive forged as a whole, with networks trained to
 give the forged numbers.
+
+What is run is the code that this module belongs to, never the archive's: of the recorded commands
+those of jobs that render, and kinds by name out of this package.
 """
 
 from __future__ import annotations
@@ -22,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from w2dual import bundle, config, crate, rendering, seeds
+from w2dual import bundle, config, crate, isolation, rendering, seeds
 from w2dual.archive import MANIFEST, Archive, read_manifest, sha256
 from w2dual.cells import Cell, grid
-from w2dual.records import InputError, file_sha256, load_arrays, write_text
+from w2dual.records import InputError, file_sha256, load_arrays, no_file, write_text
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +180,7 @@ def check_tables(opened: Opened, check: Check) -> None:
     for step in compared:
         try:
             rendering.run(step, opened.root, opened.folder)
-        except (InputError, SystemExit, OSError, ValueError, KeyError, TypeError) as error:
+        except (InputError, OSError, ValueError, KeyError, TypeError) as error:
             said = str(error).replace(str(opened.root), "")
             check.problems.append(f"{', '.join(step.outputs)}: cannot be made again: {said}")
             break
@@ -343,7 +346,7 @@ def verify(path: Path, sample: int = SAMPLE, seed: int | None = None) -> tuple[l
 
     Args:
         path: of the zip.
-        sample: number of cells to evaluate again.
+        sample: number of cells to evaluate again; 0 for none.
         seed: which cells, and of their samples; None takes it from the archive's hash.
     """
     checks: list[Check] = []
@@ -357,7 +360,11 @@ def verify(path: Path, sample: int = SAMPLE, seed: int | None = None) -> tuple[l
     facts = {"file": path.name}
     if not add("safe to unpack", lambda _: opened.append(Archive(path))):
         return checks, report(checks, facts)
-    with opened[0] as archive, tempfile.TemporaryDirectory(prefix="w2dual-verify-") as folder:
+    with (
+        opened[0] as archive,
+        tempfile.TemporaryDirectory(prefix="w2dual-verify-") as folder,
+        isolation.kept_from(Path(folder)),
+    ):
         digest = file_sha256(path)
         seed = int(digest[:8], 16) % 2**31 if seed is None else seed
         facts |= {"sha256": digest, "size": f"{path.stat().st_size / 1e6:.1f} MB", "seed": seed}
@@ -373,7 +380,7 @@ def verify(path: Path, sample: int = SAMPLE, seed: int | None = None) -> tuple[l
             add("source", lambda check: check_source(run, check))
             sound = add("cells", lambda check: check_cells(run, check))
             add("tables from raw metrics", lambda check: check_tables(run, check))
-            if sound:
+            if sound and sample:
                 add(
                     "cells evaluated again",
                     lambda check: check_sample(run, check, sample, int(facts["seed"])),
@@ -419,11 +426,24 @@ def main(args: argparse.Namespace) -> None:
     Raises:
         SystemExit: the archive has a problem; the code is 1.
     """
+    if args.bundle.is_dir():
+        raise InputError(f"{args.bundle}: is a folder, expected {_instead(args.bundle)}")
     if not args.bundle.is_file():
-        raise InputError(f"{args.bundle}: no such file")
+        raise InputError(no_file(args.bundle))
     checks, text = verify(args.bundle, args.sample, args.seed)
     sys.stdout.write(text)
     if args.report is not None:
         write_text(args.report, text)
     if any(check.problems for check in checks):
         raise SystemExit(1)
+
+
+def _instead(folder: Path) -> str:
+    """Say what to name in place of a folder."""
+    if (folder / bundle.RENDER).is_file():
+        return (
+            f"a .zip: what is verified is the archive that was unpacked here; name it, or make the "
+            f"tables and figures again by `w2dual rebuild --root {folder}`"
+        )
+    inside = sorted(folder.glob("*.zip"))
+    return f"a .zip, such as {inside[0]}" if inside else "the archive itself, a .zip"

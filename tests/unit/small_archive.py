@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.unit.test_aggregate import plane_seed
+from tests.unit.test_aggregate import plane_seed, record
 from tests.unit.verdict_data import settings_json
 
 from w2dual import archive, bundle, config, crate
@@ -18,7 +18,7 @@ from w2dual.__main__ import main
 from w2dual.archive import MANIFEST, Archive, Member
 from w2dual.cells import Cell, grid
 from w2dual.measures import gaussian
-from w2dual.records import read_json, save_arrays, write_json, write_text
+from w2dual.records import file_sha256, read_json, save_arrays, write_json, write_text
 
 ROOT = Path(__file__).parents[2]
 PRESET = {"name": "tiny", "label": "made for a test", "reduced": True}
@@ -57,8 +57,12 @@ def resolved() -> dict[str, Any]:
     return merged
 
 
-def make(root: Path) -> tuple[Path, dict[str, Any]]:
-    """Make the checkout at `root`: give it and the plan of its archive."""
+def make(root: Path, trained: bool = True) -> tuple[Path, dict[str, Any]]:
+    """Make the checkout at `root`: give it and the plan of its archive.
+
+    Without training, both cells have numbers that nobody trained; their metrics agree with their
+    files all the same.
+    """
     for name in ("LICENSE", "CITATION.cff", "Snakefile", "README.md"):
         root.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
@@ -71,7 +75,10 @@ def make(root: Path) -> tuple[Path, dict[str, Any]]:
     assert cells.keys() == {HD, PLANE}
     pair = run / "results" / "measures" / "hd2.safetensors"
     save_arrays(pair, *gaussian.make(2, 0))
-    train(cells[HD], run, pair)
+    if trained:
+        train(cells[HD], run, pair)
+    else:
+        untrained(cells[HD], run, pair)
     by_hand(cells[PLANE], run, read_json(run / "results" / "train" / HD / "metrics.json"))
     steps = list(commands(cells))
     for step in steps:
@@ -83,7 +90,6 @@ def make(root: Path) -> tuple[Path, dict[str, Any]]:
     files += ["results/measures/hd2.safetensors", "evaluation.pdf"]
     files += [name for step in steps for name in step["outputs"]]
     plan = {
-        "folder": RUN,
         "config": given,
         "files": sorted(files),
         "steps": steps,
@@ -103,14 +109,27 @@ def train(cell: Cell, run: Path, pair: Path) -> None:
     assert code == 0
 
 
+def untrained(cell: Cell, run: Path, pair: Path) -> None:
+    """A cell of the benchmark in no time."""
+    out = run / "results" / "train" / cell.name
+    measures = {"source": "closed form", "sha256": file_sha256(pair)}
+    made = record()
+    made |= {"cell": cell.to_json(), "preset": PRESET, "measures": made["measures"] | measures}
+    made["provenance"] |= {"started": "2026-01-01T00:00:00Z", "host": "node1"}
+    write_json(out / "metrics.json", made)
+    write_text(out / "history.csv", "seed,step\n0,0\n1,0\n")
+    metadata = {"format": 1, "cell": cell.to_json(), "seeds": [0, 1]}
+    save_arrays(out / "params.safetensors", {"potential/kernel": np.ones((2, 3))}, metadata)
+
+
 def by_hand(cell: Cell, run: Path, like: dict[str, Any]) -> None:
     """A cell on the plane, with numbers that nobody trained; its second seed has diverged."""
     out = run / "results" / "train" / cell.name
     seeds = [plane_seed(0), plane_seed(1, None, "diverged")]
-    record = like | {"cell": cell.to_json(), "seeds": seeds}
-    record |= {"measures": {"source": "closed form", "sha256": "0" * 64}}
-    record |= {"headline": {"column": "w2_forward", "label": "W2 squared"}}
-    write_json(out / "metrics.json", record)
+    made = like | {"cell": cell.to_json(), "seeds": seeds}
+    made |= {"measures": {"source": "closed form", "sha256": "0" * 64}}
+    made |= {"headline": {"column": "w2_forward", "label": "W2 squared"}}
+    write_json(out / "metrics.json", made)
     write_text(out / "history.csv", "seed,step\n0,0\n1,0\n")
     arrays = {"potential/kernel": np.ones((2, 3), np.float32)}
     arrays["potential/kernel"][1] = np.nan
@@ -157,7 +176,7 @@ def rendering(line: str, run: Path) -> None:
     """Run a command as its rule would."""
     from w2dual import rendering
 
-    rendering.run(rendering.of_command("a", line, [], []), run, ".")
+    rendering.run(rendering.of_command("a", line, [], []), run.parents[1], RUN)
 
 
 # ---------------------------------------------------------------- archives that were tampered with
@@ -176,6 +195,12 @@ def rehashed(found: Contents) -> Contents:
     for entity in record["@graph"]:
         if "sha256" in entity and entity["@id"] in found:
             entity["sha256"] = archive.sha256(found[entity["@id"]])
+    (whole,) = (entity for entity in record["@graph"] if entity["@id"] == "./")
+    listed = {part["@id"] for part in whole["hasPart"]} | {MANIFEST, crate.METADATA}
+    for name in sorted(found.keys() - listed):
+        entity = {"@id": name, "@type": "File", "name": name}
+        record["@graph"].append(entity | {"sha256": archive.sha256(found[name])})
+        whole["hasPart"].append({"@id": name})
     found = found | {crate.METADATA: json.dumps(record).encode()}
     hashes = {name: archive.sha256(text) for name, text in found.items() if name != MANIFEST}
     return found | {MANIFEST: archive.manifest(hashes).encode()}
@@ -187,8 +212,56 @@ def rewritten(path: Path, out: Path, edit: Callable[[Contents], Any], rehash: bo
     edit(found)
     if rehash:
         found = rehashed(found)
-    archive.write(out, {name: Member(lambda text=text: text) for name, text in found.items()})
+    members = {
+        name: Member(lambda text=text: text, executable(name)) for name, text in found.items()
+    }
+    archive.write(out, members)
     return out
+
+
+# ---------------------------------------------------------------- traps
+
+FOLDERS = ("", f"{RUN}/", f"{RUN}/tables/", f"{RUN}/results/metrics/", "src/")
+MODULES = (
+    *("json", "argparse", "logging", "csv", "yaml", "numpy", "pandas", "jax", "jinja2", "seaborn"),
+    *("matplotlib", "conftest", "sitecustomize", "usercustomize", "evil"),
+)
+"""What the program imports, early or late; what Python and pytest look for; what settings name."""
+PROGRAMS = ("git", "uname", "fc-list", "latexmk", "pdflatex", "python", "gcc", "ldconfig")
+
+
+def planted(found: Contents, markers: Path) -> None:
+    """Plant traps wherever something could be found by its name."""
+
+    def python(name: str) -> bytes:
+        return f"open({str(markers / name)!r}, 'w').close()\n".encode()
+
+    def shell(name: str) -> bytes:
+        return f"#!/bin/sh\ntouch {markers / name}\n".encode()
+
+    for folder in FOLDERS:
+        place = folder.replace("/", "-")
+        for name in MODULES:
+            found[f"{folder}{name}.py"] = python(f"{place}{name}")
+        for name in PROGRAMS:
+            found[f"{folder}{name}"] = shell(f"{place}{name}")
+        found[f"{folder}trap.pth"] = b"import evil\n"
+        found[f"{folder}matplotlibrc"] = b"backend: module://evil\ntext.usetex: True\n"
+    for name in ("Snakefile", f"{RUN}/Snakefile"):
+        found[name] = python("Snakefile")
+    found["Makefile"] = f"all verify rebuild:\n\ttouch {markers / 'Makefile'}\n".encode()
+    found["scripts/install_tex.sh"] = shell("install_tex.sh")
+    found[f"{RUN}/scripts/install_tex.sh"] = shell("install_tex.sh")
+    found[f"{RUN}/w2dual/__init__.py"] = python("w2dual-of-outputs")
+    for name in found:
+        if name.startswith("src/w2dual/") and name.endswith(".py"):
+            found[name] = python(f"own-{Path(name).stem}") + found[name].replace(
+                b"from __future__ import annotations\n", b""
+            )
+
+
+def executable(name: str) -> bool:
+    return Path(name).name in PROGRAMS or name.endswith(".sh")
 
 
 def plan_of(record: dict[str, Any]) -> bundle.Plan:

@@ -159,7 +159,9 @@ LISTED_ALL_THE_SAME = {"hyperparameters": {"cells.py", "config.py"}}
 
 
 def imported(rule: Rule, figure: str = "") -> set[str]:
-    modules = [JOBS[rule.job][0].removeprefix("w2dual.")] + ([f"plots.{figure}"] if figure else [])
+    modules = [JOBS[rule.job].module.removeprefix("w2dual.")] + (
+        [f"plots.{figure}"] if figure else []
+    )
     files = set(code.closure(modules))
     # A package that is a docstring and nothing else moves nothing.
     return {name for name in files if not _says_nothing(code.PACKAGE / name)}
@@ -189,7 +191,7 @@ def test_a_rule_depends_on_what_its_job_imports(rule: Rule):
 def test_a_rule_that_takes_long_depends_on_nothing_else(rule: Rule):
     if rule.name in ("prepare", "train", "trivial"):
         modules = {name for name in listed(LISTS[rule.stage]) if name.endswith(".py")}
-        assert modules <= set(code.closure([JOBS[rule.job][0].removeprefix("w2dual.")]))
+        assert modules <= set(code.closure([JOBS[rule.job].module.removeprefix("w2dual.")]))
 
 
 def test_the_lists_and_the_exceptions_are_all_of_use():

@@ -145,7 +145,7 @@ def test_what_is_pinned_is_what_jax_starts_with(plain):
 def test_no_job_can_forget_to_set_jax_up(job: str, monkeypatch: pytest.MonkeyPatch):
     seen = {}
     monkeypatch.setattr(
-        f"{JOBS[job][0]}.main",
+        f"{JOBS[job].module}.main",
         lambda args: seen.update({name: value(name) for name in environment.DEFAULTS}),
     )
     wrong = {"jax_threefry_partitionable": False, "jax_enable_x64": True}

@@ -56,6 +56,24 @@ def test_light_jobs_start_without_jax_and_pandas():
     assert len(run.stdout.splitlines()) == 128 + 21
 
 
+def test_output_for_which_there_is_no_room_is_an_error_without_traceback():
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "w2dual", "cells"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 2
+    assert run.stderr.startswith("w2dual cells: standard output or a temporary file: cannot be")
+    assert "No space left on device" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr
+
+
 # ---------------------------------------------------------------- dispatch
 
 
@@ -66,7 +84,7 @@ def test_every_job_has_help_and_a_main(job: str, capsys: pytest.CaptureFixture[s
     assert caught.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: w2dual {job} ")
-    assert callable(sys.modules[JOBS[job][0]].main)
+    assert callable(sys.modules[JOBS[job].module].main)
 
 
 def test_help_lists_the_jobs(capsys: pytest.CaptureFixture[str]):

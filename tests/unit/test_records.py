@@ -1,14 +1,21 @@
 """Files: whole or not there, and errors that name them."""
 
+import contextlib
+import errno
 import json
 import math
+import os
+import re
+import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from w2dual import records
+from w2dual import archive, records
 from w2dual.records import InputError
 
 
@@ -63,6 +70,85 @@ def test_two_writers_do_not_meet(tmp_path: Path):
         second.write_text("second")
     assert path.read_text() == "first"  # the last to finish
     assert names(tmp_path) == {"a.txt"}
+
+
+@contextlib.contextmanager
+def room_for(size: int):
+    """No file may grow beyond so many bytes: the system refuses the write, as of a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+WRITERS = {
+    "text": lambda path: records.write_text(path, "x" * 10_000),
+    "json": lambda path: records.write_json(path, list(range(10_000))),
+    "arrays": lambda path: records.save_arrays(path, {"a": np.zeros(10_000)}, {}),
+    "table": lambda path: table(path),
+    "archive": lambda path: archive.write(path, {"a": archive.Member(lambda: os.urandom(10_000))}),
+    "copy": lambda path: copied(path),
+}
+
+
+def table(path: Path) -> None:
+    with records.atomic_path(path) as partial:
+        pd.DataFrame({"a": np.arange(10_000)}).to_csv(partial)
+
+
+def copied(path: Path) -> None:
+    """The system's own way to copy names the file that is read first."""
+    with records.atomic_path(path) as partial:
+        shutil.copyfile(records.__file__, partial)
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_file_for_which_there_is_no_room_is_named(tmp_path: Path, write: Any):
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    with room_for(1000), pytest.raises(InputError, match="cannot be written: File too large; r"):
+        write(path)
+    with room_for(1000), pytest.raises(OSError, match=re.escape(str(path))) as caught:
+        write(path)
+    assert caught.value.errno == errno.EFBIG
+    assert names(tmp_path) == {"out.csv"}
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOSPC, "No space left on device; free space there"),
+        (errno.EDQUOT, "Disk quota exceeded; free space in your quota"),
+    ],
+)
+def test_of_two_files_the_one_that_has_no_room_is_named(tmp_path: Path, code: int, said: str):
+    first, second = tmp_path / "a.csv", tmp_path / "a.tex"
+    for full in (first, second):
+        with pytest.raises(InputError) as caught:  # noqa: SIM117, PT012
+            with records.atomic_path(first) as one, records.atomic_path(second) as two:
+                one.write_text("1")
+                if full == second:
+                    two.write_text("2")
+                raise OSError(code, os.strerror(code))
+        assert str(caught.value).startswith(f"{full}: cannot be written: {said}")
+        assert names(tmp_path) == set()
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "out", tmp_path / "file" / "a.csv"):
+        with pytest.raises(InputError, match=f"{path}: cannot be written: "):
+            records.write_text(path, "text")
+
+
+def test_an_error_of_another_file_keeps_its_own_words(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="none"):  # noqa: SIM117
+        with records.atomic_path(tmp_path / "a.csv"):
+            (tmp_path / "none").read_text()
 
 
 # ---------------------------------------------------------------- JSON
@@ -216,8 +302,8 @@ def test_a_digit_that_no_number_needs_is_missed_by_json_and_found(tmp_path: Path
 
 
 def test_missing_arrays_are_named(tmp_path: Path):
-    for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(InputError, match="no such file") as caught:
+    for path, said in ((tmp_path / "none.safetensors", "no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(InputError, match=said) as caught:
             records.load_arrays(path)
         assert str(path) in str(caught.value)
 

@@ -22,6 +22,7 @@ from w2dual.hyperparameters import TABLES as SETTINGS
 from w2dual.latex import escape
 from w2dual.plots import style
 from w2dual.plots.accuracy import FIGURES as ACCURACY
+from w2dual.provenance import Commit
 from w2dual.records import InputError
 
 MADE = report.Origin("d" * 40, 1_700_000_000)
@@ -277,7 +278,7 @@ def test_date_is_given_by_the_environment_first(frame: pd.DataFrame) -> None:
 def test_date_without_git_is_that_of_the_last_job(
     frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "_git_head", lambda: ("unknown", None))
+    monkeypatch.setattr(report.provenance, "commit", lambda: Commit(None, unknown="a test"))
     assert report.origin({}, frame) == report.Origin("unknown", 1_767_225_600)
 
 

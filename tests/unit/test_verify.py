@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import struct
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -17,7 +20,14 @@ from tests.unit.small_archive import HD, PARTS, PLANE, RUN, contents, rewritten
 from w2dual import archive, bundle, crate, rebuild, reevaluation, retrain, verify
 from w2dual.__main__ import main
 from w2dual.archive import MANIFEST, Archive, Limits, Member
-from w2dual.records import InputError, file_sha256, load_arrays, read_json, save_arrays
+from w2dual.records import (
+    InputError,
+    file_sha256,
+    load_arrays,
+    read_json,
+    save_arrays,
+    write_json,
+)
 
 METRICS, HISTORY, PARAMS = (f"{RUN}/results/train/{HD}/{part}" for part in PARTS)
 PLANE_PARAMS = f"{RUN}/results/train/{PLANE}/params.safetensors"
@@ -30,7 +40,7 @@ def made(tmp_path_factory):
     """The checkout, its plan's record, and the archive."""
     root, record = small_archive.make(tmp_path_factory.mktemp("checkout") / "w2dual")
     out = tmp_path_factory.mktemp("zip") / "bundle.zip"
-    bundle.make(small_archive.plan_of(record), root, out)
+    bundle.make(small_archive.plan_of(record), root, root / RUN, out)
     return root, record, out
 
 
@@ -64,7 +74,7 @@ def test_an_archive_passes_and_its_report_says_so(path, capsys, tmp_path):
 
 def test_the_same_inputs_give_the_same_bytes(made, tmp_path):
     root, record, path = made
-    bundle.make(small_archive.plan_of(record), root, tmp_path / "again.zip")
+    bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
 
 
@@ -88,7 +98,7 @@ def test_a_file_that_names_the_machine_is_refused(made, tmp_path):
     history.write_text(before + f"# {root}/secret\n")
     try:
         with pytest.raises(InputError, match=r"history\.csv: names the folder"):
-            bundle.make(small_archive.plan_of(record), root, tmp_path / "out.zip")
+            bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip")
     finally:
         history.write_text(before)
 
@@ -110,11 +120,11 @@ def test_a_lacking_output_and_a_size_beyond_the_bound_are_errors(made, tmp_path)
     lacking = record | {"files": [*record["files"], "tables/none.tex"]}
     plan = small_archive.plan_of(lacking)
     with pytest.raises(InputError, match=r"tables/none\.tex: no such file"):
-        bundle.make(plan, root, out)
+        bundle.make(plan, root, root / RUN, out)
     small = json.loads(json.dumps(record))
     small["config"]["bundle"]["max_mb"] = 0.01
     with pytest.raises(InputError, match=r"bundle\.max_mb = 0\.01"):
-        bundle.make(small_archive.plan_of(small), root, out)
+        bundle.make(small_archive.plan_of(small), root, root / RUN, out)
     assert not out.exists()
 
 
@@ -122,7 +132,7 @@ def test_measures_beyond_their_bound_are_left_out_and_listed(made, tmp_path):
     root, record, _ = made
     small = json.loads(json.dumps(record))
     small["config"]["bundle"]["measures_mb"] = 0
-    bundle.make(small_archive.plan_of(small), root, tmp_path / "out.zip")
+    bundle.make(small_archive.plan_of(small), root, root / RUN, tmp_path / "out.zip")
     found = contents(tmp_path / "out.zip")
     measures = "results/measures/hd2.safetensors"
     assert f"{RUN}/{measures}" not in found
@@ -373,7 +383,7 @@ def test_forged_numbers_that_all_agree_are_found_by_evaluating_again(made, tmp_p
     try:
         for one in record["steps"]:
             small_archive.rendering(one["command"], root / RUN)
-        bundle.make(small_archive.plan_of(record), root, tmp_path / "t.zip")
+        bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "t.zip")
     finally:
         (root / METRICS).write_bytes(before)
         for name, text in outputs.items():
@@ -625,3 +635,203 @@ def test_a_written_zip_holds_what_was_given(tmp_path):
         assert opened.read("b") == b"2"
         opened.unpack(tmp_path / "out")
     assert (tmp_path / "out" / "b").stat().st_mode & 0o777 == 0o755
+
+
+# ---------------------------------------------------------------- traps in an archive
+
+
+@pytest.fixture(scope="module")
+def markers(tmp_path_factory):
+    """Where each trap that runs leaves a file of its name."""
+    return tmp_path_factory.mktemp("markers")
+
+
+@pytest.fixture(scope="module")
+def trapped(path, markers, tmp_path_factory):
+    """The archive with a trap wherever something is found by its name; unpacked beside."""
+    folder = tmp_path_factory.mktemp("trapped")
+
+    def edit(found):
+        small_archive.planted(found, markers)
+
+    changed = rewritten(path, folder / "t.zip", edit, rehash=True)
+    assert main(["unpack", str(changed), "--into", str(folder / "unpacked")]) == 0
+    return changed
+
+
+def started(cwd, *words):
+    """Run this checkout's code from a folder, in an environment that looks for things there."""
+    environment = os.environ | {
+        "PYTHONPATH": str(small_archive.ROOT / "src"),
+        "PATH": f".:{cwd}:{os.environ['PATH']}",
+        "JAX_COMPILATION_CACHE_DIR": ".",
+        "MPLCONFIGDIR": ".",
+    }
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_traps_are_such(trapped, markers):
+    """A Python that is started there looks there first."""
+    run = started(trapped.parent / "unpacked", "-c", "import json")
+    assert run.returncode == 0, run.stderr
+    assert [path.name for path in markers.iterdir()] == ["json"]
+    (markers / "json").unlink()
+
+
+def test_verify_runs_nothing_of_the_archive(trapped, markers):
+    words = ("-m", "w2dual", "verify", "../t.zip", "--sample", "0")
+    run = started(trapped.parent / "unpacked", *words)
+    assert "the code that verifies is not the archive's" in run.stdout
+    assert "**PASSED**" in run.stdout, run.stdout + run.stderr
+    assert list(markers.iterdir()) == []
+
+
+CALL = "import sys; from w2dual.__main__ import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize("start", [("-m", "w2dual"), ("-c", CALL)], ids=["command", "notebook"])
+def test_rebuild_runs_nothing_of_the_archive(trapped, markers, tmp_path, start):
+    """From within it; and by a Python that looks into whichever folder it has changed to."""
+    root = trapped.parent / "unpacked"
+    cwd = root if start[0] == "-m" else tmp_path
+    run = started(cwd, *start, "rebuild", "--root", str(root))
+    assert run.returncode == 0, run.stderr
+    assert "hd_mlp.tex: the same bytes" in run.stderr
+    assert list(markers.iterdir()) == []
+
+
+@pytest.mark.parametrize("job", ["doctor", "simulate", "conjugation-study", "line-search"])
+def test_a_step_of_another_job_is_refused_and_no_script_run(trapped, markers, tmp_path, job):
+    def more(steps):
+        steps.append({"rule": "a", "arguments": [job], "inputs": [], "outputs": []})
+
+    found = problems(rewritten(trapped, tmp_path / "t.zip", step(more), rehash=True))
+    assert found == f"{bundle.RENDER}: step a: '{job}' is no job that renders"
+    assert list(markers.iterdir()) == []
+
+
+def test_a_repository_in_an_archive_is_named(tmp_path):
+    """Its hooks and settings would be run by git, which asks for the commit."""
+    found = problems(zipped(tmp_path / "t.zip", (entry(".git/config"), b"[core]")))
+    assert "'.git/config': is part of a git repository" in found
+
+
+# ---------------------------------------------------------------- retraining, with suspicion
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--xla_dump_to=/tmp/x",
+        "--xla_gpu_cuda_data_dir=evil",
+        "--xla_backend_optimization_level=0 --xla_dump_to=1",
+        "evil.txt",
+        "--xla_cpu_max_isa=../evil",
+        7,
+    ],
+)
+def test_flags_of_an_archive_that_name_files_are_not_set(unpacked, tmp_path, monkeypatch, flags):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
+    root = tmp_path / "root"
+    shutil.copytree(unpacked, root)
+    record = read_json(root / METRICS)
+    record["provenance"]["xla_flags"] = flags
+    write_json(root / METRICS, record)
+    arguments = ["--root", str(root), "--into", str(tmp_path / "out")]
+    assert main(["retrain", HD, *arguments]) == 2
+    assert os.environ["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=false"
+    assert not (tmp_path / "out").exists()
+
+
+def test_flags_that_a_reviewer_has_set_are_trusted(monkeypatch):
+    known = "--xla_backend_optimization_level=0 --xla_cpu_max_isa=AVX2 --xla_gpu_ftz"
+    assert retrain.checked_flags(known) == known
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=mine")
+    assert retrain.checked_flags("--xla_dump_to=mine") == "--xla_dump_to=mine"
+
+
+def test_a_training_that_came_with_the_archive_is_not_gone_on_from(unpacked, tmp_path, capsys):
+    planted = tmp_path / HD / "checkpoints" / "step-000000020.safetensors"
+    planted.parent.mkdir(parents=True)
+    planted.write_bytes(b"forged")
+    assert main(["retrain", HD, "--root", str(unpacked), "--into", str(tmp_path)]) == 2
+    assert f"{tmp_path / HD}: is not empty" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- folders, disks
+
+
+def test_a_folder_in_the_place_of_an_archive_is_named(path, unpacked, tmp_path, capsys):
+    (tmp_path / "bundle.zip").write_bytes(b"")
+    for folder, said in (
+        (unpacked, f"`w2dual rebuild --root {unpacked}`"),
+        (tmp_path, f"such as {tmp_path / 'bundle.zip'}"),
+        (unpacked / "src", "expected the archive itself, a .zip"),
+    ):
+        assert main(["verify", str(folder)]) == 2
+        error = capsys.readouterr().err
+        assert f"{folder}: is a folder, expected " in error
+        assert said in error
+    assert main(["unpack", str(tmp_path), "--into", str(tmp_path / "out")]) == 2
+    assert f"{tmp_path}: is a folder, expected a file" in capsys.readouterr().err
+    assert main(["rebuild", "--root", str(path)]) == 2
+    assert f"{path}: is a file, expected a folder" in capsys.readouterr().err
+
+
+def test_an_archive_is_unpacked_as_a_whole_or_not_at_all(path, tmp_path, monkeypatch, capsys):
+    (tmp_path / "there").mkdir()
+    read = Archive.read
+
+    def full(self, name):
+        if name == TABLE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return read(self, name)
+
+    monkeypatch.setattr(Archive, "read", full)
+    for folder in (tmp_path / "new" / "out", tmp_path / "there"):
+        assert main(["unpack", str(path), "--into", str(folder)]) == 2
+        error = capsys.readouterr().err
+        assert f"{folder}/" in error
+        assert "cannot be written: No space left on device; free space there" in error
+    assert not (tmp_path / "new" / "out").exists()
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_outputs_on_another_disk_give_the_same_archive(made, tmp_path):
+    """Reached by a link, and in a folder of their own: members are named by the config."""
+    root, record, path = made
+    away = tmp_path / "disk" / "deep" / "er"
+    shutil.copytree(root / RUN, away)
+    (tmp_path / "link").symlink_to(away)
+    for outputs in (away, tmp_path / "link"):
+        bundle.make(small_archive.plan_of(record), root, outputs, tmp_path / "out.zip")
+        assert (tmp_path / "out.zip").read_bytes() == path.read_bytes()
+    history = away / "results" / "train" / HD / "history.csv"
+    history.write_text(history.read_text() + f"# {away}/secret\n")
+    with pytest.raises(InputError, match=r"history\.csv: names the folder"):
+        bundle.make(small_archive.plan_of(record), root, away, tmp_path / "out.zip")
+
+
+def test_an_archive_that_would_not_pass_is_not_written(made, tmp_path):
+    root, record, _ = made
+    out = tmp_path / "out.zip"
+    out.write_text("old")
+    outside = json.loads(json.dumps(record))
+    (claims,) = (one for one in outside["steps"] if one["rule"] == "claims")
+    claims["command"] = claims["command"].replace("tables/claims.csv", "../../../claims.csv")
+    claims["outputs"] = [name.replace("tables/claims.csv", "../../../claims.csv")
+                         for name in claims["outputs"]]  # fmt: skip
+    forged = json.loads(json.dumps(record))
+    forged["config"]["preset"]["label"] = "another"
+    for plan, said in ((outside, "leads out of the archive"), (forged, "another preset")):
+        with pytest.raises(InputError, match=f"(?s)out.zip: is not written.*{said}"):
+            bundle.make(small_archive.plan_of(plan), root, root / RUN, out)
+        assert out.read_text() == "old"
+        assert [p.name for p in tmp_path.iterdir()] == ["out.zip"]
