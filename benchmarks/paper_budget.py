@@ -80,7 +80,7 @@ def keep(run: Path, into: Path, tree: str | None = None) -> list[str]:
         raise InputError(f"{run}: holds no CELL/metrics.json; expected a run's results/train")
     kept = []
     for path in found:
-        record = scrub.record(read_json(path), Machine.here(ROOT))
+        record = scrub.record(read_json(path), Machine.here([ROOT]))
         name = record["cell"]["name"]
         before = into / f"{name}.json"
         if before.exists() and len(read_json(before)["seeds"]) > len(record["seeds"]):

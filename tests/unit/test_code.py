@@ -100,7 +100,7 @@ def rules() -> list[Rule]:
                 stage = re.search(r'code\("(\w+)"', body)
                 assert stage, f"rule {name}: takes no files of the package"
                 trained = "results/train/" in body or "rules.train." in body
-                trained |= "rules.conjugation_study" in body
+                trained |= "rules.conjugation_study" in body or "bundled()" in body
                 of_cells = "code_of_cells(" in body
                 trained &= name != "train"
                 found.append(Rule(name, stage[1], job[1], of_cells, trained))
