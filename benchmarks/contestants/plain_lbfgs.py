@@ -57,7 +57,9 @@ def minimise(
 
         s, d = x - state.x, gradient - state.gradient
         curvature, square = s @ d, d @ d
-        keep = found & (curvature > jnp.finfo(x.dtype).eps * square)
+        keep = found
+        if settings["curvature"] == "positive":
+            keep &= curvature > jnp.finfo(x.dtype).eps * square
         iterations = state.iterations + 1
         return _State(
             x=x,
