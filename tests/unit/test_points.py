@@ -129,7 +129,9 @@ def test_a_first_point_whose_values_are_missing_is_not_taken_for_names(tmp_path:
     assert len(read_points(tmp_path / "points.csv", "yes")) == 3
 
 
-@pytest.mark.parametrize("fields", ["e1,e2", "x_1,x_2", "lat [deg],lon [deg]", "na_x,nulls", "_,$x$"])
+@pytest.mark.parametrize(
+    "fields", ["e1,e2", "x_1,x_2", "lat [deg],lon [deg]", "na_x,nulls", "_,$x$"]
+)
 def test_names_are_names(tmp_path: Path, fields: str):
     assert len(read_points(as_text(tmp_path, f"{fields}\n{THREE}"))) == 3
 
