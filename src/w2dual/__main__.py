@@ -44,6 +44,9 @@ class Job:
 
 log = logging.getLogger(__name__)
 
+_NO_BACKEND = "Unable to initialize backend"
+"""How JAX begins its error where what it is to run on is not there."""
+
 JOBS = {
     "cells": Job("w2dual.cells_job", "list the cells of a config, or print the record of one"),
     "estimate": Job(
@@ -146,6 +149,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         sys.stderr.write(f"w2dual {job}: {error}\n")
         return 2
+    except RuntimeError as error:
+        if not str(error).startswith(_NO_BACKEND):
+            raise
+        sys.stderr.write(f"w2dual {job}: {_no_backend(error)}\n")
+        return 2
     except BrokenPipeError:  # as of `w2dual cells | head`
         _drop_output()
         return 1
@@ -157,6 +165,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"w2dual {job}: {unwritable(where, error)}\n")
         return 2
     return 0
+
+
+def _no_backend(error: RuntimeError) -> str:
+    """Say that JAX has no device to run on, and which variable asks for one."""
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    found = (
+        str(error)
+        .removesuffix(" (set JAX_PLATFORMS='' to automatically choose an available backend)")
+        .rstrip(".")
+    )
+    remedy = (
+        f"JAX_PLATFORMS={asked} asks for it; unset it, or set it to cpu or cuda, in lower case"
+        if asked
+        else "set JAX_PLATFORMS=cpu to do without a GPU"
+    )
+    return f"JAX cannot start: {found}; {remedy}"
 
 
 def _drop_output() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -87,12 +87,20 @@ def _check_schema(value: Any, schema: dict[str, Any], prefix: tuple[str, ...]) -
     types = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": lambda _, item: _is_integer(item), "number": lambda _, item: _is_number(item)}
     )
-    validator = validators.extend(Draft202012Validator, type_checker=types)
+    validator = validators.extend(Draft202012Validator, {"pattern": _pattern}, type_checker=types)
     # Keys such as dimensions are integers in YAML; JSON schema knows text keys alone.
     errors = validator(schema).iter_errors(_text_keys(value))
     messages = {_explain(error, prefix) for error in errors}
     if messages:
         raise InputError("\n".join(sorted(messages)))
+
+
+def _pattern(validator: Any, pattern: str, value: Any, _: Any) -> Iterator[Any]:
+    """Match as JSON schema does: in Python `$` is also before a newline at the end."""
+    from jsonschema import ValidationError
+
+    if validator.is_type(value, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 def _is_integer(value: Any) -> bool:

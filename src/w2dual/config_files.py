@@ -7,11 +7,15 @@ Here their texts are read again, by `strict_yaml`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from w2dual import strict_yaml
+from w2dual.records import InputError
+
+_DAYS = re.compile(r"\s*[0-9]+\s*-\s*[0-9]+\s*")
 
 
 def check(workflow: Any, argv: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -30,7 +34,7 @@ def check(workflow: Any, argv: Sequence[str], environ: Mapping[str, str]) -> Non
     if workflow.is_main_process:  # the jobs' own Snakemake is told all that the profile says
         start = started_in(workflow, environ)
         for path in profiles(argv, environ, start, Path(workflow.basedir)):
-            strict_yaml.load(path, flags=True)
+            check_runtimes(path, strict_yaml.load(path, flags=True))
 
 
 def started_in(workflow: Any, environ: Mapping[str, str]) -> Path:
@@ -49,6 +53,36 @@ def check_texts(configfiles: Iterable[str | Path], arguments: Iterable[str]) -> 
     for path in configfiles:
         strict_yaml.load(path)
     strict_yaml.check_arguments(arguments)
+
+
+def check_runtimes(path: Path, profile: Mapping[str, Any]) -> None:
+    """Check that no time of a profile is one of SLURM's that Snakemake would compute.
+
+    It takes texts for expressions, so that 1-00, a day to SLURM, is 1 minute.
+
+    Raises:
+        InputError: there is one; the message names the file and the key.
+    """
+    for section in ("default-resources", "set-resources"):
+        for key, text in _texts(profile.get(section), section):
+            name, _, assigned = text.rpartition("=")  # NAME=VALUE, in a list
+            if (key + name).endswith("runtime") and _DAYS.fullmatch(assigned):
+                raise InputError(
+                    f"{path}: `{key}`: {text} would be read as a difference, not as days and "
+                    "hours; write minutes, or such as 1d or 36h"
+                )
+
+
+def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Give each text of nested mappings and lists, with its key."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _texts(item, f"{key}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, key)
+    elif isinstance(value, str):
+        yield key, value
 
 
 def profiles(

@@ -283,6 +283,13 @@ def _choose(pick_new: Bool[Array, " seeds"], new: Array, old: Array) -> Array:
     return jnp.where(pick_new.reshape(pick_new.shape + (1,) * (new.ndim - 1)), new, old)
 
 
+_TRAINING = (
+    *("learning_rate", "iterations", "final_learning_rate_factor", "b1", "b2", "weight_decay"),
+    *("divergence_loss", "divergence_every"),
+)
+"""The settings of training that a problem is made of."""
+
+
 def make_problem(settings: Mapping[str, Any], dimension: int) -> DualProblem:
     """Build the problem of a cell from its settings (`cells.Cell.settings`).
 
@@ -290,6 +297,11 @@ def make_problem(settings: Mapping[str, Any], dimension: int) -> DualProblem:
         InputError: a kind is unknown or its settings do not fit.
     """
     training = settings["training"]
+    if lacking := [key for key in _TRAINING if key not in training]:
+        raise InputError(
+            f"the cell's `settings.training` lacks {', '.join(lacking)}, as a cell of an older "
+            "version of this project does; use that version, or train the cell again"
+        )
     schedule = optax.cosine_decay_schedule(
         training["learning_rate"],
         training["iterations"],

@@ -28,7 +28,13 @@ Header = Literal["auto", "yes", "no"]
 HEADERS: tuple[Header, ...] = ("auto", "yes", "no")
 
 _LABEL = re.compile(r"[0-9]+")
-_DIGITS_FIRST = re.compile(r"\s*[-+.]?[0-9]")
+_DIGITS_FIRST = re.compile(r"\W*\d")
+_MARK_AND_DIGIT = re.compile(r"\s*[^\w\s]+\s*\d")
+"""A number that is misspelt, such as (1), $1 or one with a typographic minus; hardly a name."""
+_MISSING = re.compile(
+    r"\W*|<?#?(na|n/a|nan|null|none|nil|missing|true|false)>?|#[\w/]+[!?]|\W*nan.*", re.IGNORECASE
+)
+"""What programs write where a value is missing, or in place of a number."""
 _LARGEST = float(np.finfo(np.float32).max)
 _BEGINNINGS = {
     b"PK\x03\x04": "an archive of arrays (.npz); write the one array of points with np.save",
@@ -166,7 +172,8 @@ def _check_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
     remedy = ""
     if len(shape) == 1 and shape[0] > 0:
         remedy = "; write a.reshape(1, -1) for one point, a.reshape(-1, 1) for points of R^1"
-    if len(shape) != 2 or min(shape) < 1:
+    whole = all(type(length) is int for length in shape)  # True is an int, and no length
+    if len(shape) != 2 or min(shape) < 1 or not whole:
         raise InputError(
             f"{path}: holds an array of shape {shape} and type {dtype}; "
             f"expected numbers of shape (points, n), at least one point{remedy}"
@@ -263,12 +270,22 @@ def _is_header(path: Path, rows: Sequence[_Row]) -> bool:
                 f"{where}: {','.join(fields)} may be names of columns or a point, since no other "
                 f"line is of whole numbers alone; {say}"
             )
+        counted = values == list(range(1, len(fields) + 1))
+        if counted and len(rows) > 1 and len(rows[1].fields) == len(fields):
+            raise InputError(
+                f"{where}: {','.join(fields)} may be the columns' numbers or a point; {say}"
+            )
         return False
     # A line with numbers in it is a point; one that is misspelt is no header.
     if any(numbers) or any(taken_by_python(field) for field in fields):
         _numbers(path, rows[0], f"; {say}")
-    if all(map(_DIGITS_FIRST.match, fields)):
+    if all(map(_DIGITS_FIRST.match, fields)) or any(map(_MARK_AND_DIGIT.match, fields)):
         raise InputError(f"{where}: {','.join(fields)} is no point, and hardly names; {say}")
+    if len(rows) > 1 and any(field.strip() and _MISSING.fullmatch(field) for field in fields):
+        raise InputError(
+            f"{where}: {','.join(fields)} may be a point whose values are missing; take the line "
+            "out if it is, or say --header yes if it is names"
+        )
     empty = [place for place, field in enumerate(fields, 1) if not field.strip()]
     if empty:
         raise InputError(

@@ -16,11 +16,13 @@ from jaxtyping import Float
 
 from w2dual import conjugates, measures
 from w2dual.backend import configure
+from w2dual.cells import Cell
 from w2dual.conjugate import ConjugateResult
 from w2dual.conjugates import Tally
 from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.points import HEADERS, read_points, write_points
-from w2dual.records import InputError, atomic_path
+from w2dual.records import InputError, atomic_path, read_json
+from w2dual.seeds import argument as seed_argument
 from w2dual.train_job import load_params
 
 log = logging.getLogger(__name__)
@@ -82,15 +84,46 @@ def inverse(
 
 
 def _cell(path: Path, points: np.ndarray, seed: int | None) -> tuple[DualProblem, Networks]:
-    """Read a cell that maps such points; its parameters are of one seed, the first for None."""
+    """Read a cell that maps such points; its parameters are of one seed, as `_live` has it."""
     params, cell, seeds = load_params(path)
     _check_dimension(points, cell.dimension, path)
-    seed = seeds[0] if seed is None else seed
-    if seed not in seeds:
+    if seed is not None and seed not in seeds:
         raise InputError(f"{path}: has no seed {seed}; it has {', '.join(map(str, seeds))}")
-    index = seeds.index(seed)
+    index = seeds.index(_live(path, cell, seeds, seed))
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf[index : index + 1]), params)
     return make_problem(cell.settings, cell.dimension), one
+
+
+def _live(path: Path, cell: Cell, seeds: list[int], asked: int | None) -> int:
+    """Return the seed that is asked for, or the first that has not diverged.
+
+    The metrics beside the parameters say which have diverged.
+
+    Raises:
+        InputError: all have, and none is asked for; or the metrics are of another cell.
+    """
+    metrics = path.with_name("metrics.json")
+    if not metrics.is_file():
+        seed = seeds[0] if asked is None else asked
+        log.info("seed %d; %s is not there, which says whether it has diverged", seed, metrics)
+        return seed
+    record = read_json(metrics)
+    if record.get("cell", {}).get("hash") != cell.hash:
+        raise InputError(
+            f"{metrics} is of another cell than {path}; expected the files of one training"
+        )
+    diverged = {entry["seed"] for entry in record["seeds"] if entry["status"] == "diverged"}
+    live = [seed for seed in seeds if seed not in diverged]
+    if asked is None and not live:
+        raise InputError(
+            f"{path}: all seeds have diverged; --seed {seeds[0]} maps by one's last parameters"
+        )
+    seed = live[0] if asked is None else asked
+    if seed in diverged:
+        log.warning("WARNING: seed %d has DIVERGED; its last parameters are mapped by", seed)
+    elif diverged:
+        log.warning("seed %d; diverged: %s", seed, ", ".join(map(str, sorted(diverged))))
+    return seed
 
 
 def _check_dimension(points: np.ndarray, dimension: int, path: Path) -> None:
@@ -170,7 +203,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--measures", type=Path, help="prepared pair, results/measures/*")
     parser.add_argument("--params", type=Path, help="trained cell, .../params.safetensors")
-    parser.add_argument("--seed", type=int, help="with --params: which seed (default: the first)")
+    parser.add_argument(
+        "--seed",
+        type=seed_argument,
+        help="with --params: which seed (default: the first that has not diverged)",
+    )
     parser.add_argument(
         "--status",
         type=Path,

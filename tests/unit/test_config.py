@@ -222,6 +222,10 @@ def test_unknown_key_is_named(text: str, parts: list[str]):
         ("checkpoint: {every_s: 0}", "checkpoint.every_s"),
         ("checkpoint: {keep: 0}", "checkpoint.keep"),
         ("preset: {name: 'a/b'}", "preset.name"),
+        ('preset: {name: "mine\\n"}', "preset.name"),
+        ('solvers: {"mine\\n": {kind: lbfgs}}', "solvers"),
+        ("measures: {benchmark: {mirror: ''}}", "measures.benchmark.mirror"),
+        ("measures: {synthetic: {images: {source: ''}}}", "measures.synthetic.images"),
         ("preset: {reduced: 'yes'}", "preset.reduced"),
     ],
 )

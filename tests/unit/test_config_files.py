@@ -114,3 +114,30 @@ def test_a_key_as_number_and_as_text_in_two_files(write: Write):
     path = write("mine.yaml", 'resources: {runtime_min: {"2": 30}}\n')
     with pytest.raises(InputError, match='2 is a key as a number and as "2" in quotes'):
         config.load([PAPER, path])
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("default-resources:\n  runtime: 1-00\n", "default-resources.runtime"),
+        ("default-resources:\n  - mem_mb=4000\n  - runtime=1-12\n", "default-resources"),
+        ("set-resources:\n  train:\n    runtime: '2-00'\n", "set-resources.train.runtime"),
+        ("set-resources:\n  - train:runtime=2-0\n", "set-resources"),
+    ],
+)
+def test_days_as_slurm_writes_them_are_no_difference(write: Write, text: str, key: str):
+    path = write("slurm/config.yaml", text)
+    with pytest.raises(InputError) as caught:
+        config_files.check(
+            workflow(path.parent), ["--profile", str(path.parent)], {"PWD": str(path.parent)}
+        )
+    assert f"{path}: `{key}`: " in str(caught.value)
+    assert "write minutes, or such as 1d or 36h" in str(caught.value)
+
+
+@pytest.mark.parametrize("runtime", ["90", "1d", "10*60", "36h"])
+def test_times_that_snakemake_takes_pass(write: Write, runtime: str):
+    path = write(
+        "slurm/config.yaml", f"default-resources:\n  runtime: {runtime}\n  nodelist: n1-2\n"
+    )
+    config_files.check(workflow(path.parent), ["--profile", str(path.parent)], {})

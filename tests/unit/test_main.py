@@ -131,6 +131,30 @@ def test_errors_of_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch):
         main(["cells"])
 
 
+@pytest.mark.parametrize(
+    ("platforms", "remedy"),
+    [
+        ("CPU", "JAX_PLATFORMS=CPU asks for it; unset it, or set it to cpu or cuda, in lower case"),
+        ("", "set JAX_PLATFORMS=cpu to do without a GPU"),
+    ],
+)
+def test_a_device_that_is_not_there_is_an_error_without_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], platforms: str, remedy: str
+):
+    def fail(args: object) -> None:
+        raise RuntimeError(
+            "Unable to initialize backend 'CPU': Backend 'CPU' is not in the list of known "
+            "backends. (set JAX_PLATFORMS='' to automatically choose an available backend)"
+        )
+
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    monkeypatch.setattr("w2dual.cells_job.main", fail)
+    assert main(["cells"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("w2dual cells: JAX cannot start: Unable to initialize backend 'CPU': ")
+    assert error.endswith(f"not in the list of known backends; {remedy}\n")
+
+
 # ---------------------------------------------------------------- cells
 
 

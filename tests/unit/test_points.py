@@ -100,6 +100,12 @@ def test_what_was_taken_for_what_is_said(
         ("1,2\n" + THREE, "1,2 may be names of columns or a point"),
         ("2019,2020\n" + THREE, "2019,2020 may be names of columns or a point"),
         ("1x,2x\n" + THREE, "1x,2x is no point, and hardly names"),
+        ("1,2\n3,4\n5,6\n", "1,2 may be the columns' numbers or a point"),
+        ("\u22121,\u22122\n" + THREE, "is no point, and hardly names"),
+        ("(1),(2)\n" + THREE, "(1),(2) is no point, and hardly names"),
+        ("$1,$2\n" + THREE, "is no point, and hardly names"),
+        ("'1','2'\n" + THREE, "is no point, and hardly names"),
+        ("x,\u22121\n" + THREE, "is no point, and hardly names"),
         ("x,1\n" + THREE, "column 1: 'x' is no number"),
         ("1.0,O\n" + THREE, "column 2: 'O' is no number"),
         ("nan,nan\n" + THREE, "column 1: 'nan' is not finite"),
@@ -110,6 +116,24 @@ def test_a_first_line_that_may_be_a_header_is_refused(tmp_path: Path, text: str,
     assert said.startswith(", line 1")
     assert message in said
     assert BOTH_WAYS in said
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ["NA,NA", "null,null", "x,None", "#N/A,#N/A", "#DIV/0!,#NUM!", "-,-", "?,?", "<NA>,y"]
+    + ["True,False", "n/a, missing"],
+)
+def test_a_first_point_whose_values_are_missing_is_not_taken_for_names(tmp_path: Path, fields: str):
+    said = refusal(as_text(tmp_path, f"{fields}\n{THREE}"))
+    assert said.startswith(f", line 1: {fields} may be a point whose values are missing")
+    assert len(read_points(tmp_path / "points.csv", "yes")) == 3
+
+
+@pytest.mark.parametrize(
+    "fields", ["e1,e2", "x_1,x_2", "lat [deg],lon [deg]", "na_x,nulls", "_,$x$"]
+)
+def test_names_are_names(tmp_path: Path, fields: str):
+    assert len(read_points(as_text(tmp_path, f"{fields}\n{THREE}"))) == 3
 
 
 @pytest.mark.parametrize("header", ["auto", "yes"])
@@ -262,7 +286,7 @@ def test_an_array_larger_than_its_file_is_named(tmp_path: Path, shape: str, fort
     assert "and 32 follow; it is truncated or damaged" in said
 
 
-@pytest.mark.parametrize("shape", ["(-1, 2)", "(2.0, 2)", "2", "'ab'", "(2, 'x')"])
+@pytest.mark.parametrize("shape", ["(-1, 2)", "(2.0, 2)", "2", "'ab'", "(2, 'x')", "(True, 4)"])
 def test_a_shape_that_is_none_is_named(tmp_path: Path, shape: str):
     path = tmp_path / "points.npy"
     path.write_bytes(claiming(shape))

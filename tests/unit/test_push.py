@@ -19,7 +19,7 @@ from w2dual.conjugate import Status
 from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.measures import gaussian, synthetic
 from w2dual.points import read_points
-from w2dual.records import load_arrays, save_arrays
+from w2dual.records import load_arrays, save_arrays, write_json
 from w2dual.train_job import FORMAT, flatten, load_params
 
 SEEDS = [3, 8]
@@ -416,3 +416,94 @@ def test_a_header_of_numbers_is_asked_for(
     for header, count in (("yes", 2), ("no", 3)):
         assert run(points, *arguments, "--header", header) == 0
         assert len(np.load(tmp_path / "out.npy")) == count
+
+
+# ---------------------------------------------------------------- seeds that diverged
+
+
+@pytest.fixture
+def beside(tmp_path: Path, params_file: Path) -> Callable[..., Path]:
+    """The trained cell with metrics beside it, by which some seeds have diverged."""
+
+    def make(*diverged: int, digest: str = CELL.hash) -> Path:
+        path = tmp_path / "params.safetensors"
+        path.write_bytes(params_file.read_bytes())
+        statuses = {seed: "diverged" if seed in diverged else "finished" for seed in SEEDS}
+        entries = [{"seed": seed, "status": status} for seed, status in statuses.items()]
+        write_json(tmp_path / "metrics.json", {"cell": {"hash": digest}, "seeds": entries})
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("diverged", "asked", "mapped_by", "said"),
+    [
+        ([], [], 3, None),
+        ([8], [], 3, "seed 3; diverged: 8"),
+        ([3], [], 8, "seed 8; diverged: 3"),
+        ([3], ["--seed", 8], 8, "seed 8; diverged: 3"),
+        ([3], ["--seed", 3], 3, "seed 3 has DIVERGED"),
+        ([3, 8], ["--seed", 8], 8, "seed 8 has DIVERGED"),
+    ],
+)
+def test_a_seed_that_has_diverged_is_not_mapped_by_without_a_word(
+    tmp_path: Path,
+    beside: Callable[..., Path],
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    diverged: list[int],
+    asked: list[object],
+    mapped_by: int,
+    said: str | None,
+):
+    path = beside(*diverged)
+    assert run(as_npy(tmp_path), "--map", "forward", "--params", path, *asked) == 0
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == (said is not None)
+    assert said is None or said in warned[0]
+    expected = push.forward(path, POINTS, mapped_by)
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+
+
+def test_a_cell_all_of_whose_seeds_have_diverged_gives_no_map(
+    tmp_path: Path, beside: Callable[..., Path], run: Run, capsys: pytest.CaptureFixture[str]
+):
+    assert run(as_npy(tmp_path), "--map", "inverse", "--params", beside(*SEEDS)) == 2
+    assert "all seeds have diverged; --seed 3 maps by" in capsys.readouterr().err
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_metrics_of_another_cell_are_named(
+    tmp_path: Path, beside: Callable[..., Path], run: Run, capsys: pytest.CaptureFixture[str]
+):
+    assert run(as_npy(tmp_path), "--map", "forward", "--params", beside(digest="0" * 64)) == 2
+    assert "metrics.json is of another cell than" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967299", "3.0", "0_3"])
+def test_a_seed_that_is_none_is_refused(
+    tmp_path: Path, params_file: Path, run: Run, seed: str, capsys: pytest.CaptureFixture[str]
+):
+    arguments = ["--map", "forward", "--params", params_file, f"--seed={seed}"]
+    with pytest.raises(SystemExit) as caught:
+        run(as_npy(tmp_path), *arguments)
+    assert caught.value.code == 2
+    assert "expected a whole number from 0 to" in capsys.readouterr().err
+
+
+def test_a_cell_of_an_older_version_is_named(
+    tmp_path: Path,
+    trained: tuple[DualProblem, Networks],
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+):
+    settings = dict(CELL.settings["training"])
+    del settings["divergence_every"]
+    cell = dataclasses.replace(CELL, settings=CELL.settings | {"training": settings})
+    path = tmp_path / "old.safetensors"
+    save_arrays(
+        path, flatten(trained[1]), {"format": FORMAT, "cell": cell.to_json(), "seeds": SEEDS}
+    )
+    assert run(as_npy(tmp_path), "--map", "forward", "--params", path) == 2
+    assert "`settings.training` lacks divergence_every" in capsys.readouterr().err

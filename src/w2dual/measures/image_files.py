@@ -70,8 +70,11 @@ def read_image(path: Path) -> Float[np.ndarray, "height width"]:
 
     Raises:
         InputError: it is missing, no image, of several frames, in colour, transparent, of more
-            than 8 bits, blank or too large; the message names it and says what helps.
+            than 8 bits, too large, or has fewer than two pixels that are not white; the message
+            names it and says what helps.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected an image")
     if not path.is_file():
         raise InputError(f"{path}: no such image")
     with _opened(path) as image:
@@ -83,8 +86,10 @@ def read_image(path: Path) -> Float[np.ndarray, "height width"]:
         _say_what_is_left_out(path, image)
         intensity = np.asarray(upright.convert("L"), np.float32) / 255.0
     mass = 1.0 - intensity
-    if not np.count_nonzero(mass > 0) > 1:
-        raise InputError(f"{path}: is blank (white throughout); dark pixels carry the mass")
+    dark = np.count_nonzero(mass > 0)
+    if dark < 2:
+        what = "is blank (white throughout)" if dark == 0 else "has one pixel that is not white"
+        raise InputError(f"{path}: {what}; dark pixels carry the mass, expected two at least")
     return mass
 
 
@@ -92,6 +97,7 @@ def read_image(path: Path) -> Float[np.ndarray, "height width"]:
 def _opened(path: Path) -> Iterator[Image]:
     """Open an image; what goes wrong with it, also later, is an error that names the file."""
     from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
 
     Pillow.init()
     try:
@@ -104,6 +110,11 @@ def _opened(path: Path) -> Iterator[Image]:
                 Pillow.open(stream, formats=[f for f in FORMATS if f in Pillow.OPEN]) as image,
             ):
                 yield image
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{path}: is no image, damaged, or of a format that is not read, such as HEIC, SVG and "
+            "PDF; save it as PNG"
+        ) from error
     except Pillow.DecompressionBombError as error:
         raise InputError(f"{path}: is too large: {error}") from error
     except (

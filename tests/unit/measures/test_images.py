@@ -307,19 +307,22 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
 
 
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 REFUSED = {
     "missing": (lambda path: None, "no such image"),
-    "folder": (lambda path: path.mkdir(), "no such image"),
+    "folder": (lambda path: path.mkdir(), "is a folder; expected an image"),
     "colour": (in_mode("RGB"), "(mode RGB); save it as 8-bit grayscale"),
     "transparent": (in_mode("RGBA"), "(mode RGBA); save it as 8-bit grayscale"),
     "gray and transparent": (in_mode("LA"), "(mode LA)"),
     "palette": (in_mode("P"), "(mode P)"),
     "16 bits": (deep, "more than 8 bits (mode I;16)"),
     "blank": (blank, "is blank (white throughout)"),
+    "one dark pixel": (lambda path: write(path, np.zeros((1, 1))), "has one pixel that is not"),
     "huge": (huge, "has 1024 x 1025 pixels, expected 1,048,576 at most"),
     "truncated": (cut, "cannot be read as an image"),
-    "empty": (lambda path: path.write_bytes(b""), "cannot be read as an image"),
-    "text": (lambda path: path.write_text("no image"), "cannot be read as an image"),
+    "empty": (lambda path: path.write_bytes(b""), "is no image, damaged, or of a format that"),
+    "text": (lambda path: path.write_text("no image"), "is no image, damaged, or of a format"),
+    "heic": (lambda path: path.write_bytes(HEIC), "not read, such as HEIC"),
 }
 
 
