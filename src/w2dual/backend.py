@@ -34,7 +34,8 @@ def configure(
     folder = cache or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if folder:
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def cores() -> int:

@@ -22,7 +22,6 @@ from w2dual.incidents import SOLVED, Incidents, Totals
 from w2dual.measures import gaussian
 from w2dual.records import save_arrays
 
-pytestmark = pytest.mark.usefixtures("programs")
 HUGE = 1e6  # times the source's points: a loss far beyond the bound, and finite gradients
 SEEDS = (RECORDED, FATAL, BROKEN, CALM) = (0, 1, 2, 3)
 """Spikes at steps 8 and 11, one at step 12 which is judged, one that is not finite, none."""
