@@ -13,8 +13,13 @@ import pytest
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("MPLBACKEND", "agg")
-# Tests compile much and run little.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Tests compile much and run little: a step compiles five times as fast as with level 0 alone.
+_QUICK = {
+    "xla_backend_optimization_level": "0",
+    "xla_cpu_use_fusion_emitters": "false",
+    "xla_cpu_parallel_codegen_split_count": "1",
+}
+os.environ.setdefault("XLA_FLAGS", " ".join(f"--{key}={value}" for key, value in _QUICK.items()))
 # What one process of a run has compiled, the others load: the workers of pytest-xdist, which inherit
 # the folder, and the jobs that tests start.
 if "PYTEST_XDIST_WORKER" not in os.environ:
