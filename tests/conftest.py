@@ -20,7 +20,7 @@ _QUICK = {
     "xla_cpu_parallel_codegen_split_count": "1",
 }
 os.environ.setdefault("XLA_FLAGS", " ".join(f"--{key}={value}" for key, value in _QUICK.items()))
-# What one process of a run has compiled, the others load: the workers of pytest-xdist, which inherit
+# What one process of a run has compiled, the others load: workers of pytest-xdist, which inherit
 # the folder, and the jobs that tests start.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="w2dual-programs-")
@@ -33,6 +33,8 @@ _REASONS = {
     "tex": "latexmk is not installed (scripts/install_tex.sh)",
     "crate": "there is no .venv-crate (`make test` makes it)",
 }
+# What takes longest comes first: a worker that has a file to itself at the end is one that waits.
+_FIRST = ("workflow/test_smoke.py", "workflow", "unit/test_training.py", "unit/conjugate")
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
@@ -45,8 +47,18 @@ def _unavailable() -> list[str]:
     return [marker for marker, there in present.items() if not there]
 
 
+def _place(item: pytest.Item) -> int:
+    here = Path(__file__).parent
+    places = (i for i, first in enumerate(_FIRST) if item.path.is_relative_to(here / first))
+    return next(places, len(_FIRST))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, and count, tests for which this machine lacks something. Nothing is skipped."""
+    """Leave out, and count, tests for which this machine lacks something. Nothing is skipped.
+
+    Of the rest the long ones come first; within a file the order stays.
+    """
+    items.sort(key=_place)
     config.stash[_LEFT_OUT] = {}
     for marker in _unavailable():
         left_out = [item for item in items if item.get_closest_marker(marker)]

@@ -20,7 +20,9 @@ def configure(
     norm of 1e-3 needs the digits.
 
     Args:
-        cache: folder of compiled programs; None for $JAX_COMPILATION_CACHE_DIR, or no cache.
+        cache: folder of compiled programs; None for $JAX_COMPILATION_CACHE_DIR, or no cache. It
+            keeps what took half a second to compile, or as long as
+            $JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS says.
         threads: CPU threads of this process, read when the backend starts; None for all cores.
         devices: CPU devices that JAX sees, which share a batch (`loop`); None for `threads`.
             Jobs that share the cores and each take all of them slow one another down.

@@ -451,9 +451,7 @@ def test_what_becomes_of_a_pair_without_curvature():
 
     y, start = jnp.zeros((1, 1, 1)), jnp.full((1, 1, 1), 0.1)
     found = {
-        curvature: solve(
-            dataclasses.replace(PRECISE, curvature=curvature), oracle, y, start
-        )
+        curvature: solve(dataclasses.replace(PRECISE, curvature=curvature), oracle, y, start)
         for curvature in ("any", "positive")
     }
     assert found["any"].status[0, 0] == Status.LINE_SEARCH_FAILED
