@@ -144,7 +144,8 @@ crate-env:
 .PHONY: test test-slurm test-slurm-smoke kill-test lint format
 test: env crate-env lint ## every check: linters, types, unit and workflow tests
 	@scripts/install_tex.sh || [ $$? = 3 ]
-	$(BIN)/python -m pytest -n $(call quote,TEST_WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(call quote,TEST_WORKERS) --dist loadfile \
+	    --no-loadscope-reorder
 
 test-slurm: env ## the workflow on a real SLURM cluster on this machine, as root; minutes
 	@scripts/install_slurm.sh

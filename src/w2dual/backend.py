@@ -19,7 +19,9 @@ def configure(
     """Set JAX up for a job: settings that move numbers, its devices, and the compilation cache.
 
     Args:
-        cache: folder of compiled programs; None for $JAX_COMPILATION_CACHE_DIR, or no cache.
+        cache: folder of compiled programs; None for $JAX_COMPILATION_CACHE_DIR, or no cache. It
+            keeps what took half a second to compile, or as long as
+            $JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS says.
         threads: CPU threads of this process, read when the backend starts; None for all cores.
         devices: CPU devices that JAX sees, which share a batch (`loop`); None for `threads`.
             Jobs that share the cores and each take all of them slow one another down.
@@ -33,7 +35,8 @@ def configure(
     folder = cache or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if folder:
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def cores() -> int:

@@ -38,7 +38,7 @@ def network(kind: str) -> Any:
 def trained(kind: str) -> tuple[Any, Any]:
     """A potential with parameters, the biases of which are not 0."""
     x = jax.random.normal(jax.random.key(0), (64, N))
-    params = network(kind).init(jax.random.key(1), x)["params"]
+    params = jax.jit(network(kind).init)(jax.random.key(1), x)["params"]
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(2), len(leaves))
     moved = [
@@ -127,7 +127,7 @@ def test_plain_networks_are_ours(kind: str):
         rtol=2e-6,
     )
     model = amortization.make_model({"hidden": HIDDEN, "activation": "elu"})
-    model_params = model.init(jax.random.key(4), x)
+    model_params = jax.jit(model.init)(jax.random.key(4), x)
     np.testing.assert_allclose(
         jnp.asarray(PlainModel(HIDDEN).apply(model_params, x)),
         jnp.asarray(model.apply(model_params, x)),

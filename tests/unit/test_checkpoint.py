@@ -39,7 +39,6 @@ SETTINGS = {
     "evaluation": {"samples": 128, "history_every": 8, "history_samples": 64},
     "logging": {"every": 4},
 }
-pytestmark = pytest.mark.usefixtures("programs")  # most tests here compile the same
 ORIGIN = dict.fromkeys(checkpoint.WORDS, "ours")
 EVERY_CHUNK = 1e-9  # s
 
@@ -565,9 +564,8 @@ def wait_for(job: Job, process: subprocess.Popen, words: str, times: int) -> Non
 
 
 @pytest.mark.slow
-def test_killed_jobs_end_with_the_same_bits(programs, pair_file: Path, tmp_path, monkeypatch):
+def test_killed_jobs_end_with_the_same_bits(pair_file: Path, tmp_path: Path):
     """Three SIGKILLs and a SIGTERM, each at some moment after the loop was compiled."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(programs))
     long = cell(training={"iterations": 12_000}, evaluation={"history_every": 2000})
     long.settings["logging"]["every"] = 100
     write_json(tmp_path / "cell.json", long.to_json())

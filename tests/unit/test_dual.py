@@ -36,8 +36,10 @@ def setup(problem, seeds=1, batch=32, dtype=jnp.float64):
     y = 1.5 * jax.random.normal(jax.random.key(2), (seeds, batch, 2), dtype) + 0.3
 
     def init(module):
-        params = jax.vmap(lambda key, points: module.init(key, points)["params"])(keys, x)
-        return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+        def one(key, points):
+            return jax.tree.map(lambda leaf: leaf.astype(dtype), module.init(key, points)["params"])
+
+        return jax.jit(jax.vmap(one))(keys, x)
 
     model = None if problem.model is None else init(problem.model)
     return Networks(init(problem.potential), model), x, y
@@ -53,11 +55,12 @@ def test_danskins_gradient_against_finite_differences(potential):
         @jax.jit
         def dual(params):
             value, _ = problem.oracle(params)(x)
-            return jnp.mean(problem.conjugate(params, y).value) - jnp.mean(value)
+            result = problem.conjugate(params, y)
+            return jnp.mean(result.value) - jnp.mean(value), result.x
 
-        x_hat = problem.conjugate(params, y).x
+        _, x_hat = dual(params)
         one = jax.tree.map(lambda leaf: leaf[0], params)
-        gradient, _ = jax.grad(problem._loss, has_aux=True)(one, x[0], y[0], x_hat[0])
+        gradient, _ = jax.jit(jax.grad(problem._loss, has_aux=True))(one, x[0], y[0], x_hat[0])
         direction = jax.tree.map(
             lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape, leaf.dtype), one
         )
@@ -67,7 +70,7 @@ def test_danskins_gradient_against_finite_differences(potential):
         )
 
         def moved(step):
-            return dual(jax.tree.map(lambda p, d: p + step * d[None], params, direction))
+            return dual(jax.tree.map(lambda p, d: p + step * d[None], params, direction))[0]
 
         difference = (moved(1e-5) - moved(-1e-5)) / 2e-5
         # the loss is -V; central differences at 1e-5: error of order 1e-10 times third derivatives
@@ -80,7 +83,7 @@ def test_the_dual_objective_of_a_quadratic_is_the_closed_form():
         problem = make_problem(settings("mlp", "none"), 2)
         params, x, y = setup(problem)
         quadratic = jax.tree.map(jnp.zeros_like, params)  # log_alpha = 0, the MLP 0
-        _, metrics, _ = problem.update(problem.init(quadratic), x, y)
+        _, metrics, _ = jax.jit(problem.update)(problem.init(quadratic), x, y)
         expected = -jnp.mean(jnp.sum(x**2, -1)) / 2 - jnp.mean(jnp.sum(y**2, -1)) / 2
         np.testing.assert_allclose(metrics.dual_objective[0], expected, rtol=1e-10)
 
@@ -131,7 +134,8 @@ def test_whether_the_loss_moves_the_potential(loss, solver, free):
         params, x, y = setup(problem)
         one = jax.tree.map(lambda leaf: leaf[0], params)
         gradients = [
-            jax.grad(p._loss, has_aux=True)(one, x[0], y[0], y[0])[0] for p in (problem, bare)
+            jax.jit(jax.grad(p._loss, has_aux=True))(one, x[0], y[0], y[0])[0]
+            for p in (problem, bare)
         ]
         moved = [
             not np.allclose(a, b)

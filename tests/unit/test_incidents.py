@@ -22,7 +22,6 @@ from w2dual.incidents import SOLVED, Incidents, Totals
 from w2dual.measures import gaussian
 from w2dual.records import save_arrays
 
-pytestmark = pytest.mark.usefixtures("programs")
 HUGE = 1e6  # times the source's points: a loss far beyond the bound, and finite gradients
 RECORDED, FATAL, BROKEN, CALM = range(4)
 SEEDS: list[int] = [RECORDED, FATAL, BROKEN, CALM]

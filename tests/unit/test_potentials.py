@@ -17,7 +17,7 @@ MLP = {"kind": "mlp", "activation": "elu", "hidden": [16, 16, 8]}
 def network(request):
     module = potentials.make(request.param, 3)
     points = jax.random.uniform(jax.random.key(0), (256, 3), minval=-5, maxval=5)
-    return module, module.init(jax.random.key(1), points)["params"], points
+    return module, jax.jit(module.init)(jax.random.key(1), points)["params"], points
 
 
 def elu(x):
@@ -27,7 +27,7 @@ def elu(x):
 def test_the_mlp_is_its_formula():
     module = potentials.make(MLP, 3)
     x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    params = module.init(jax.random.key(0), jnp.asarray(x))["params"]
+    params = jax.jit(module.init)(jax.random.key(0), jnp.asarray(x))["params"]
     params["quadratic"]["log_alpha"] = jnp.asarray(0.3)
     z = x.astype(np.float64)
     for i in range(4):
@@ -42,7 +42,7 @@ def test_the_mlp_is_its_formula():
 def test_the_icnn_is_its_formula():
     module = potentials.make(ICNN, 3)
     x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
-    params = module.init(jax.random.key(0), jnp.asarray(x))["params"]
+    params = jax.jit(module.init)(jax.random.key(0), jnp.asarray(x))["params"]
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     wide = x.astype(np.float64)
     z = elu(wide @ p["x_0"]["kernel"] + p["x_0"]["bias"])
@@ -82,7 +82,7 @@ def test_the_icnn_is_convex_along_random_segments():
     module = potentials.make(ICNN, 3)
     rng = np.random.default_rng(3)
     a, b = (jnp.asarray(rng.normal(size=(500, 3)) * 5, jnp.float32) for _ in range(2))
-    params = module.init(jax.random.key(2), a)["params"]
+    params = jax.jit(module.init)(jax.random.key(2), a)["params"]
     noisy = jax.tree.map(
         lambda leaf: leaf + 0.3 * jax.random.normal(jax.random.key(4), leaf.shape), params
     )

@@ -73,10 +73,24 @@ def network(kind, dimension, seed, seeds=1):
     module = potentials.make(settings_, dimension)
     points = jax.random.normal(jax.random.key(seed), (64, dimension), jnp.float64) * 3
     keys = jax.random.split(jax.random.key(seed + 1), seeds)
-    params = jax.vmap(lambda key: module.init(key, points)["params"])(keys)
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
+
+    def init(key):
+        params = module.init(key, points)["params"]
+        return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
+
+    params = jax.jit(jax.vmap(init))(keys)
     single = partial(potentials.value_and_gradient, module)
     return lambda x: jax.vmap(single)(params, x)
+
+
+def solve(solver, oracle, y, start, lanes=None):
+    """Call `conjugate.solve` as training does: compiled as a whole."""
+
+    @jax.jit
+    def run(y, start):
+        return conjugate.solve(solver, oracle, y, start, lanes=lanes)
+
+    return run(jnp.asarray(y), jnp.asarray(start))
 
 
 def points(seeds, lanes, dimension, seed=0, scale=2.0):
@@ -92,7 +106,7 @@ def plain_settings(solver):
 def test_lbfgs_finds_the_closed_form(dimension):
     oracle, solution = quadratic(dimension, seed=3, seeds=2)
     y = points(2, 50, dimension)
-    result = conjugate.solve(PRECISE, oracle, jnp.asarray(y), jnp.asarray(y))
+    result = solve(PRECISE, oracle, y, y)
     assert (result.status == Status.CONVERGED).all()
     # |x - x*| <= |g|_2 / 0.5, the smallest eigenvalue being at least 0.5
     np.testing.assert_allclose(result.x, solution(y), atol=2e-5 * np.sqrt(dimension))
@@ -104,7 +118,7 @@ def test_lbfgs_finds_the_closed_form(dimension):
 def test_adam_finds_the_closed_form_to_its_tolerance():
     oracle, solution = quadratic(4, seed=5)
     y = points(1, 50, 4)
-    result = conjugate.solve(ADAM, oracle, jnp.asarray(y), jnp.asarray(solution(y) + 0.3))
+    result = solve(ADAM, oracle, y, solution(y) + 0.3)
     assert (result.status == Status.CONVERGED).mean() > 0.9
     converged = np.asarray(result.status == Status.CONVERGED)
     gap = np.abs(np.asarray(result.x) - solution(y)).max(-1)
@@ -117,7 +131,7 @@ def test_lbfgs_equals_the_plain_loop_point_by_point(kind, solver):
     dimension, lanes = 5, 20
     oracle = network(kind, dimension, seed=2)
     y = points(1, lanes, dimension, seed=1, scale=4.0)
-    result = conjugate.solve(solver, oracle, jnp.asarray(y), jnp.asarray(y))
+    result = solve(solver, oracle, y, y)
     evaluate = jax.jit(oracle)
     for lane in range(lanes):
 
@@ -134,7 +148,7 @@ def test_lbfgs_equals_the_plain_loop_point_by_point(kind, solver):
 
 @functools.cache
 def compiled_solve(kind, line_search, lanes, curvature):
-    """The paper's solver on a network in R^4 whose parameters are arguments, with its oracle."""
+    """Parameters of a network in R^4 from a key, its oracle, and the paper's solver on it."""
     settings_ = {"kind": kind, "activation": "elu", "hidden": [12, 8]}
     if kind == "icnn":
         settings_["actnorm"] = True
@@ -142,13 +156,18 @@ def compiled_solve(kind, line_search, lanes, curvature):
     changes = {"line_search": line_search, "curvature": curvature, "gradient_tolerance": 1e-2}
     solver = dataclasses.replace(LBFGS, **changes)
 
+    def init(key, y):
+        params = module.init(key, y)["params"]
+        # rougher than at the start of training, so that line searches have work to do
+        return jax.tree.map(lambda leaf: 2.0 * leaf.astype(jnp.float64)[None], params)
+
     def oracle(params, x):
         return jax.vmap(partial(potentials.value_and_gradient, module))(params, x)
 
     def solve(params, y):
         return conjugate.solve(solver, partial(oracle, params), y, y, lanes=lanes)
 
-    return module, jax.jit(oracle), jax.jit(solve), solver
+    return jax.jit(init), jax.jit(oracle), jax.jit(solve), solver
 
 
 PROGRAMS = [
@@ -165,11 +184,9 @@ PROGRAMS = [
 )
 def test_lbfgs_equals_the_plain_loop_on_random_potentials(program, seed, spread):
     with jax.enable_x64(True):
-        module, oracle, solve, solver = compiled_solve(*program)
+        init, oracle, solve, solver = compiled_solve(*program)
         y = points(1, 9, 4, seed=seed, scale=spread)
-        params = module.init(jax.random.key(seed), jnp.asarray(y[0]))["params"]
-        # rougher than at the start of training, so that line searches have work to do
-        params = jax.tree.map(lambda leaf: 2.0 * leaf.astype(jnp.float64)[None], params)
+        params = init(jax.random.key(seed), jnp.asarray(y[0]))
         result = solve(params, jnp.asarray(y))
         for lane in range(9):
 
@@ -183,14 +200,20 @@ def test_lbfgs_equals_the_plain_loop_on_random_potentials(program, seed, spread)
             np.testing.assert_allclose(result.x[0, lane], expected.x, rtol=1e-6, atol=1e-7)
 
 
+@functools.cache
+def all_at_once(kind, solver):
+    """A network of two seeds, points, and their conjugates with a lane for each point."""
+    oracle = network(kind, 3, seed=4, seeds=2)
+    y = jnp.asarray(points(2, 96, 3, seed=7, scale=4.0))
+    return oracle, y, solve(solver, oracle, y, y, lanes=96)
+
+
 @pytest.mark.parametrize("kind", ["icnn", "mlp"])
 @pytest.mark.parametrize("solver", [LBFGS, ADAM], ids=["lbfgs", "adam"])
 @pytest.mark.parametrize("lanes", [1, 7, 48])
 def test_the_queue_changes_no_result(kind, solver, lanes):
-    oracle = network(kind, 3, seed=4, seeds=2)
-    y = jnp.asarray(points(2, 96, 3, seed=7, scale=4.0))
-    wide = conjugate.solve(solver, oracle, y, y, lanes=96)
-    narrow = conjugate.solve(solver, oracle, y, y, lanes=lanes)
+    oracle, y, wide = all_at_once(kind, solver)
+    narrow = solve(solver, oracle, y, y, lanes=lanes)
     np.testing.assert_array_equal(wide.evaluations, narrow.evaluations)
     np.testing.assert_array_equal(wide.status, narrow.status)
     np.testing.assert_array_equal(wide.iterations, narrow.iterations)
@@ -200,7 +223,7 @@ def test_the_queue_changes_no_result(kind, solver, lanes):
 def test_lbfgs_reaches_the_optimum_of_scipy():
     oracle = network("icnn", 6, seed=8)
     y = points(1, 20, 6, seed=9)
-    result = conjugate.solve(PRECISE, oracle, jnp.asarray(y), jnp.asarray(y))
+    result = solve(PRECISE, oracle, y, y)
     evaluate = jax.jit(oracle)
     for lane in range(20):
 
@@ -231,8 +254,8 @@ def test_lbfgs_reaches_the_optimum_of_jaxopt():
         return value[0, 0] - x @ target
 
     solver = jaxopt.LBFGS(objective, tol=1e-6, maxiter=200)
-    expected = jax.vmap(lambda target: solver.run(target, target).params)(y[0])
-    result = conjugate.solve(PRECISE, oracle, y, y)
+    expected = jax.jit(jax.vmap(lambda target: solver.run(target, target).params))(y[0])
+    result = solve(PRECISE, oracle, y, y)
     np.testing.assert_allclose(result.x[0], expected, atol=2e-5)
 
 
@@ -240,13 +263,18 @@ def test_adam_takes_the_steps_of_optax():
     oracle = network("mlp", 3, seed=12)
     y = jnp.asarray(points(1, 8, 3, seed=13, scale=4.0))
     solver = dataclasses.replace(ADAM, gradient_tolerance=1e-12, max_iterations=30)
-    result = conjugate.solve(solver, oracle, y, y)
+    result = solve(solver, oracle, y, y)
     schedule = optax.cosine_decay_schedule(0.1, 30, alpha=1e-4)
     optimizer = optax.adam(schedule, b1=0.9, b2=0.999)
+
+    @jax.jit
+    def step(x, state):
+        updates, state = optimizer.update(oracle(x)[1] - y, state)
+        return optax.apply_updates(x, updates), state
+
     x, state = y, optimizer.init(y)
     for _ in range(30):
-        updates, state = optimizer.update(oracle(x)[1] - y, state)
-        x = optax.apply_updates(x, updates)
+        x, state = step(x, state)
     assert isinstance(x, jax.Array)
     assert (result.status == Status.ITERATION_LIMIT).all()
     np.testing.assert_allclose(result.x, x, rtol=1e-7)
@@ -281,7 +309,7 @@ def test_status_of_an_iteration_limit():
     oracle, _ = quadratic(6, seed=1)
     y = jnp.asarray(points(1, 8, 6, scale=5.0))
     tight = dataclasses.replace(PRECISE, max_iterations=2, gradient_tolerance=1e-12)
-    result = conjugate.solve(tight, oracle, y, y)
+    result = solve(tight, oracle, y, y)
     assert (result.status == Status.ITERATION_LIMIT).all()
     assert (result.iterations == 2).all()
 
@@ -292,7 +320,7 @@ def test_status_of_a_failed_line_search_keeps_the_start():
 
     y = jnp.zeros((1, 4, 2))
     start = jnp.ones((1, 4, 2))
-    result = conjugate.solve(LBFGS, uphill, y, start)
+    result = solve(LBFGS, uphill, y, start)
     assert (result.status == Status.LINE_SEARCH_FAILED).all()
     np.testing.assert_array_equal(result.x, start)
     assert (result.evaluations == 1 + LBFGS.trials).all()
@@ -303,7 +331,7 @@ def test_status_of_a_stall():
         return -1e-10 * jnp.sum(x, -1), jnp.full_like(x, -1.0)
 
     y = jnp.zeros((1, 3, 2))
-    result = conjugate.solve(dataclasses.replace(LBFGS, armijo=1e-12), flat, y, y)
+    result = solve(dataclasses.replace(LBFGS, armijo=1e-12), flat, y, y)
     assert (result.status == Status.STALLED).all()
 
 
@@ -312,7 +340,7 @@ def test_status_of_a_start_that_is_not_finite(solver):
     oracle, _ = quadratic(2, seed=1)
     y = jnp.zeros((1, 3, 2))
     start = jnp.asarray([[[0.0, 0.0], [jnp.nan, 0.0], [1.0, 1.0]]])
-    result = conjugate.solve(solver, oracle, y, start)
+    result = solve(solver, oracle, y, start)
     assert result.status[0, 1] == Status.NON_FINITE
     assert (np.delete(np.asarray(result.status[0]), 1) != Status.NON_FINITE).all()
 
@@ -324,7 +352,7 @@ def test_steps_back_from_where_f_is_not_finite():
         return jnp.where(inside, value, jnp.inf), jnp.where(inside[..., None], 10 * x, jnp.nan)
 
     y = jnp.zeros((1, 1, 2))
-    result = conjugate.solve(LBFGS, wall, y, jnp.full((1, 1, 2), 1.0))
+    result = solve(LBFGS, wall, y, jnp.full((1, 1, 2), 1.0))
     assert result.status[0, 0] == Status.CONVERGED
     assert jnp.isfinite(result.x).all()
 
@@ -334,7 +362,7 @@ def test_the_parallel_line_searchs_choice_is_the_largest_step_that_fits():
     oracle = lambda x: (2 * jnp.sum(x**2, -1), 4 * x)  # noqa: E731
     y = jnp.zeros((1, 1, 2))
     one = dataclasses.replace(LBFGS, max_iterations=1)
-    result = conjugate.solve(one, oracle, y, jnp.ones((1, 1, 2)))
+    result = solve(one, oracle, y, jnp.ones((1, 1, 2)))
     np.testing.assert_allclose(result.x, 1 - 4 * 1.5**-2, rtol=1e-12)
     assert int(result.evaluations[0, 0]) == 1 + 3
 
@@ -366,7 +394,7 @@ def test_each_lbfgs_setting_reaches_the_solver(name, value):
     def run(settings_):
         solver = conjugate.make(settings_)
         assert solver is not None
-        return conjugate.solve(solver, oracle, y, y)
+        return solve(solver, oracle, y, y)
 
     before, after = run(base), run(other)
     assert not np.array_equal(before.x, after.x)
@@ -391,7 +419,7 @@ def test_each_adam_setting_reaches_the_solver(name, value):
     def run(settings_):
         solver = conjugate.make(settings_)
         assert solver is not None
-        return conjugate.solve(solver, oracle, y, y)
+        return solve(solver, oracle, y, y)
 
     assert not np.array_equal(run(base).x, run(base | {name: value}).x)
 
@@ -423,9 +451,7 @@ def test_what_becomes_of_a_pair_without_curvature():
 
     y, start = jnp.zeros((1, 1, 1)), jnp.full((1, 1, 1), 0.1)
     found = {
-        curvature: conjugate.solve(
-            dataclasses.replace(PRECISE, curvature=curvature), oracle, y, start
-        )
+        curvature: solve(dataclasses.replace(PRECISE, curvature=curvature), oracle, y, start)
         for curvature in ("any", "positive")
     }
     assert found["any"].status[0, 0] == Status.LINE_SEARCH_FAILED
@@ -446,7 +472,7 @@ def test_no_point_is_evaluated_after_it_has_finished():
         jax.debug.callback(lambda: calls.append(1), ordered=True)
         return oracle(x)
 
-    result = conjugate.solve(LBFGS, counting, y, y, lanes=10)
+    result = solve(LBFGS, counting, y, y, lanes=10)
     jax.effects_barrier()
     needed = int(result.evaluations.sum())
     assert needed > 400

@@ -45,7 +45,7 @@ def untrained(name: str, pair: Measures | None = None) -> Trained:
     points = jax.random.normal(rng.stream(0, "points"), (64, 2))
 
     def init(module, stream):
-        params = module.init(rng.stream(0, stream), points)["params"]
+        params = jax.jit(module.init)(rng.stream(0, stream), points)["params"]
         return jax.tree.map(lambda leaf: leaf[None], params)
 
     params = Networks(init(problem.potential, "potential"), init(problem.model, "model"))
