@@ -203,8 +203,8 @@ def _row(record: Record) -> list[str]:
     ]
 
 
-def changed(record: Record, own: Record) -> str:
-    """Name the settings in which a record differs from its cell's own, as in `solver.x = 1`."""
+def changed(record: Record, usual: Record) -> str:
+    """Name the settings in which a record differs from the config's cell."""
 
     def walk(one: Any, other: Any, path: str) -> list[str]:
         if isinstance(one, dict) and isinstance(other, dict):
@@ -215,30 +215,39 @@ def changed(record: Record, own: Record) -> str:
             ]
         return [] if one == other else [f"`{path}: {one}`, not `{other}`"]
 
-    this, usual = (r["cell"]["settings"] | {"seeds": None} for r in (record, own))
-    return ", ".join(walk(this, usual, ""))
+    this, own = (cell["settings"] | {"seeds": None} for cell in (record["cell"], usual))
+    return ", ".join(walk(this, own, ""))
 
 
 def departures_table(records: Sequence[Record], folder: Path) -> str:
     """Return a table of cells trained both ways, in Markdown; seeds that both have."""
     own = {record["cell"]["name"]: record for record in records}
-    rows = []
+    usual = {cell.name: cell.to_json() for cell in hd_grid(load([ROOT / "config.yaml"]))}
+    rows: list[list[str]] = []
     for place in sorted(path for path in folder.glob("*") if path.is_dir()):
         for record in read(place):
             name = record["cell"]["name"]
-            if name not in own:
-                raise InputError(f"{place}: cell {name} has no record of its own to compare with")
             seeds = {seed["seed"] for seed in record["seeds"]}
-            both = [seed for seed in own[name]["seeds"] if seed["seed"] in seeds]
-            rows.append([name, changed(record, own[name]), _errors(record["seeds"])])
-            rows[-1] += [_errors(both), published(record)[0]]
+            other = own[name]["seeds"] if name in own else []
+            both = [seed for seed in other if seed["seed"] in seeds]
+            difference = changed(record, usual[name])
+            rows.append([name, difference, _errors(record["seeds"])])
+            rows[-1] += [_errors(both) if both else "not recorded yet", published(record)[0]]
+            rows += _judged_always(record, f"{difference}, and ")
     for record in records:
-        for seed in record["seeds"]:
-            if first := seed["spikes"]["first_step"]:
-                rows.append([record["cell"]["name"], "`training.divergence_every: 1`, not `1000`"])
-                rows[-1] += [f"diverged at {first:,}", _errors([seed]), published(record)[0]]
+        rows += _judged_always(record)
     header = ["cell", "changed", "then: forward / inverse", "as the config has it", "published"]
     return table(header, rows)
+
+
+def _judged_always(record: Record, more: str = "") -> list[list[str]]:
+    """Return a row for each seed with a spike: judged at every step it would have ended there."""
+    return [
+        [record["cell"]["name"], f"{more}`training.divergence_every: 1`, not `1000`"]
+        + [f"diverged at {first:,}", _errors([seed]), published(record)[0]]
+        for seed in record["seeds"]
+        if (first := seed["spikes"]["first_step"])
+    ]
 
 
 def _errors(seeds: Sequence[Record]) -> str:
