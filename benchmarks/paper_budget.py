@@ -230,10 +230,10 @@ def departures_table(records: Sequence[Record], folder: Path) -> str:
             seeds = {seed["seed"] for seed in record["seeds"]}
             other = own[name]["seeds"] if name in own else []
             both = [seed for seed in other if seed["seed"] in seeds]
-            difference = changed(record, usual[name])
-            rows.append([name, difference, _errors(record["seeds"])])
+            what = changed(record, usual[name])
+            rows.append([name, what, _errors(record["seeds"])])
             rows[-1] += [_errors(both) if both else "not recorded yet", published(record)[0]]
-            rows += _judged_always(record, f"{difference}, and ")
+            rows += _judged_always(record, f"{what}, and ")
     for record in records:
         rows += _judged_always(record)
     header = ["cell", "changed", "then: forward / inverse", "as the config has it", "published"]
