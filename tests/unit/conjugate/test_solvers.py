@@ -136,8 +136,8 @@ def test_lbfgs_equals_the_plain_loop_point_by_point(kind, solver):
     for lane in range(lanes):
 
         def objective(x, target=y[0, lane]):
-            value, gradient = evaluate(jnp.asarray(x)[None, None])
-            return float(value[0, 0] - x @ target), np.array(gradient[0, 0]) - target
+            value, gradient = map(np.asarray, evaluate(x[None, None]))
+            return float(value[0, 0] - x @ target), gradient[0, 0] - target
 
         expected = reference_lbfgs(objective, y[0, lane], **plain_settings(solver))
         assert Status(int(result.status[0, lane])).name == expected.status
@@ -191,8 +191,8 @@ def test_lbfgs_equals_the_plain_loop_on_random_potentials(program, seed, spread)
         for lane in range(9):
 
             def objective(x, target=y[0, lane]):
-                value, gradient = oracle(params, jnp.asarray(x)[None, None])
-                return float(value[0, 0] - x @ target), np.array(gradient[0, 0]) - target
+                value, gradient = map(np.asarray, oracle(params, x[None, None]))
+                return float(value[0, 0] - x @ target), gradient[0, 0] - target
 
             expected = reference_lbfgs(objective, y[0, lane], **plain_settings(solver))
             assert Status(int(result.status[0, lane])).name == expected.status
@@ -228,8 +228,8 @@ def test_lbfgs_reaches_the_optimum_of_scipy():
     for lane in range(20):
 
         def objective(x, target=y[0, lane]):
-            value, gradient = evaluate(jnp.asarray(x)[None, None])
-            return float(value[0, 0] - x @ target), np.array(gradient[0, 0]) - target
+            value, gradient = map(np.asarray, evaluate(x[None, None]))
+            return float(value[0, 0] - x @ target), gradient[0, 0] - target
 
         expected = scipy.optimize.minimize(
             objective, y[0, lane], jac=True, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 0}

@@ -37,8 +37,8 @@ def optimum(cell: Trained, problem: tuple[Any, Any, Any]) -> np.ndarray:
     single = jax.jit(lambda x: potentials.value_and_gradient(cell.problem.potential, params, x))
 
     def objective(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = single(jnp.asarray(x, jnp.float32)[None])
-        return float(value[0]) - float(x @ target), np.asarray(gradient[0], float) - target
+        value, gradient = map(np.asarray, single(x.astype(np.float32)[None]))
+        return float(value[0]) - float(x @ target), gradient[0].astype(float) - target
 
     found = [
         scipy.optimize.minimize(
