@@ -32,14 +32,31 @@ class Job:
     Attributes:
         module: has its `add_arguments` and `main`.
         summary: for the help.
-        renders: it makes tables or figures from the files that its options name, writes no others,
-            and starts no program. Such a job alone may be named by an archive that comes from
-            anybody, so a new one renders only where it says so.
+        writes: options of a job that makes tables or figures: each names a file that it writes. It
+            reads the files that its other options name, writes no others, and starts no program.
+            Such a job alone may be named by an archive that comes from anybody, so a new one
+            renders only where it says so.
+        computes: what it renders is computed from measures or networks, to no certain last bit.
     """
 
     module: str
     summary: str
-    renders: bool = False
+    writes: tuple[str, ...] = ()
+    computes: bool = False
+
+    @property
+    def renders(self) -> bool:
+        """Whether it makes tables or figures."""
+        return bool(self.writes)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it makes text that follows from text: the same bytes on any machine."""
+        return self.renders and set(self.writes) <= TEXT and not self.computes
+
+
+TEXT = frozenset({"--csv", "--html", "--out", "--tex"})
+TABLE, PICTURE = ("--tex", "--csv"), ("--pdf", "--png")
 
 
 log = logging.getLogger(__name__)
@@ -56,47 +73,54 @@ JOBS = {
     "measure": Job("w2dual.measure_job", "time training on the device at hand, for estimate"),
     "doctor": Job("w2dual.doctor_job", "say what keeps the workflow from running on this cluster"),
     "prepare": Job("w2dual.measures.prepare", "make one pair of measures, with its ground truth"),
-    "trivial": Job("w2dual.measures.trivial", "evaluate maps that need no training", renders=True),
+    "trivial": Job(
+        "w2dual.measures.trivial",
+        "evaluate maps that need no training",
+        writes=("--out",),
+        computes=True,
+    ),
     "train": Job("w2dual.train_job", "train all seeds of one cell"),
     "status": Job("w2dual.status_job", "show the cells in training, and the finished ones"),
     "push": Job("w2dual.push", "map points of your own by the ground truth or a trained cell"),
     "conjugation-study": Job("w2dual.studies.conjugation", "follow a trained cell's conjugations"),
     "line-search": Job("w2dual.studies.line_search", "time line searches on trained cells"),
     "line-search-tables": Job(
-        "w2dual.studies.line_search_tables", "render what line-search found", renders=True
+        "w2dual.studies.line_search_tables", "render what line-search found", writes=TABLE
     ),
     "conjugation-figure": Job(
-        "w2dual.plots.conjugation", "draw the studies of conjugation", renders=True
+        "w2dual.plots.conjugation", "draw the studies of conjugation", writes=PICTURE
     ),
     "aggregate": Job(
-        "w2dual.aggregate", "gather the metrics of cells into one tidy file", renders=True
+        "w2dual.aggregate", "gather the metrics of cells into one tidy file", writes=("--out",)
     ),
-    "table": Job("w2dual.tables", "render one table of the HD evaluation", renders=True),
+    "table": Job("w2dual.tables", "render one table of the HD evaluation", writes=TABLE),
     "trivial-table": Job(
-        "w2dual.tables", "render the table of the maps that need no training", renders=True
+        "w2dual.tables", "render the table of the maps that need no training", writes=TABLE
     ),
     "synthetic-table": Job(
-        "w2dual.synthetic_table", "render the table of the cells on the plane", renders=True
+        "w2dual.synthetic_table", "render the table of the cells on the plane", writes=TABLE
     ),
     "cost-table": Job(
-        "w2dual.cost_tables", "render a table of run times or conjugations", renders=True
+        "w2dual.cost_tables", "render a table of run times or conjugations", writes=TABLE
     ),
     "hyperparameters": Job(
-        "w2dual.hyperparameters", "render a table of the settings that ran", renders=True
+        "w2dual.hyperparameters", "render a table of the settings that ran", writes=TABLE
     ),
     "table-page": Job(
-        "w2dual.table_page", "set a tidy table as a page of the report", renders=True
+        "w2dual.table_page", "set a tidy table as a page of the report", writes=("--html",)
     ),
     "verdict": Job(
-        "w2dual.verdict", "judge each published cell: reproduced, better, worse, ...", renders=True
+        "w2dual.verdict", "judge each published cell: reproduced, better, worse, ...", writes=TABLE
     ),
-    "claims": Job("w2dual.claims", "check the paper's claims about its tables", renders=True),
-    "verdict-figure": Job("w2dual.plots.verdict", "draw the verdict", renders=True),
-    "figure": Job("w2dual.figure_job", "draw a figure of the cells on the plane", renders=True),
+    "claims": Job("w2dual.claims", "check the paper's claims about its tables", writes=TABLE),
+    "verdict-figure": Job("w2dual.plots.verdict", "draw the verdict", writes=PICTURE),
+    "figure": Job(
+        "w2dual.figure_job", "draw a figure of the cells on the plane", writes=(*PICTURE, "--gif")
+    ),
     "accuracy-figure": Job(
-        "w2dual.plots.accuracy", "draw accuracy against cost or dimension", renders=True
+        "w2dual.plots.accuracy", "draw accuracy against cost or dimension", writes=PICTURE
     ),
-    "curves": Job("w2dual.plots.curves", "draw the training curves of one cell", renders=True),
+    "curves": Job("w2dual.plots.curves", "draw the training curves of one cell", writes=PICTURE),
     "report": Job("w2dual.report", "set evaluation.pdf"),
     "bundle": Job("w2dual.bundle", "make the archive for reviewers"),
     "verify": Job("w2dual.verify", "check an archive: hashes, crate, tables, a sample of cells"),
@@ -114,7 +138,9 @@ def parser(job: str | None) -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"w2dual {__version__}")
     jobs = top.add_subparsers(dest="job", required=True, metavar="JOB")
     for name, known in JOBS.items():
-        sub = jobs.add_parser(name, help=known.summary, description=known.summary)
+        sub = jobs.add_parser(
+            name, help=known.summary, description=known.summary, allow_abbrev=False
+        )
         if name == job:
             importlib.import_module(known.module).add_arguments(sub)
     return top

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,8 @@ MANIFEST = "manifest-sha256.txt"
 TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest that a zip can hold."""
 MODES = {False: 0o100644, True: 0o100755}
+GIT = frozenset({".git", "git~1"})
+"""What a folder of git is called, in full and in the short names of some disks."""
 _UNIX = 3
 _END_OF_DIRECTORY = 22  # bytes, without a comment
 _LOCAL_HEADER = 30  # bytes, without name and extra field
@@ -203,7 +206,7 @@ def unsafe(entries: list[zipfile.ZipInfo], limits: Limits) -> list[str]:
     seen: dict[str, str] = {}
     for entry in entries:
         found += [f"  {entry.filename!r}: {fault}" for fault in _faults(entry, limits)]
-        key = entry.filename.casefold()
+        key = unicodedata.normalize("NFC", entry.filename).casefold()
         if key in seen:
             same = "" if seen[key] == entry.filename else f", as {seen[key]!r}"
             found.append(f"  {entry.filename!r}: stands twice{same}")
@@ -227,11 +230,11 @@ def _faults(entry: zipfile.ZipInfo, limits: Limits) -> Iterator[str]:
         yield "is an absolute path"
     elif ".." in parts:
         yield "leads out of the archive"
-    elif "\\" in name or any(ord(character) < 32 for character in name):
+    elif "\\" in name or any(unicodedata.category(letter)[0] == "C" for letter in name):
         yield "has a backslash or a control character in its name"
     elif "" in parts or "." in parts:
         yield "is a folder, or has an empty part in its name"
-    elif ".git" in map(str.casefold, parts):
+    elif GIT & set(map(str.casefold, parts)):
         yield "is part of a git repository, whose hooks and settings git would run"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind == stat.S_IFLNK:

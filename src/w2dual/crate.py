@@ -195,7 +195,7 @@ def problems(text: str, hashes: Mapping[str, str], others: Iterable[str]) -> lis
     try:
         record = json.loads(text)
         entities = {entity["@id"]: entity for entity in record["@graph"]}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         return [f"{METADATA}: is no RO-Crate metadata: {error!r}"]
     if len(entities) != len(record["@graph"]):
         return [f"{METADATA}: an entity stands twice"]

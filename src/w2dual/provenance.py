@@ -37,6 +37,8 @@ class NoCheckout(Exception):
 class Commit:
     """The commit of a checkout, with `+` behind it where files differ; or why it is unknown.
 
+    A file of the code that git does not track differs too.
+
     Attributes:
         name: 40 hex digits, or None.
         committed: seconds since 1970; None with the name.
@@ -52,7 +54,7 @@ def commit(root: Path = CHECKOUT) -> Commit:
     """Return the commit of the checkout whose root is `root`; it never is another repository's."""
     try:
         found, seconds = git(root, "log", "-1", "--format=%H %ct").split()
-        changed = git(root, "status", "--porcelain", "--untracked-files=no")
+        changed = git(root, "status", "--porcelain", "--untracked-files=no") or untracked(root)
     except (NoCheckout, InputError) as error:
         return Commit(None, unknown=str(error))
     return Commit(found + ("+" if changed else ""), int(seconds))
@@ -79,6 +81,16 @@ def git(root: Path, *arguments: str) -> str:
     if Path(top).resolve() != root.resolve():
         raise NoCheckout(f"{root} is no git checkout, but lies in that of {top}")
     return _git(root, *arguments)
+
+
+def untracked(root: Path) -> list[str]:
+    """Return the modules that git neither tracks nor ignores, such as a new extension.
+
+    Raises:
+        NoCheckout, InputError: as for `git`.
+    """
+    found = git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", "src/*.py")
+    return [name for name in found.split("\0") if name]
 
 
 def _git(root: Path, *arguments: str) -> str:

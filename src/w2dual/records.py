@@ -176,18 +176,38 @@ def read_json(path: str | os.PathLike[str], strict: bool = False) -> Any:
         InputError: the file is missing or is not JSON; the message names it.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), **(_STRICT if strict else {}))
+        text = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
+    return parse_json(text, path, strict)
+
+
+def parse_json(content: bytes, where: str | os.PathLike[str], strict: bool = False) -> Any:
+    """Read the content of a JSON record.
+
+    Args:
+        content: UTF-8.
+        where: what to name in an error.
+        strict: as in `read_json`.
+
+    Raises:
+        InputError: it is not JSON.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), **(_STRICT if strict else {}))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: cannot be read: {error}") from error
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{path}: is not a JSON record (line {error.lineno}: {error.msg}); "
+            f"{where}: is not a JSON record (line {error.lineno}: {error.msg}); "
             "remove it, and its job makes it again"
         ) from error
+    except RecursionError as error:
+        raise InputError(f"{where}: is nested too deeply") from error
     except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
 
 
 def json_argument(text: str) -> Any:
@@ -203,6 +223,8 @@ def json_argument(text: str) -> Any:
             raise InputError(f"argument {text[:60]!r}... is not JSON: {error.msg}") from error
         except ValueError as error:
             raise InputError(f"argument {text[:60]!r}...: {error}") from error
+        except RecursionError as error:
+            raise InputError(f"argument {text[:60]!r}...: is nested too deeply") from error
     return read_json(text, strict=True)
 
 
@@ -235,7 +257,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
             text = (stored.metadata() or {}).get(_METADATA, "{}")
         metadata = json.loads(text)
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, ValueError, RecursionError, OSError) as error:
         raise InputError(
             f"{path}: is truncated or no safetensors file ({error}); "
             "remove it, and its job makes it again"

@@ -56,7 +56,8 @@ class Comparison:
     @property
     def agrees(self) -> bool:
         """Whether the difference lies within the interval; false where it is no number."""
-        return abs(self.fresh - self.stored) <= self.half_width
+        values = (self.stored, self.fresh, self.half_width)
+        return all(map(math.isfinite, values)) and abs(self.fresh - self.stored) <= self.half_width
 
     def __str__(self) -> str:
         """Say it in a line of the report."""

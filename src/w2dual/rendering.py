@@ -2,7 +2,8 @@
 
 A step is what a rule ran: a job of `python -m w2dual` with its arguments, paths relative to the
 folder of outputs. Steps are data of an archive, which may come from anybody: only jobs that say of
-themselves that they render are run (`Job.renders`), and only on paths inside the archive.
+themselves that they render are run (`Job.writes`), only on paths inside the archive, and they write
+nothing but tables and figures.
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ from w2dual.records import InputError
 log = logging.getLogger(__name__)
 
 PREFIX = ("python", "-m", "w2dual")
+RENDERED = ("tables/", "figures/", "results/metrics/")
+"""Where steps write, from the folder of outputs."""
+PUBLISHED = "tables/published"
+"""Below the first of those in the paper's own preset, and source."""
+SOURCES = {"--published": PUBLISHED, "--base": "config.yaml"}
+"""Options that name the source's files, from the archive's root."""
+INLINE = ("--settings", "--cells", "--config")
+"""Options that take a JSON text, or a file of one, which would hide it."""
 _SHORT = re.compile(r"-[^-\d.]")
+_OPTION = re.compile(r"--[a-z][a-z-]*")
 
 
 @dataclass(frozen=True)
@@ -45,10 +55,34 @@ class Step:
 
     @property
     def compared(self) -> bool:
-        """Whether its outputs are text that follows from text: the same bytes on any machine."""
-        return all(name.endswith((".csv", ".tex", ".html")) for name in self.outputs) and not any(
-            name.endswith(".safetensors") for name in self.inputs
-        )
+        """Whether its outputs are text that follows from text: the same bytes on any machine.
+
+        The job decides it, and nothing else that an archive says of the step.
+        """
+        job = jobs.JOBS.get(self.arguments[0]) if self.arguments else None
+        return job is not None and job.exact
+
+    def options(self) -> dict[str, list[str]]:
+        """Return the values of each option; those before the first are of the empty name.
+
+        Raises:
+            InputError: an option is given twice, or is none.
+        """
+        found: dict[str, list[str]] = {"": []}
+        values = found[""]
+        for word in self.arguments[1:]:
+            if not word.startswith("--"):
+                values.append(word)
+                continue
+            if not _OPTION.fullmatch(word):
+                raise InputError(
+                    f"step {self.rule}: {word[:40]}: expected an option of a whole word, its value "
+                    "apart"
+                )
+            if word in found:
+                raise InputError(f"step {self.rule}: {word} is given twice")
+            values = found[word] = []
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Give the step as it stands in an archive."""
@@ -123,11 +157,46 @@ def check(step: Step, folder: str) -> None:
         raise InputError(f"step {step.rule}: {job!r} is no job that renders")
     for word in (*step.arguments[1:], *step.inputs, *step.outputs):
         _check_word(step, folder, word)
-    written = {word for word in step.outputs if word not in step.arguments}
-    if written:
-        raise InputError(
-            f"step {step.rule}: its command does not name its output {', '.join(sorted(written))}"
-        )
+    options = step.options()
+    _check_outputs(step, options, jobs.JOBS[job].writes, folder)
+    for option, source in SOURCES.items():
+        for word in options.get(option, ()):
+            if (named := posixpath.normpath(posixpath.join(folder, word))) != source:
+                raise InputError(f"step {step.rule}: {option} is {named}, expected {source}")
+    for option in INLINE:
+        for word in options.get(option, ()):
+            if not _is_json(word):
+                raise InputError(
+                    f"step {step.rule}: {option} {word[:40]}: expected the JSON text itself"
+                )
+
+
+def _check_outputs(
+    step: Step, options: Mapping[str, list[str]], writes: Sequence[str], folder: str
+) -> None:
+    """Check that a step writes its outputs and no others, where tables and figures are.
+
+    Else it could put a file of its making in the place of a metric, a source file, or of `.git`.
+    """
+    written = {word: option for option in writes for word in options.get(option, ())}
+    if other := sorted(set(step.outputs) - written.keys()):
+        raise InputError(f"step {step.rule}: its command does not name its output {other[0]}")
+    if other := sorted(written.keys() - set(step.outputs)):
+        raise InputError(f"step {step.rule}: writes {other[0]}, which is none of its outputs")
+    for word, option in written.items():
+        ending = ".csv" if option == "--out" else f".{option.removeprefix('--')}"
+        inside = posixpath.normpath(posixpath.join(folder, word))
+        if (
+            posixpath.normpath(word) != word
+            or not word.startswith(RENDERED)
+            or inside.startswith(f"{PUBLISHED}/")
+            or any(part.startswith(".") for part in word.split("/"))
+            or not word.endswith(ending)
+        ):
+            raise InputError(
+                f"step {step.rule}: writes {word}, expected a file *{ending} in one of "
+                + ", ".join(RENDERED)
+            )
 
 
 def _check_word(step: Step, folder: str, word: str) -> None:
@@ -151,7 +220,7 @@ def _is_json(word: str) -> bool:
         return False
     try:
         json.loads(word)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

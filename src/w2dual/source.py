@@ -20,11 +20,14 @@ NO_SOURCE = frozenset(
 def files(root: Path, outputs: Path) -> list[str]:
     """Return the source's files: those that git tracks, or without git all but what is made.
 
+    A file of the code that git does not track yet is one too: the run may need it.
+
     Raises:
         InputError: there is a git checkout, and git cannot be asked; the message has its words.
     """
     try:
         names = [name for name in provenance.git(root, "ls-files", "-z").split("\0") if name]
+        names += provenance.untracked(root)
     except provenance.NoCheckout:
         names = sorted(_walk(root, outputs))
     return [name for name in names if (root / name).is_file() and not (root / name).is_symlink()]

@@ -29,6 +29,8 @@ _NUMBER_ELSEWHERE = re.compile(
 _MAPPING, _SEQUENCE = _TAG + "map", _TAG + "seq"
 _MERGE = _TAG + "merge"
 _TEMPLATE = "__use_yte__"
+LARGEST = 100_000
+"""Values in a file, each counted wherever an alias puts it: a few lines can stand for billions."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -86,6 +88,8 @@ def parse(text: str, name: str, flags: bool = False) -> dict[Any, Any]:
             written = f"{node.value!r:.40}" if isinstance(node, yaml.ScalarNode) else "a list"
             raise InputError(f"{_place(node)}: expected keys with values, not {written}")
         _Check(flags).mapping(node, ())
+        if (count := _count(node, {})) > LARGEST:
+            raise InputError(f"{name}: holds {count} values by its aliases, at most {LARGEST}")
         return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise InputError(f"{name}: {error}") from error
@@ -123,6 +127,17 @@ def check_arguments(arguments: Iterable[str]) -> None:
 
 def _place(node: yaml.Node) -> str:
     return f"{node.start_mark.name}, line {node.start_mark.line + 1}"
+
+
+def _count(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count the values below a node that does not hold itself, aliases resolved."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        pairs = isinstance(node, yaml.MappingNode)
+        parts = [value for _, value in node.value] if pairs else node.value
+        known[id(node)] = 1 + sum(_count(part, known) for part in parts)
+    return known[id(node)]
 
 
 class _Check:

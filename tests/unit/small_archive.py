@@ -142,7 +142,9 @@ def commands(cells: dict[str, Cell]) -> Any:
     published = "../../tables/published"
     small = settings_json((0, 1)) | {"preset": PRESET, "dimensions": [2]}
     small |= {"methods": CONFIG["hd"]["methods"]}
-    small["budget"] = small["budget"] | {"seeds": [0, 1]}
+    training, evaluation = CONFIG["hd"]["training"], CONFIG["hd"]["evaluation"]
+    small["budget"] = {name: training[name] for name in ("iterations", "batch_size")}
+    small["budget"] |= {"seeds": [0, 1], "evaluation_samples": evaluation["samples"]}
     text = json.dumps(small)
     for kind, name, cell in (("hd", "hd_mlp", HD), ("synthetic", "synthetic", PLANE)):
         metrics = f"results/train/{cell}/metrics.json"

@@ -45,6 +45,27 @@ def test_the_checkout_has_its_commit_and_a_plus_where_files_differ(tmp_path: Pat
     assert provenance.commit(tmp_path / "own").name == own + "+"
 
 
+def test_a_module_that_git_does_not_track_is_of_no_commit_and_of_the_source(tmp_path: Path):
+    """As a new solver that is tried before it is committed: the run may have used it."""
+    root = tmp_path / "own"
+    repository(root)
+    folder = root / "src" / "w2dual" / "conjugate"
+    folder.mkdir(parents=True)
+    (root / ".gitignore").write_text("__pycache__\n")
+    git(root, "add", ".gitignore")
+    git(root, "commit", "-q", "-m", "more")
+    own = git(root, "rev-parse", "HEAD")
+    for name in ("notes.txt", ".mine.py.swp", "__pycache__/mine.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("no module")
+    assert provenance.commit(root).name == own
+    assert source.files(root, root / "runs") == [".gitignore", "a.txt"]
+    (folder / "mine.py").write_text("a module")
+    assert provenance.commit(root).name == own + "+"
+    module = "src/w2dual/conjugate/mine.py"
+    assert source.files(root, root / "runs") == [".gitignore", "a.txt", module]
+
+
 @pytest.mark.parametrize("place", ["tracked", "ignored", "beside", "installed"])
 def test_source_within_another_repository_has_no_commit(tmp_path: Path, place: str):
     """As unpacked from a ZIP into a thesis, or installed into the environment of one."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from w2dual import rendering
-from w2dual.__main__ import JOBS, Job
+from w2dual.__main__ import JOBS, Job, parser
 from w2dual.records import InputError
 from w2dual.rendering import Step
 
@@ -20,10 +20,16 @@ RENDERERS = {
     *("accuracy-figure", "curves", "conjugation-figure", "line-search-tables"),
 }
 
+ENDINGS = {"--out": ".csv"} | {f"--{end}": f".{end}" for end in ("tex", "csv", "html", "pdf")}
+ENDINGS |= {"--png": ".png", "--gif": ".gif"}
+
 
 @pytest.mark.parametrize("job", JOBS)
 def test_a_job_renders_or_is_refused(job: str):
-    step = Step("a", (job, "--out", "a.csv"), (), ("a.csv",))
+    options = JOBS[job].writes or ("--out",)
+    names = {option: f"tables/a{ENDINGS[option]}" for option in options}
+    words = [word for pair in names.items() for word in pair]
+    step = Step("a", (job, *words), (), tuple(names.values()))
     if job in RENDERERS:
         rendering.check(step, "runs/tiny")
         return
@@ -54,6 +60,90 @@ def test_the_jobs_that_rules_make_tables_and_figures_by_are_those_that_render():
                 ):
                     found.add(job[1])
     assert found == RENDERERS == {name for name, job in JOBS.items() if job.renders}
+
+
+def test_a_job_says_of_each_option_by_which_its_rules_have_it_write():
+    """An option that it keeps to itself would write wherever an archive says."""
+    found: dict[str, set[str]] = {name: set() for name in RENDERERS}
+    for path in (ROOT / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text("utf-8"), flags=re.MULTILINE)[1:]:
+            job = re.search(r"python -m w2dual ([\w-]+)", rule)
+            if job and job[1] in RENDERERS:
+                found[job[1]] |= set(re.findall(r"(--[a-z-]+) \{output", rule))
+    # The table of trivial maps has no tidy twin, and its job is the one of the other tables.
+    found["trivial-table"] |= {"--csv"}
+    assert found == {name: set(JOBS[name].writes) for name in RENDERERS}
+
+
+def table(**changed: str) -> Step:
+    """A step that makes a table, with options of its own."""
+    options = {"metrics": "results/metrics/a.csv", "published": "../../tables/published"}
+    options |= {"tex": "tables/a.tex", "csv": "tables/a.csv"} | changed
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return Step("a", ("table", *words), (), (options["tex"], options["csv"]))
+
+
+OUTPUTS = [
+    *("../../.git/config", "../../Makefile", "../../src/w2dual/a.csv", "results/train/a.csv"),
+    *("results/metrics/../train/a.csv", "tables/../../../Makefile.csv", "tables/.hidden.csv"),
+    *("tables/.git/a.csv", "tables/a.json", "tables/a", "./tables/a.csv", "Tables/a.csv"),
+    *("evaluation.csv", "tables//a.csv", "logs/train/a.csv"),
+]
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_step_writes_tables_and_figures_and_nothing_else(name: str):
+    rendering.check(table(), "runs/tiny")
+    with pytest.raises(InputError, match="step a: writes .*, expected a file"):
+        rendering.check(table(csv=name), "runs/tiny")
+
+
+def test_a_step_does_not_write_published_values():
+    step = table(published="tables/published", csv="tables/published/hd_mlp.csv")
+    with pytest.raises(InputError, match="step a: writes tables/published/"):
+        rendering.check(step, ".")
+
+
+def test_a_step_names_all_that_it_writes_once_and_in_whole_words():
+    step = table()
+    with pytest.raises(InputError, match=r"writes tables/a\.csv, which is none of its outputs"):
+        rendering.check(Step("a", step.arguments, (), step.outputs[:1]), "runs/tiny")
+    twice = (*step.arguments, "--csv", "tables/b.csv")
+    with pytest.raises(InputError, match="--csv is given twice"):
+        rendering.check(Step("a", twice, (), (*step.outputs, "tables/b.csv")), "runs/tiny")
+    with pytest.raises(InputError, match="expected an option of a whole word"):
+        rendering.check(Step("a", (*step.arguments, "--", "x"), (), step.outputs), "runs/tiny")
+
+
+def test_an_option_cut_short_is_none(capsys: pytest.CaptureFixture[str]):
+    """By `--ht` a step would write what its outputs do not name."""
+    with pytest.raises(SystemExit):
+        parser("table-page").parse_args(["table-page", "--csv", "a.csv", "--ht", "a.html"])
+    assert "--html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("published", "../../mine", "--published is mine, expected tables/published"),
+        ("settings", "tables/settings.json", "expected the JSON text itself"),
+        ("cells", " [1]", "expected the JSON text itself"),
+        ("config", "[" * 10**5, "expected the JSON text itself"),
+    ],
+)
+def test_what_decides_a_table_is_in_its_command(option: str, value: str, said: str):
+    with pytest.raises(InputError, match=said):
+        rendering.check(table(**{option: value}), "runs/tiny")
+
+
+def test_whether_a_step_is_compared_follows_from_its_job_alone():
+    """A forger would name a file of parameters among its inputs, or a picture it never draws."""
+    step = table()
+    for inputs, outputs in (((), step.outputs), (("a.safetensors",), (*step.outputs, "a.pdf"))):
+        assert Step("a", step.arguments, inputs, outputs).compared
+    exact = {name for name in JOBS if Step("a", (name,), (), ("a.csv",)).compared}
+    drawn = {"verdict-figure", "figure", "accuracy-figure", "curves", "conjugation-figure"}
+    assert exact == RENDERERS - drawn - {"trivial"}
 
 
 WORDS = [

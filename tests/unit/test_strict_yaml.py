@@ -217,3 +217,13 @@ def test_plain_values_pass_on_the_command_line():
     strict_yaml.check_arguments(
         ["a=60", "b=-1.5", "c=1e5", "d=NVIDIA H100", "e=", "f='1e5'", "g=1:30"]
     )
+
+
+def test_aliases_that_stand_for_more_than_a_config_holds_are_refused():
+    """Nine to the eighth; a file of an archive may come from anybody."""
+    lines = ["a0: &a0 [" + ", ".join("x" * 9) + "]"]
+    for level in range(1, 8):
+        lines.append(f"a{level}: &a{level} [" + ", ".join([f"*a{level - 1}"] * 9) + "]")
+    text = "\n".join(lines)
+    assert "values by its aliases, at most 100000" in refusal(text)
+    assert strict_yaml.parse("\n".join(lines[:3]), "my.yaml")["a2"][8][8][8] == "x"

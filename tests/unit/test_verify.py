@@ -263,6 +263,84 @@ def page_of_no_step(found):
     step(without_pages)(found)
 
 
+def rule(steps, name, output=""):
+    return next(one for one in steps if one["rule"] == name and output in one["outputs"][0])
+
+
+def said_to_be_of_networks(found):
+    """A table is changed, and its step says that it is made of parameters: not made again."""
+    replace(TABLE, b"inconclusive", b"reproduced")(found)
+    step(lambda steps: rule(steps, "verdict")["inputs"].append("x.safetensors"))(found)
+
+
+def settings_of_a_file(found):
+    """Settings of another budget, where only the job finds them."""
+
+    def edit(steps):
+        words = rule(steps, "verdict")["arguments"]
+        place = words.index("--settings") + 1
+        found[f"{RUN}/tables/s.json"], words[place] = words[place].encode(), "tables/s.json"
+
+    step(edit)(found)
+
+
+def margin(steps):
+    words = rule(steps, "verdict")["arguments"]
+    place = words.index("--settings") + 1
+    settings = json.loads(words[place])
+    settings["verdict"]["margin_fraction"] = 99
+    words[place] = json.dumps(settings)
+
+
+def metrics_elsewhere(found):
+    """Tables follow from forged metrics beside the true ones."""
+    found[f"{RUN}/logs/m.json"] = found[METRICS]
+    own = f"results/train/{HD}/metrics.json"
+
+    def edit(steps):
+        one = rule(steps, "aggregate", "hd_mlp")
+        one["arguments"] = ["logs/m.json" if word == own else word for word in one["arguments"]]
+
+    step(edit)(found)
+
+
+def tidy_metrics_by_hash_alone(found):
+    """What tables are made of is said to be the trivial maps' scores, which are not made again."""
+
+    def edit(steps):
+        one = rule(steps, "aggregate", "hd_mlp")
+        one["arguments"][-1] = one["outputs"][0] = "results/metrics/other.csv"
+        words = ["trivial", "--pairs", "results/measures/hd2.safetensors", "--samples", "8"]
+        words += ["--seed", "0", "--out", "results/metrics/hd_mlp.csv"]
+        steps.append({"rule": "b", "arguments": words, "inputs": [], "outputs": words[-1:]})
+
+    step(edit)(found)
+    found[f"{RUN}/results/metrics/other.csv"] = found[f"{RUN}/results/metrics/hd_mlp.csv"]
+
+
+def git_settings(steps):
+    words = ["table-page", "--csv", "tables/verdict_hd.csv", "--html", "../../.git/config"]
+    steps.append({"rule": "b", "arguments": words, "inputs": [], "outputs": words[-1:]})
+
+
+def cells_lost(steps):
+    words = rule(steps, "aggregate")["arguments"]
+    del words[words.index("--cells") : words.index("--cells") + 2]
+
+
+def cells_of_another_kind(steps):
+    words = rule(steps, "aggregate")["arguments"]
+    words[words.index("--cells") + 1] = '{"a": 1}'
+
+
+def written_twice(steps):
+    steps.append(dict(rule(steps, "claims")))
+
+
+def no_number(record):
+    record["seeds"][0]["l2_uvp_forward_percent"] = float("inf")
+
+
 def full_budget(steps):
     for one in steps:
         one["arguments"] = [word.replace('"reduced": true', '"reduced": false') for word in
@@ -324,6 +402,22 @@ FOUND_IN_SPITE_OF_HASHES = [
         METRICS,
         "preset is not that",
         id="budget-in-config",
+    ),
+    pytest.param(said_to_be_of_networks, TABLE, "does not follow", id="table-of-networks"),
+    pytest.param(settings_of_a_file, bundle.RENDER, "the JSON text itself", id="settings-of-file"),
+    pytest.param(step(margin), bundle.RENDER, "another `verdict`", id="margin"),
+    pytest.param(metrics_elsewhere, bundle.RENDER, "metrics of its cells", id="metrics-elsewhere"),
+    pytest.param(
+        tidy_metrics_by_hash_alone, bundle.RENDER, "hd_mlp.csv, which is not made", id="hash-alone"
+    ),
+    pytest.param(step(git_settings), bundle.RENDER, "writes ../../.git/config", id="git-settings"),
+    pytest.param(step(cells_lost), bundle.RENDER, "metrics of its cells", id="cells-lost"),
+    pytest.param(step(cells_of_another_kind), bundle.RENDER, "records with name", id="cells-other"),
+    pytest.param(step(written_twice), bundle.RENDER, "several steps write it", id="written-twice"),
+    pytest.param(as_json(METRICS, no_number), METRICS, "no finite number", id="infinite-metric"),
+    pytest.param(add(METRICS, b"[" * 10**5), METRICS, "nested too deeply", id="deep-metrics"),
+    pytest.param(
+        add(bundle.RENDER, b"[" * 10**5), bundle.RENDER, "nested too deeply", id="deep-commands"
     ),
     pytest.param(step(full_budget), bundle.RENDER, "another preset", id="budget-in-command"),
     pytest.param(step(command_out), bundle.RENDER, "leads out of the archive", id="command-out"),
@@ -395,6 +489,24 @@ def test_forged_numbers_that_all_agree_are_found_by_evaluating_again(made, tmp_p
     assert "l2_uvp_inverse_percent" not in found
 
 
+def test_a_cell_of_the_benchmark_is_evaluated_again_whatever_it_calls_its_headline(path, tmp_path):
+    def edit(record):
+        record["headline"] = {"column": "w2_forward", "label": "W2"}
+        record["seeds"][0]["l2_uvp_forward_percent"] *= 0.5
+
+    changed = rewritten(path, tmp_path / "t.zip", as_json(METRICS, edit), rehash=True)
+    assert "l2_uvp_forward_percent" in problems(changed, sample=1)
+
+
+def test_published_values_of_another_make_are_noted(path, tmp_path):
+    """They decide verdicts, and an archive has its own."""
+    name = "tables/published/hd_mlp.csv"
+    out = rewritten(path, tmp_path / "t.zip", replace(name, b"0.", b"1."), rehash=True)
+    _, report = verify.verify(out, 0)
+    assert f"published values are not those of the code that verifies: {name};" in report
+    assert "published values" not in verify.verify(path, 0)[1]
+
+
 def test_parameters_changed_by_a_percent_are_found_by_evaluating_again(path, tmp_path):
     change = arrays(lambda parts: {key: 0.99 * array for key, array in parts.items()})
     changed = rewritten(path, tmp_path / "t.zip", lambda f: change(f, tmp_path), rehash=True)
@@ -460,6 +572,9 @@ UNSAFE = [
     pytest.param("/etc/evil", 0o100644, "is an absolute path", id="absolute"),
     pytest.param("C:/evil", 0o100644, "is an absolute path", id="drive"),
     pytest.param("a\\..\\evil", 0o100644, "backslash", id="backslash"),
+    pytest.param("a\u202etxt.py", 0o100644, "control character", id="right-to-left"),
+    pytest.param(".g\u200cit/config", 0o100644, "control character", id="git-ignorable"),
+    pytest.param("GIT~1/config", 0o100644, "part of a git repository", id="git-short"),
     pytest.param("link", 0o120777, "is a symbolic link", id="symlink"),
     pytest.param("pipe", 0o010644, "is no plain file", id="pipe"),
     pytest.param("folder/", 0o040755, "is a folder", id="folder"),
@@ -477,10 +592,14 @@ def test_an_unsafe_member_is_named_and_nothing_unpacked(tmp_path, name, mode, sa
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("other", ["a.txt", "A.TXT"])
-def test_a_member_that_stands_twice_is_named(tmp_path, other):
-    found = problems(zipped(tmp_path / "t.zip", (entry("a.txt"), b"1"), (entry(other), b"2")))
-    assert "'a.txt'" in found
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("a.txt", "a.txt"), ("a.txt", "A.TXT"), ("\N{LATIN SMALL LETTER E WITH ACUTE}", "e\u0301")],
+)
+def test_a_member_that_stands_twice_is_named(tmp_path, name, other):
+    """Also where some disks alone take two names for one: by case, or by how an accent is put."""
+    found = problems(zipped(tmp_path / "t.zip", (entry(name), b"1"), (entry(other), b"2")))
+    assert repr(other) in found
     assert "stands twice" in found
 
 
