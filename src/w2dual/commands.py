@@ -47,7 +47,7 @@ def problems(
     found += [f"{name}: several steps write it" for name, count in made.items() if count > 1]
     exact = {name for step in sound if step.compared for name in step.outputs}
     inside = {posixpath.relpath(name, folder) for name in members} | set(made)
-    expected = {cell.name: cell.hash for cell in grid(config)}
+    expected = {cell.name: cell.hash for cell in grid(dict(config))}
     aggregated: set[str] = set()
     for step in sound:
         found += _of_other_settings(step, config)
