@@ -247,6 +247,7 @@ CODE = {
     "bundle": [
         "bundle.py",
         "archive.py",
+        "commands.py",
         "crate.py",
         "environment.py",
         "isolation.py",
