@@ -28,6 +28,7 @@ FLAGS = frozenset(
     | {"xla_cpu_enable_fast_math", "xla_cpu_enable_fast_min_max", "xla_cpu_multi_thread_eigen"}
     | {f"xla_cpu_fast_math_honor_{what}" for what in ("nans", "infs", "division", "functions")}
     | {"xla_cpu_max_isa", "xla_cpu_prefer_vector_width", "xla_cpu_use_thunk_runtime"}
+    | {"xla_cpu_use_fusion_emitters", "xla_cpu_parallel_codegen_split_count"}
     | {"xla_cpu_use_onednn", "xla_cpu_copy_insertion_use_region_analysis"}
     | {"xla_gpu_autotune_level", "xla_gpu_deterministic_ops", "xla_gpu_enable_fast_min_max"}
     | {"xla_gpu_exclude_nondeterministic_ops", "xla_gpu_enable_triton_gemm"}

@@ -4,13 +4,13 @@ import copy
 import dataclasses
 import itertools
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.slow.kill import environment
 
 from w2dual import provenance
 from w2dual.__main__ import main
@@ -535,8 +535,7 @@ def test_estimate_does_without_jax(costs: str):
         f"import sys; from w2dual.__main__ import main; assert main({argv!r}) == 0; "
         "sys.exit(str([name for name in ('jax', 'flax', 'pandas') if name in sys.modules]))"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False
     )
     assert run.stderr.strip() == "[]"
