@@ -236,7 +236,7 @@ def test_the_job_trains_a_cell_on_the_plane(plane_file, tmp_path):
 
 def optimised(function, **options):
     """Compile as well as XLA can, which pays off over thousands of steps."""
-    best = {"xla_backend_optimization_level": "3", "xla_cpu_use_fusion_emitters": "true"}
+    best = {"xla_backend_optimization_level": "3", "xla_cpu_use_fusion_emitters": True}
     return jax.jit(function, compiler_options=best, **options)
 
 
