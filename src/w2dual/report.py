@@ -226,8 +226,11 @@ def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
                 _number(first["seconds_per_step"], ".2g"),
                 _number(first["training_s"], ",.0f"),
                 _number(iterations, ".1f") if solved else "--",
-                _percent(counts["conjugate_converged"], total) if solved else "--",
-                _percent(training["training_converged"], training.sum()) if solved else "--",
+                _percent(training["training_converged"], training.sum())
+                + " / "
+                + _percent(counts["conjugate_converged"], total)
+                if solved
+                else "--",
                 _number(worst, ".2g") if solved else "--",
                 str(int(group["spikes_steps"].sum())),
             ]
@@ -236,7 +239,7 @@ def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
 
 
 def _percent(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.1f}\\%" if whole else "--"
+    return f"{100 * part / whole:.1f}" if whole else "--"
 
 
 def diverged_lines(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:

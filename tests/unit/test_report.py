@@ -105,8 +105,8 @@ def test_runs_say_what_happened_in_training(frame: pd.DataFrame) -> None:
     assert f"{cell}: seed 1 at step 17; 0.24 before." in lines
     assert len(lines) == 2  # and one on the plane
     row = next(row for row in report.run_rows(frame, loaded()) if "BFGS" in row[3])
-    # of 6,400 points of each seed 6,000 converged; 2 spikes each
-    assert row[-3:] == [r"93.8\%", "0.5", "4"]
+    # Of each seed: 6,000 of 6,400 points in training, 90 of 100 at the end, and 2 spikes.
+    assert row[-3:] == ["93.8 / 90.0", "0.5", "4"]
 
 
 def loaded(**changes: Any) -> report.ReportSettings:
@@ -243,7 +243,7 @@ def test_run_rows_follow_the_methods_order_then_the_plane_by_pair(frame: pd.Data
     ]
     assert [row[3] for row in rows] == ["None"] + ["L-{}BFGS"] * 4
     assert [row[4] for row in rows] == ["1/2", "2/2", "2/2", "2/2", "1/2"]
-    assert [row[8] for row in rows] == ["--"] + [r"90.0\%"] * 4
+    assert [row[8] for row in rows] == ["--"] + ["93.8 / 90.0"] * 4
 
 
 def test_figures_are_those_of_the_cells(
