@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.render import table
+from benchmarks.render import insert, table
 from w2dual import scrub
 from w2dual.cells import hd_grid
 from w2dual.config import load
@@ -271,17 +271,14 @@ def tables(folder: Path) -> str:
     return f"{sentence}\n\n{table(header, rows)}\n\n### Both ways\n\n{both_ways}"
 
 
-def between(text: str, body: str, document: Path) -> str:
-    """Put a body between the markers of a document's text.
+def written(document: Path, records: Path) -> str:
+    """Return a document's text with the tables of the records between its markers.
 
     Raises:
-        InputError: a marker is missing.
+        InputError: a marker is missing, or there are no records.
     """
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"{document}: lacks the markers\n  {BEGIN}\n  {END}")
-    return f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}"
+    text = document.read_text(encoding="utf-8")
+    return insert(text, tables(records), str(document), BEGIN, END)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -303,8 +300,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif args.command == "keep":
             sys.stdout.write("".join(f"{name}\n" for name in keep(args.run, args.into, args.tree)))
         else:
-            text = args.document.read_text(encoding="utf-8")
-            write_text(args.document, between(text, tables(args.records), args.document))
+            write_text(args.document, written(args.document, args.records))
     except InputError as error:
         sys.stderr.write(f"paper_budget: {error}\n")
         return 2

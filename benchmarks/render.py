@@ -200,19 +200,19 @@ def text(record: dict[str, Any], figure: str) -> str:
     return "\n".join(parts)
 
 
-def insert(document: str, generated: str, name: str) -> str:
-    """Put the generated text between the markers.
+def insert(document: str, generated: str, name: str, first: str = BEGIN, last: str = END) -> str:
+    """Put the generated text between two lines of a document.
 
     Raises:
-        InputError: the document lacks the markers, or has them in another order.
+        InputError: the document lacks them, or has them in another order.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = document.partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
         raise InputError(
-            f"{name}: lacks the lines between which the tables go; add\n  {BEGIN}\n  {END}"
+            f"{name}: lacks the lines between which the tables go; add\n  {first}\n  {last}"
         )
-    return f"{before}{BEGIN}\n\n{generated}\n\n{END}{after}"
+    return f"{before}{first}\n\n{generated}\n\n{last}{after}"
 
 
 def draw(record: dict[str, Any], path: Path) -> None:

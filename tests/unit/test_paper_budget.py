@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import paper_budget
-from benchmarks.paper_budget import agrees, between, difference, keep, tables
+from benchmarks.paper_budget import agrees, difference, keep, tables, written
 from w2dual.records import InputError, read_json, write_json
 
 
@@ -118,13 +118,15 @@ def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
         keep(tmp_path, tmp_path)
     assert paper_budget.main(["render", "--records", str(tmp_path)]) == 2
     assert "holds no records" in capsys.readouterr().err
-    with pytest.raises(InputError, match="lacks the markers"):
-        between("no markers", "body", tmp_path)
+    document = tmp_path / "a.md"
+    document.write_text("no markers")
+    with pytest.raises(InputError, match=r"a.md: lacks the lines between which"):
+        written(document, paper_budget.RECORDS)
 
 
 def test_the_document_has_what_the_records_say():
     text = paper_budget.DOCUMENT.read_text(encoding="utf-8")
-    assert between(text, tables(paper_budget.RECORDS), paper_budget.DOCUMENT) == text
+    assert written(paper_budget.DOCUMENT, paper_budget.RECORDS) == text
 
 
 def test_the_records_are_of_the_configs_cells():
