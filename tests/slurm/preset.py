@@ -20,7 +20,7 @@ solvers:
   slow:
     kind: adam
     gradient_tolerance: 1.0e-30
-    max_iterations: 40
+    max_iterations: 80
     learning_rate: 0.1
     final_learning_rate_factor: 1.0e-4
     b1: 0.9
