@@ -25,7 +25,12 @@ from w2dual.cells import Cell, hd_grid
 from w2dual.conjugate import ConjugateResult
 from w2dual.dual import DualProblem, DualState, Networks, make_problem
 from w2dual.loop import Loop, compile_loop
-from w2dual.measures import base, benchmark_files, hd, icnn_dense, prepare
+from w2dual.measures import base
+from w2dual.measures.benchmark import files as benchmark_files
+from w2dual.measures.benchmark import icnn_dense
+from w2dual.measures.benchmark.weights import published_weights
+from w2dual.measures.pairs import benchmark
+from w2dual.measures.preparation import benchmark as prepare
 from w2dual.records import InputError
 from w2dual.training import initial_params
 
@@ -183,21 +188,21 @@ def load_pair(dimension: int, settings: dict[str, Any]) -> tuple[base.Pair, str]
     """
     try:
         files = benchmark_files.from_mirror(dimension, settings["mirror"])
-        potentials = prepare.published_weights(dimension, "mirror", files).potentials
+        potentials = published_weights(dimension, "mirror", files).potentials
         source = "published"
     except benchmark_files.Unavailable as reason:
         log.warning("n = %d: random weights in the published ones' place (%s)", dimension, reason)
         keys = jax.random.split(rng.stream(SEED, "benchmark pair"))
         potentials = [icnn_dense.convexify(icnn_dense.init(key, dimension)) for key in keys]
         source = "random"
-    arrays = hd.source_arrays(dimension)
+    arrays = benchmark.source_arrays(dimension)
     arrays |= prepare.fix_constants(potentials, arrays, MOMENT_SAMPLES, SEED)
-    for version, weights in zip(benchmark_files.VERSIONS, potentials, strict=True):
+    for version, weights in zip(icnn_dense.VERSIONS, potentials, strict=True):
         arrays |= icnn_dense.to_arrays(weights, version)
     metadata = {
         "format": base.FORMAT,
-        "kind": hd.KIND,
+        "kind": benchmark.KIND,
         "pair": f"hd{dimension}",
         "dimension": dimension,
     }
-    return hd.from_arrays(arrays, metadata), source
+    return benchmark.from_arrays(arrays, metadata), source

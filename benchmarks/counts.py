@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from w2dual.measures import icnn_dense
+from w2dual.measures.benchmark import icnn_dense
 from w2dual.records import InputError
 
 FLOAT_BYTES = 4

@@ -72,7 +72,9 @@ JOBS = {
     "simulate": Job("w2dual.simulate_job", "run a config's cells on a cluster on paper"),
     "measure": Job("w2dual.measure_job", "time training on the device at hand, for estimate"),
     "doctor": Job("w2dual.doctor_job", "say what keeps the workflow from running on this cluster"),
-    "prepare": Job("w2dual.measures.prepare", "make one pair of measures, with its ground truth"),
+    "prepare": Job(
+        "w2dual.measures.preparation", "make one pair of measures, with its ground truth"
+    ),
     "trivial": Job(
         "w2dual.measures.trivial",
         "evaluate maps that need no training",

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from w2dual import strict_yaml
+from w2dual import code, strict_yaml
 from w2dual.records import InputError
 
 Config = dict[str, Any]
@@ -61,11 +61,11 @@ def validate(config: Config) -> None:
     """
     schema = _schema()
     _check_schema(config, schema, ())
-    for section, kinds in schema["$defs"]["kinds"].items():
+    for section, known in schema["$defs"]["kinds"].items():
         for name, settings in config[section].items():
             kind = settings["kind"]
-            if kind in kinds:
-                checked = {"$defs": schema["$defs"], **kinds[kind]}
+            if kind in known:
+                checked = {"$defs": schema["$defs"], **known[kind]}
                 _check_schema(settings, checked, (section, name))
             else:
                 _check_foreign_kind(section, name, kind)
@@ -118,21 +118,25 @@ PACKAGES = {
     "measures.synthetic": "measures.pairs",
 }
 """Section of the config -> package with one module for each kind of your own."""
-PAIR_KINDS = ("synthetic", "images")
-"""Kinds of pairs on the plane that come with the project."""
-RESERVED = ("base", "__init__")
+
+
+def kinds(section: str) -> list[str]:
+    """Return the kinds that a section of the config may name, by the modules that there are."""
+    room = PACKAGES[section]
+    found = set(code.modules_with(room, "make"))
+    if section == "measures.synthetic":
+        found |= set(code.modules_with("measures.preparation", "prepare")) - {"benchmark"}
+    return sorted(found)
 
 
 def _check_foreign_kind(section: str, name: str, kind: str) -> None:
-    package = PACKAGES[section]
-    # The file is looked for, not the module: finding that would import the package, and so JAX.
-    folder = Path(__file__).parent / package.replace(".", "/")
-    if kind in RESERVED or not (folder / f"{kind}.py").is_file():
-        here = sorted(path.stem for path in folder.glob("*.py") if path.stem not in RESERVED)
-        known = sorted({*_schema()["$defs"]["kinds"].get(section, PAIR_KINDS), *here})
+    # Files are looked at, not imported: that would import JAX.
+    known = kinds(section)
+    if kind not in known:
+        room = PACKAGES[section]
         raise InputError(
-            f"config key `{section}.{name}.kind`: there is no module w2dual.{package}.{kind} of "
-            f"that kind; add src/w2dual/{package.replace('.', '/')}/{kind}.py (docs/extending.md), "
+            f"config key `{section}.{name}.kind`: there is no module w2dual.{room}.{kind} of "
+            f"that kind; add src/w2dual/{room.replace('.', '/')}/{kind}.py (docs/extending.md), "
             f"or name one that is there: {', '.join(known)}"
         )
 
@@ -265,8 +269,7 @@ def _check_conjugation(config: Config) -> None:
 
 def _check_measures(config: Config) -> None:
     for name, settings in config["measures"]["synthetic"].items():
-        if settings["kind"] not in PAIR_KINDS:
-            _check_foreign_kind("measures.synthetic", name, settings["kind"])
+        _check_foreign_kind("measures.synthetic", name, settings["kind"])
     benchmark = config["measures"]["benchmark"]
     published = benchmark["published_dimensions"]
     for dimension in config["hd"]["dimensions"]:

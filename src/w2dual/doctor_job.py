@@ -330,7 +330,7 @@ def look() -> dict[str, str]:
 
 
 def _benchmark_files(config: Config) -> Finding:
-    from w2dual.measures.benchmark_files import weight_paths
+    from w2dual.measures.benchmark.files import weight_paths
 
     settings = config["measures"]["benchmark"]
     dimensions = sorted({cell.dimension for cell in hd_grid(config)})

@@ -316,7 +316,11 @@ def make_problem(settings: Mapping[str, Any], dimension: int) -> DualProblem:
         raise InputError("without an amortization loss a conjugate solver is needed")
     problem = DualProblem(
         potential=potentials.make(settings["potential"], dimension),
-        model=None if kind == "none" else amortization.make_model(settings["amortization_model"]),
+        model=(
+            None
+            if kind == "none"
+            else amortization.make_model(settings["amortization_model"], dimension)
+        ),
         loss=loss,
         solver=solver,
         # On one flat vector for each network: fewer and larger operations, the same numbers.

@@ -8,13 +8,13 @@ terms, and not from within a compiled loop.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import jax
 from flax.errors import FlaxError
 
+from w2dual import code
 from w2dual.records import InputError
 
 Result = TypeVar("Result")
@@ -57,9 +57,7 @@ def make(
         module = importlib.import_module(full)
     except ModuleNotFoundError as error:
         if error.name == full:
-            folder = importlib.import_module(package).__path__
-            modules = sorted(found.name for found in pkgutil.iter_modules(folder))
-            known = [*others, *(name for name in modules if name != "base")]
+            known = [*others, *code.modules_with(package.partition(".")[2], "make")]
             raise InputError(
                 f"{what} kind {kind!r}: there is no module {full}; add it, or take one of the "
                 f"kinds that there are: {', '.join(known) or 'none so far'}"

@@ -30,9 +30,11 @@ from w2dual.costs import Cost, method_of, read_costs, update, write_costs
 from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.estimate_job import add_config_arguments, method, positive
 from w2dual.loop import compile_loop
-from w2dual.measures import hd, icnn_dense, prepare
 from w2dual.measures.base import FORMAT
-from w2dual.measures.benchmark_files import VERSIONS
+from w2dual.measures.benchmark import icnn_dense
+from w2dual.measures.benchmark.files import VERSIONS
+from w2dual.measures.pairs import benchmark
+from w2dual.measures.preparation import benchmark as prepare
 from w2dual.records import InputError, short_hash
 
 log = logging.getLogger(__name__)
@@ -196,16 +198,18 @@ def _pair(cell: Cell, folder: Path | None) -> tuple[measures.Measures, str]:
     return pair, "training's first steps on the prepared pair"
 
 
-def random_pair(dimension: int) -> hd.BenchmarkPair:
+def random_pair(dimension: int) -> benchmark.BenchmarkPair:
     """Make a pair of the benchmark's form, with random potentials in the trained ones' place."""
     potentials = [
         icnn_dense.convexify(icnn_dense.init(jax.random.key(seed), dimension)) for seed in (1, 2)
     ]
-    arrays = hd.source_arrays(dimension)
+    arrays = benchmark.source_arrays(dimension)
     arrays |= prepare.fix_constants(potentials, arrays, RANDOM_PAIR_SAMPLES, seed=0)
     for version, potential in zip(VERSIONS, potentials, strict=True):
         arrays |= icnn_dense.to_arrays(potential, version)
-    return hd.from_arrays(arrays, {"format": FORMAT, "kind": hd.KIND, "dimension": dimension})
+    return benchmark.from_arrays(
+        arrays, {"format": FORMAT, "kind": benchmark.KIND, "dimension": dimension}
+    )
 
 
 def _start_key(cell: Cell) -> str:

@@ -25,7 +25,7 @@ from jax._src.lax import lax as lax_module
 
 from w2dual import cells, measures, provenance, training
 from w2dual.backend import configure
-from w2dual.measures.prepare import prepare
+from w2dual.measures.preparation import prepare
 from w2dual.records import write_json
 
 ROOT = Path(__file__).parents[2]

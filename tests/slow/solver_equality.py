@@ -30,7 +30,7 @@ from w2dual.conjugate import Status
 from w2dual.conjugate.lbfgs import LBFGS
 from w2dual.dual import make_problem
 from w2dual.loop import compile_loop
-from w2dual.measures.prepare import prepare
+from w2dual.measures.preparation import prepare
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-6

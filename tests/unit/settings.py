@@ -1,9 +1,12 @@
 """Settings of a cell as config.yaml has them, for tests that change what they are about."""
 
+import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from w2dual.config import load
+from w2dual.measures import Measures
 
 PAPER = load([Path(__file__).parents[2] / "config.yaml"])
 
@@ -22,6 +25,14 @@ def pretraining(**changes: Any) -> dict[str, Any]:
 def solver(name: str = "lbfgs", **changes: Any) -> dict[str, Any]:
     """A conjugate solver, with other values for some keys."""
     return _changed(PAPER["solvers"][name], changes)
+
+
+def plane_pair(name: str, settings: Mapping[str, Any]) -> Measures:
+    """A pair of the config's `measures.synthetic`, prepared and read again."""
+    rest = dict(settings)
+    kind = rest.pop("kind")
+    made = importlib.import_module(f"w2dual.measures.preparation.{kind}").prepare(name, rest)
+    return importlib.import_module(f"w2dual.measures.pairs.{kind}").from_arrays(*made)
 
 
 def _changed(given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from w2dual import archive, bundle, config, crate
 from w2dual.__main__ import main
 from w2dual.archive import MANIFEST, Archive, Member
 from w2dual.cells import Cell, grid
-from w2dual.measures import gaussian
+from w2dual.measures.pairs import gaussian
 from w2dual.records import file_sha256, read_json, save_arrays, write_json, write_text
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ def make(root: Path, trained: bool = True) -> tuple[Path, dict[str, Any]]:
     cells = {cell.name: cell for cell in grid(given)}
     assert cells.keys() == {HD, PLANE}
     pair = run / "results" / "measures" / "hd2.safetensors"
-    save_arrays(pair, *gaussian.make(2, 0))
+    save_arrays(pair, *gaussian.draw(2, 0))
     if trained:
         train(cells[HD], run, pair)
     else:

@@ -16,7 +16,7 @@ from benchmarks import counts, render, run, timing
 from benchmarks.contestants.plain_lbfgs import minimise
 from benchmarks.contestants.plain_networks import POTENTIALS, PlainModel
 from w2dual import amortization, conjugate, potentials
-from w2dual.measures import icnn_dense
+from w2dual.measures.benchmark import icnn_dense
 from w2dual.records import InputError
 
 N, HIDDEN = 3, [8, 6, 5]
@@ -126,7 +126,7 @@ def test_plain_networks_are_ours(kind: str):
         potentials.value(module, params, x),
         rtol=2e-6,
     )
-    model = amortization.make_model({"hidden": HIDDEN, "activation": "elu"})
+    model = amortization.make_model({"kind": "mlp_skip", "hidden": HIDDEN, "activation": "elu"}, N)
     model_params = jax.jit(model.init)(jax.random.key(4), x)
     np.testing.assert_allclose(
         jnp.asarray(PlainModel(HIDDEN).apply(model_params, x)),

@@ -295,7 +295,7 @@ def test_each_setting_reaches_its_networks(name: str):
     cell = next(c for c in grid(every_method()) if c.potential == name)
     networks = {
         "potential": potentials.make(cell.settings["potential"], 2),
-        "amortization_model": amortization.make_model(cell.settings["amortization_model"]),
+        "amortization_model": amortization.make_model(cell.settings["amortization_model"], 2),
     }
     for key, network in networks.items():
         for setting, value in cell.settings[key].items():

@@ -22,7 +22,7 @@ from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot, read, write
 from w2dual.incidents import Totals
-from w2dual.measures import gaussian
+from w2dual.measures.pairs import gaussian
 from w2dual.progress import Progress, Timing, chunk_steps
 from w2dual.records import InputError, load_arrays, read_json, save_arrays, write_json
 from w2dual.status import NAME, CellStatus
@@ -72,7 +72,7 @@ class Dying(Checkpoints):
 @pytest.fixture(scope="module")
 def pair_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pair") / "hd2.safetensors"
-    save_arrays(path, *gaussian.make(2, 0))
+    save_arrays(path, *gaussian.draw(2, 0))
     return path
 
 

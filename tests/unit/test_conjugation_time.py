@@ -12,7 +12,7 @@ from tests.unit.test_training import cell
 from w2dual import conjugation_time, measures, rng, training
 from w2dual.conjugation_time import FIELDS
 from w2dual.loop import streams
-from w2dual.measures import gaussian
+from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays
 
 NO_NETWORKS: Any = None  # the solvers here make no use of any
@@ -20,7 +20,7 @@ NO_NETWORKS: Any = None  # the solvers here make no use of any
 
 def gaussian_pair(folder):
     path = folder / "hd2.safetensors"
-    save_arrays(path, *gaussian.make(2, 0))
+    save_arrays(path, *gaussian.draw(2, 0))
     return measures.load(path)
 
 

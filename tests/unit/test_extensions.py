@@ -15,7 +15,7 @@ from tests.unit import settings
 from w2dual import amortization, conjugate, potentials
 from w2dual.dual import make_problem
 from w2dual.measures import base as measures_base
-from w2dual.measures import own, pairs, prepare
+from w2dual.measures import own, pairs, preparation
 from w2dual.records import InputError
 
 IMPORTS = """\
@@ -247,8 +247,8 @@ def test_wrong_solver(write: Write, old: str, new: str, parts: list[str]) -> Non
 
 
 PAIR = """\
-from w2dual.measures.laws import LAWS, Law
-from w2dual.measures.synthetic import SyntheticPair
+from w2dual.measures.plane.laws import LAWS, Law
+from w2dual.measures.pairs.synthetic import SyntheticPair
 from w2dual.measures.base import Measures
 
 @dataclass(frozen=True)
@@ -317,9 +317,7 @@ def test_pair_without_one_of_its_samplers(write: Write) -> None:
 
 
 def test_prepare_names_the_module_that_a_pairs_kind_needs(tmp_path: Path) -> None:
-    from argparse import Namespace
-
-    args = Namespace(pair="p", settings='{"kind": "nowhere"}', out=tmp_path / "p.safetensors")
-    said = message(lambda: prepare.main(args))
+    out = tmp_path / "p.safetensors"
+    said = message(lambda: preparation.prepare("p", {"kind": "nowhere"}, out))
     expect(said, "there is no module w2dual.measures.pairs.nowhere; add it")
-    assert not args.out.exists()
+    assert not out.exists()

@@ -19,7 +19,7 @@ from w2dual.checkpoint import Checkpoints
 from w2dual.conjugate import ConjugateResult, Status
 from w2dual.dual import DualProblem, make_problem
 from w2dual.incidents import SOLVED, Incidents, Totals
-from w2dual.measures import gaussian
+from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays
 
 HUGE = 1e6  # times the source's points: a loss far beyond the bound, and finite gradients
@@ -73,7 +73,7 @@ def spiking() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> measures.Pair:
     path = tmp_path_factory.mktemp("pair") / "hd2.safetensors"
-    save_arrays(path, *gaussian.make(2, 0))
+    save_arrays(path, *gaussian.draw(2, 0))
     return measures.load_pair(path)
 
 

@@ -12,7 +12,7 @@ import pytest
 from w2dual import __version__
 from w2dual.__main__ import JOBS, main
 from w2dual.config import load
-from w2dual.measures import gaussian
+from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays
 
 ROOT = Path(__file__).parents[2]
@@ -220,7 +220,7 @@ def test_train_refuses_measures_that_do_not_fit(
         "damaged": "is truncated or no safetensors file",
     }[kind]
     if kind != "missing":
-        save_arrays(path, *gaussian.make(3, seed=0))
+        save_arrays(path, *gaussian.draw(3, seed=0))
     if kind == "damaged":
         path.write_bytes(path.read_bytes()[:-5])
     assert train(tmp_path, record, path) == 2

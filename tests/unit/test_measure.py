@@ -14,7 +14,7 @@ from w2dual.cells import hd_grid
 from w2dual.config import load
 from w2dual.costs import read_costs, write_costs
 from w2dual.dual import make_problem
-from w2dual.measures import gaussian
+from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, save_arrays
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_rows_are_added_and_replaced(
     monkeypatch.setattr(measure_job, "measure", lambda *_: dict(times))
     begun = []
     monkeypatch.setattr(measure_job, "pretrain", lambda cell, _: begun.append(cell.name))
-    save_arrays(tmp_path / "hd2.safetensors", *gaussian.make(2, seed=0))
+    save_arrays(tmp_path / "hd2.safetensors", *gaussian.draw(2, seed=0))
     argv = [*tiny, "--dimensions", "2", "--potentials", "mlp", "--measures", str(tmp_path)]
     out = tmp_path / "costs.csv"
     assert main([*argv, "--methods", "cycle,none", "--seeds", "1", "3"]) == 0
@@ -135,7 +135,7 @@ def test_methods_start_from_the_same_networks(tiny: list[str]):
     problem = make_problem(cell.settings, 2)
     start = measure_job.Start(jax.device_get(training.initial_params(problem, cell)[0]), 1.0, 1.0)
     before = copy.deepcopy(start.params)
-    arrays, metadata = gaussian.make(2, seed=0)
+    arrays, metadata = gaussian.draw(2, seed=0)
     pair = gaussian.from_arrays(arrays, metadata)
     times = measure_job.measure(cell, pair, start, effort)
     assert times["compile_s"] > 1.0
@@ -148,7 +148,7 @@ def test_a_seed_that_diverges_is_no_measurement(
 ):
     config = tmp_path / "tiny.yaml"
     config.write_text("hd: {training: {hidden: [4, 4], batch_size: 8, divergence_loss: 1.0e-30}}\n")
-    save_arrays(tmp_path / "hd2.safetensors", *gaussian.make(2, seed=0))
+    save_arrays(tmp_path / "hd2.safetensors", *gaussian.draw(2, seed=0))
     methods = ["--potentials", "mlp", "--methods", "objective,none", "--measures", str(tmp_path)]
     assert main([*tiny, "--dimensions", "2", *methods, "--seeds", "1"]) == 2
     assert "a seed diverged while it was measured" in capsys.readouterr().err
@@ -175,7 +175,7 @@ def test_measure_refuses(
 def test_a_pair_of_another_dimension_is_refused(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    save_arrays(tmp_path / "hd2.safetensors", *gaussian.make(3, seed=0))
+    save_arrays(tmp_path / "hd2.safetensors", *gaussian.draw(3, seed=0))
     assert main([*tiny, *ONE, "--measures", str(tmp_path)]) == 2
     assert "hd2.safetensors: holds measures on R^3, not R^2" in capsys.readouterr().err
 

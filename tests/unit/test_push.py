@@ -17,7 +17,8 @@ from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.conjugate import Status
 from w2dual.dual import DualProblem, Networks, make_problem
-from w2dual.measures import gaussian, synthetic
+from w2dual.measures.pairs import gaussian
+from w2dual.measures.preparation import synthetic as preparation
 from w2dual.points import read_points
 from w2dual.records import load_arrays, save_arrays, write_json
 from w2dual.train_job import FORMAT, flatten, load_params
@@ -45,7 +46,7 @@ POINTS = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
 @pytest.fixture(scope="module")
 def pair_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("measures") / "gaussian2.safetensors"
-    save_arrays(path, *gaussian.make(2, seed=1))
+    save_arrays(path, *gaussian.draw(2, seed=1))
     return path
 
 
@@ -226,7 +227,7 @@ def test_a_pair_whose_map_is_not_known_has_no_ground_truth(
 ):
     path = tmp_path / "rings.safetensors"
     laws = {"source": "rings", "target": "gauss_1_unit"}
-    save_arrays(path, *synthetic.prepare("rings", laws))
+    save_arrays(path, *preparation.prepare("rings", laws))
     assert run(as_npy(tmp_path), "--map", name, "--measures", path) == 2
     error = capsys.readouterr().err
     assert f"{path}: the optimal map of this pair is not known" in error

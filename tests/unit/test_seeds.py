@@ -12,7 +12,7 @@ import pytest
 from w2dual import config, rng, seeds
 from w2dual.__main__ import main
 from w2dual.cells import Cell, grid
-from w2dual.measures.prepare import Settings
+from w2dual.measures.preparation.benchmark import Settings
 from w2dual.records import InputError
 
 ROOT = Path(__file__).parents[2]

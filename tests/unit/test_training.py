@@ -13,7 +13,8 @@ from w2dual import aggregate, loop, measures, metrics, rng, train_job, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.dual import make_problem
-from w2dual.measures import gaussian, synthetic
+from w2dual.measures.pairs import gaussian
+from w2dual.measures.preparation import synthetic as preparation
 from w2dual.records import load_arrays, read_json, save_arrays
 
 SETTINGS = {
@@ -43,7 +44,7 @@ def cell(**changes):
 @pytest.fixture(scope="module")
 def pair_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("pair") / "hd2.safetensors"
-    save_arrays(path, *gaussian.make(2, 0))
+    save_arrays(path, *gaussian.draw(2, 0))
     return path
 
 
@@ -68,7 +69,7 @@ PLANE = {
 def plane_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("plane") / "gauss8.safetensors"
     laws = {"source": "gauss_1_small", "target": "gauss_8"}
-    save_arrays(path, *synthetic.prepare("gauss8", laws))
+    save_arrays(path, *preparation.prepare("gauss8", laws))
     return path
 
 

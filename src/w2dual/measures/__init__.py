@@ -1,21 +1,21 @@
 """Pairs of measures: with a known optimal map (the benchmark, Gaussians), and on the plane.
 
-A prepared file holds one pair; its metadata names the kind, and each kind is one module with
-`KIND` and `from_arrays(arrays, metadata, name)`. A pair of your own is one module of
-`w2dual.measures.pairs`.
+A prepared file holds one pair; its metadata names the kind, a module of `w2dual.measures.pairs`,
+which is loaded where it is needed and not before.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+from typing import Any
 
-from w2dual.measures import gaussian, hd, images, own, synthetic
+from w2dual import code
+from w2dual.measures import own
 from w2dual.measures.base import FORMAT, Measures, Moments, Pair
 from w2dual.records import InputError, load_arrays
 
 __all__ = ["FORMAT", "Measures", "Moments", "Pair", "load", "load_pair"]
-
-_KINDS = {module.KIND: module.from_arrays for module in (hd, gaussian, synthetic, images, own)}
 
 
 def load(path: str | os.PathLike[str]) -> Measures:
@@ -25,13 +25,26 @@ def load(path: str | os.PathLike[str]) -> Measures:
         InputError: the file is missing, damaged, of another format, or lacks a part.
     """
     arrays, metadata = load_arrays(path)
-    if metadata.get("format") != FORMAT or metadata.get("kind") not in _KINDS:
+    kind = metadata.get("kind")
+    module = own if kind == own.KIND else _reader(kind)
+    if metadata.get("format") != FORMAT or module is None:
         raise InputError(
-            f"{path}: is no prepared pair of format {FORMAT} (format {metadata.get('format')!r}, "
-            f"kind {metadata.get('kind')!r}, known kinds {sorted(_KINDS)}); remove it, and "
-            "`prepare` makes it again"
+            f"{path}: not a prepared pair of format {FORMAT} (format {metadata.get('format')!r}, "
+            f"kind {kind!r}, known kinds {[*readers(), own.KIND]}); remove it, and `prepare` makes "
+            "it again"
         )
-    return _KINDS[metadata["kind"]](arrays, metadata, str(path))
+    return module.from_arrays(arrays, metadata, str(path))
+
+
+def readers() -> list[str]:
+    """Return the kinds whose prepared files have a reader of their own."""
+    return code.modules_with("measures.pairs", "from_arrays")
+
+
+def _reader(kind: Any) -> Any:
+    if not isinstance(kind, str) or kind not in readers():
+        return None
+    return importlib.import_module(f"w2dual.measures.pairs.{kind}")
 
 
 def load_pair(path: str | os.PathLike[str]) -> Pair:

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from w2dual.measures.icnn_dense import check_arrays
 from w2dual.records import InputError
 
 FORMAT = 1
@@ -140,3 +139,27 @@ def dimension_of(metadata: Mapping[str, Any], name: str) -> int:
     if not isinstance(dimension, int) or isinstance(dimension, bool) or dimension < 1:
         raise InputError(f"{name}: metadata `dimension` is {dimension!r}, not a positive integer")
     return dimension
+
+
+def check_arrays(
+    arrays: Mapping[str, np.ndarray],
+    wanted: Mapping[str, tuple[int, ...]],
+    name: str,
+    dtype: type[np.floating] = np.float32,
+) -> None:
+    """Check that arrays are there, are finite, and have the wanted shapes and type.
+
+    Raises:
+        InputError: one is not; the message names it.
+    """
+    if missing := [key for key in wanted if key not in arrays]:
+        raise InputError(f"{name}: lacks {missing}")
+    for key, shape in wanted.items():
+        found = arrays[key]
+        if found.shape != tuple(shape) or found.dtype != dtype:
+            raise InputError(
+                f"{name}: {key} is {found.dtype} {list(found.shape)}, "
+                f"where {np.dtype(dtype).name} {list(shape)} is right"
+            )
+        if not np.isfinite(found).all():
+            raise InputError(f"{name}: {key} holds numbers that are not finite")

@@ -12,8 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from w2dual import extensions
-from w2dual.config import PAIR_KINDS
+from w2dual import code, extensions
 from w2dual.measures import pairs
 from w2dual.measures.base import FORMAT, Measures, Pair
 from w2dual.records import InputError
@@ -37,7 +36,7 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
         "a `Measures`, such as a `SyntheticPair` of two laws",
         kind,
         dict(settings),
-        others=("benchmark", *PAIR_KINDS),
+        others=code.modules_with("measures.preparation", "prepare"),
     )
 
     def refuse(reason: str, remedy: str) -> None:

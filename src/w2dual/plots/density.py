@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from w2dual.measures.laws import Law
-from w2dual.measures.synthetic import SyntheticPair
+from w2dual.measures.pairs.synthetic import SyntheticPair
+from w2dual.measures.plane.laws import Law
 from w2dual.names import words
 from w2dual.plots import style
 from w2dual.plots.trained import Points, Trained, Values

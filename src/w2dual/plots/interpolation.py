@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
-from w2dual.measures.images import Image, ImagePair
+from w2dual.measures.pairs.images import Image, ImagePair
 from w2dual.plots.trained import Points, Trained
 from w2dual.records import InputError
 

@@ -9,7 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from w2dual.measures import base, hd, icnn_dense, prepare
+from w2dual.measures import base, preparation
+from w2dual.measures.benchmark import icnn_dense
+from w2dual.measures.pairs import benchmark
+from w2dual.measures.preparation import benchmark as prepare
 
 Arrays = dict[str, np.ndarray]
 
@@ -41,17 +44,17 @@ def toy_content() -> tuple[Arrays, dict[str, Any]]:
     potentials = [
         icnn_dense.convexify(icnn_dense.init(jax.random.key(seed), 3, 0.3)) for seed in (1, 2)
     ]
-    arrays = hd.source_arrays(3)
+    arrays = benchmark.source_arrays(3)
     arrays |= prepare.fix_constants(potentials, arrays, 20_000, seed=5)
     for version, potential in zip(("v1", "v2"), potentials, strict=True):
         arrays |= icnn_dense.to_arrays(potential, version)
-    metadata = {"format": base.FORMAT, "kind": hd.KIND, "pair": "hd3", "dimension": 3}
+    metadata = {"format": base.FORMAT, "kind": benchmark.KIND, "pair": "hd3", "dimension": 3}
     return arrays, metadata
 
 
 @pytest.fixture(scope="session")
-def toy_pair(toy_content: tuple[Arrays, dict[str, Any]]) -> hd.BenchmarkPair:
-    return hd.from_arrays(*toy_content)
+def toy_pair(toy_content: tuple[Arrays, dict[str, Any]]) -> benchmark.BenchmarkPair:
+    return benchmark.from_arrays(*toy_content)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +95,7 @@ def prepared(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
                     "seed": 0,
                 },
             }
-            prepare.prepare(f"hd{dimension}", published, path)
+            preparation.prepare(f"hd{dimension}", published, path)
         return path
 
     return of

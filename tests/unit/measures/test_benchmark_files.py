@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from w2dual.measures import benchmark_files
-from w2dual.measures.benchmark_files import Unavailable
+from w2dual.measures.benchmark import files as benchmark_files
+from w2dual.measures.benchmark.files import Unavailable
 from w2dual.records import InputError
 
 

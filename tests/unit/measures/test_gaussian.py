@@ -9,7 +9,8 @@ import pytest
 import scipy.linalg
 
 from w2dual import measures
-from w2dual.measures import gaussian, linear
+from w2dual.measures import linear
+from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays
 
 
@@ -29,7 +30,7 @@ def test_bures_matrix_carries_one_covariance_to_the_other(n: int):
 
 @pytest.mark.parametrize("n", [2, 6])
 def test_pushed_points_have_the_targets_moments(n: int):
-    pair = gaussian.from_arrays(*gaussian.make(n, seed=1))
+    pair = gaussian.from_arrays(*gaussian.draw(n, seed=1))
     moments = pair.moments
     x = np.asarray(pair.sample_source(jax.random.key(0), 200_000), np.float64)
     y = np.asarray(pair.sample_target(jax.random.key(1), 200_000), np.float64)
@@ -46,7 +47,7 @@ def test_pushed_points_have_the_targets_moments(n: int):
 
 
 def test_map_is_the_gradient_of_a_convex_function():
-    pair = gaussian.from_arrays(*gaussian.make(5, seed=2))
+    pair = gaussian.from_arrays(*gaussian.draw(5, seed=2))
     matrix = np.asarray(pair.matrix)
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
     assert np.linalg.eigvalsh(matrix.astype(np.float64)).min() > 0.0
@@ -56,7 +57,7 @@ def test_map_is_the_gradient_of_a_convex_function():
 
 
 def test_pair_passes_through_jit_and_a_file(tmp_path: Path):
-    arrays, metadata = gaussian.make(3, seed=0)
+    arrays, metadata = gaussian.draw(3, seed=0)
     save_arrays(tmp_path / "gaussian3.safetensors", arrays, metadata)
     pair = measures.load_pair(tmp_path / "gaussian3.safetensors")
     mapped = jax.jit(lambda p, k: p.sample_target(k, 8) / p.var_target)(pair, jax.random.key(0))
@@ -66,6 +67,6 @@ def test_pair_passes_through_jit_and_a_file(tmp_path: Path):
 
 
 def test_a_seed_names_a_pair():
-    first, again, other = (gaussian.make(3, seed=seed)[0] for seed in (4, 4, 5))
+    first, again, other = (gaussian.draw(3, seed=seed)[0] for seed in (4, 4, 5))
     np.testing.assert_array_equal(first["matrix"], again["matrix"])
     assert not np.allclose(first["matrix"], other["matrix"])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from w2dual import measures
-from w2dual.measures import generated, icnn_dense, prepare
-from w2dual.measures.generated import Budget
+from w2dual.measures import preparation
+from w2dual.measures.benchmark import generated, icnn_dense, weights
+from w2dual.measures.benchmark.generated import Budget
 from w2dual.records import InputError, load_arrays
 
 
@@ -98,7 +99,7 @@ def test_identity_fit_stops_at_its_budget_and_at_its_tolerance():
 def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short training at a dimension that nobody publishes, by the job itself."""
     out = tmp_path_factory.mktemp("generated") / "hd3.safetensors"
-    prepare.prepare("hd3", SHORT, out)
+    preparation.prepare("hd3", SHORT, out)
     return out
 
 
@@ -157,9 +158,9 @@ def test_generated_serves_where_mirror_and_network_are_missing(
         asked.append((dimension, budget))
         return generated.Generated([potential(1, 2), potential(2, 2)], [0.1, 0.2], [0.3, 0.4])
 
-    monkeypatch.setattr(prepare, "train", trained)
+    monkeypatch.setattr(weights, "train", trained)
     settings["sources"] = ["mirror", "download", "generated"]
-    prepare.prepare("hd2", settings, tmp_path / "hd2.safetensors")
+    preparation.prepare("hd2", settings, tmp_path / "hd2.safetensors")
     assert asked == [(2, Budget(**settings["generated"]))]
     assert "no weights from mirror" in caplog.text
     assert "no weights from download" in caplog.text

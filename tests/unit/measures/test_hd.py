@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from w2dual import measures
-from w2dual.measures import hd, icnn_dense, torchfile
+from w2dual.measures.benchmark import icnn_dense, torchfile
+from w2dual.measures.pairs import benchmark
 from w2dual.records import InputError, load_arrays, save_arrays
 
 Arrays = dict[str, np.ndarray]
@@ -52,7 +53,9 @@ def gradient_by_hand(tensors: Arrays, x: np.ndarray) -> np.ndarray:
 
 
 @jax.jit
-def mapped_points(pair: hd.BenchmarkPair, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def mapped_points(
+    pair: benchmark.BenchmarkPair, key: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     x = pair.sample_source(key, 1000)
     return x, pair.ground_truth_unstandardised(x), pair.ground_truth(x)
 
@@ -65,7 +68,7 @@ def test_ground_truth_equals_the_gradient_by_hand(
     """At 1,000 points, the standardised map and the plain gradient, to 1e-5 relative."""
     path = prepared(n)
     pair = measures.load_pair(path)
-    assert isinstance(pair, hd.BenchmarkPair)
+    assert isinstance(pair, benchmark.BenchmarkPair)
     points, pushed, standardised = mapped_points(pair, jax.random.key(n))
     exact = np.asarray(points, np.float64)
     expected = np.zeros_like(exact)
@@ -99,7 +102,7 @@ def test_potential_is_the_formula_at_a_point_worked_out_by_hand():
     np.testing.assert_allclose(icnn_dense.push(weights, 0.1, x), 2 * x + 2 + 0.1 * x, rtol=1e-6)
 
 
-def test_map_is_monotone_and_its_jacobian_symmetric(toy_pair: hd.BenchmarkPair):
+def test_map_is_monotone_and_its_jacobian_symmetric(toy_pair: benchmark.BenchmarkPair):
     """A gradient of a strongly convex function, whatever the weights."""
     points, _, mapped = (np.asarray(item) for item in mapped_points(toy_pair, jax.random.key(0)))
     x, y = points[:500], points[500:]
@@ -110,11 +113,13 @@ def test_map_is_monotone_and_its_jacobian_symmetric(toy_pair: hd.BenchmarkPair):
     np.testing.assert_allclose(jacobian, jacobian.T, atol=1e-5)
 
 
-def test_pair_passes_through_jit_and_compiles_once(toy_pair: hd.BenchmarkPair):
+def test_pair_passes_through_jit_and_compiles_once(toy_pair: benchmark.BenchmarkPair):
     traces = 0
 
     @jax.jit
-    def mapped(pair: hd.BenchmarkPair, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def mapped(
+        pair: benchmark.BenchmarkPair, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         nonlocal traces
         traces += 1
         x = pair.sample_source(key, 64)
@@ -128,7 +133,7 @@ def test_pair_passes_through_jit_and_compiles_once(toy_pair: hd.BenchmarkPair):
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 5, 3)])
-def test_map_keeps_any_leading_shape(toy_pair: hd.BenchmarkPair, shape: tuple[int, ...]):
+def test_map_keeps_any_leading_shape(toy_pair: benchmark.BenchmarkPair, shape: tuple[int, ...]):
     x = jax.random.normal(jax.random.key(0), shape)
     found = jax.jit(toy_pair.ground_truth)(x)
     assert found.shape == shape
@@ -137,7 +142,7 @@ def test_map_keeps_any_leading_shape(toy_pair: hd.BenchmarkPair, shape: tuple[in
     np.testing.assert_allclose(found.reshape(-1, 3), np.stack(one_by_one), rtol=1e-5, atol=1e-6)
 
 
-def test_samples_depend_on_the_key_alone(toy_pair: hd.BenchmarkPair):
+def test_samples_depend_on_the_key_alone(toy_pair: benchmark.BenchmarkPair):
     first, again, other = (
         np.asarray(mapped_points(toy_pair, jax.random.key(seed))[0]) for seed in (0, 0, 1)
     )
@@ -145,7 +150,7 @@ def test_samples_depend_on_the_key_alone(toy_pair: hd.BenchmarkPair):
     assert not np.any(first == other)
 
 
-def test_target_has_zero_mean_and_the_stated_moments(toy_pair: hd.BenchmarkPair):
+def test_target_has_zero_mean_and_the_stated_moments(toy_pair: benchmark.BenchmarkPair):
     drawn = jax.jit(lambda pair, key: pair.sample_target(key, 100_000))(toy_pair, jax.random.key(9))
     points = np.asarray(drawn, np.float64)
     cov = toy_pair.moments.cov_target
@@ -156,12 +161,12 @@ def test_target_has_zero_mean_and_the_stated_moments(toy_pair: hd.BenchmarkPair)
 
 
 def test_file_round_trip(
-    toy_pair: hd.BenchmarkPair, toy_content: tuple[Arrays, dict[str, Any]], tmp_path: Path
+    toy_pair: benchmark.BenchmarkPair, toy_content: tuple[Arrays, dict[str, Any]], tmp_path: Path
 ):
     path = tmp_path / "hd3.safetensors"
     save_arrays(path, *toy_content)
     loaded = measures.load_pair(path)
-    assert isinstance(loaded, hd.BenchmarkPair)
+    assert isinstance(loaded, benchmark.BenchmarkPair)
     assert jax.tree.structure(loaded) == jax.tree.structure(toy_pair)
     for stored, made in zip(jax.tree.leaves(loaded), jax.tree.leaves(toy_pair), strict=True):
         assert np.shape(stored) == np.shape(made)

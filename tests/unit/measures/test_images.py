@@ -17,8 +17,9 @@ from scipy import stats
 
 from w2dual import measures
 from w2dual.__main__ import main
-from w2dual.measures import images
-from w2dual.measures.image_files import MOST_PIXELS, read_image
+from w2dual.measures.pairs import images
+from w2dual.measures.plane.image_files import MOST_PIXELS, read_image
+from w2dual.measures.preparation import images as preparation
 from w2dual.records import InputError, file_sha256, load_arrays, save_arrays
 
 Tables = tuple[np.ndarray, np.ndarray]
@@ -56,7 +57,7 @@ def law_of(keep: np.ndarray, alias: np.ndarray) -> list[Fraction]:
 )
 def test_alias_tables_are_exact_where_no_number_is_rounded(mass: list[int]):
     """Their sum, and so the mean, is a power of two."""
-    keep, alias = images.alias_tables(np.array(mass, np.float32))
+    keep, alias = preparation.alias_tables(np.array(mass, np.float32))
     expected = [Fraction(item, sum(mass)) for item in mass]
     assert law_of(keep, alias) == expected
 
@@ -65,7 +66,7 @@ def test_alias_tables_are_exact_where_no_number_is_rounded(mass: list[int]):
 @pytest.mark.parametrize("power", [1, 8])
 def test_alias_tables_are_the_law_up_to_float32(count: int, power: int):
     mass = np.random.default_rng(count).uniform(0.01, 1, count).astype(np.float32) ** power
-    keep, alias = images.alias_tables(mass)
+    keep, alias = preparation.alias_tables(mass)
     assert (keep.dtype, alias.dtype) == (np.float32, np.int32)
     assert (keep >= 0).all()
     assert (keep <= 1).all()
@@ -80,7 +81,7 @@ def test_alias_tables_are_the_law_up_to_float32(count: int, power: int):
 def test_alias_tables_sum_in_double_precision():
     """A million pixels, whose sum in single precision would be off by some 1e-3."""
     mass = np.full(MOST_PIXELS, 0.1, np.float32)
-    keep, _ = images.alias_tables(mass)
+    keep, _ = preparation.alias_tables(mass)
     np.testing.assert_allclose(keep, 1.0, atol=1e-7)
 
 
@@ -100,7 +101,7 @@ def place_counts(tables: dict[str, np.ndarray], points: np.ndarray) -> np.ndarra
 def test_frequencies_are_the_masses():
     mass = np.random.default_rng(0).uniform(0.2, 1, (6, 9)).astype(np.float32)
     mass[2, 3:6] = 0
-    tables = images.image_arrays(mass, 10.0)
+    tables = preparation.image_arrays(mass, 10.0)
     image = images.Image(*(jnp.asarray(tables[key]) for key in images.Image._fields))
     draw = jax.jit(images.sample, static_argnums=2)
     counts = place_counts(tables, np.asarray(draw(image, jax.random.key(0), SIZE)))
@@ -129,7 +130,7 @@ def test_source_and_target_are_not_exchanged(tmp_path: Path):
         "target": str(write(tmp_path / "right.png", right)),
         "scale": 4.0,
     }
-    pair = images.from_arrays(*images.prepare("mine", settings))
+    pair = images.from_arrays(*preparation.prepare("mine", settings))
     key = jax.random.key(0)
     assert set(np.asarray(pair.sample_source(key, 50))[:, 0].tolist()) == {-2.0}
     assert set(np.asarray(pair.sample_target(key, 50))[:, 0].tolist()) == {1.0}
@@ -157,7 +158,7 @@ def test_places_and_masses_are_the_published_ones(
 ):
     intensity = noise(*shape)
     intensity[1, 1] = 255
-    tables = images.image_arrays(read_image(write(tmp_path / "a.png", intensity)), scale)
+    tables = preparation.image_arrays(read_image(write(tmp_path / "a.png", intensity)), scale)
     expected = published_places(intensity, scale)
     assert len(expected) < intensity.size
     mass = np.array([float(item) for item in law_of(tables["keep"], tables["alias"])])
@@ -181,7 +182,7 @@ def test_up_is_up_and_dark_is_mass(
     intensity[4, 4] = 254  # all but white: it takes 1/256 of the mass
     mass = read_image(write(tmp_path / "a.png", intensity))
     assert mass[row, column] == 1
-    tables = images.image_arrays(mass, 10.0)
+    tables = preparation.image_arrays(mass, 10.0)
     law = [float(item) for item in law_of(tables["keep"], tables["alias"])]
     assert max(law) == pytest.approx(255 / 256, abs=1e-6)
     assert tuple(np.sign(tables["places"][int(np.argmax(law))])) == quadrant
@@ -200,13 +201,13 @@ def test_an_image_of_two_tones_is_one_of_black_and_white(tmp_path: Path):
 
 def drawn_pair() -> images.ImagePair:
     settings = {"source": None, "target": None, "scale": 10.0}
-    return images.from_arrays(*images.prepare("images", settings))
+    return images.from_arrays(*preparation.prepare("images", settings))
 
 
 def test_own_images_are_a_heart_and_a_star():
-    heart, star = images.drawn("source"), images.drawn("target")
+    heart, star = preparation.drawn("source"), preparation.drawn("target")
     for picture in (heart, star):
-        assert picture.shape == (images.DRAWN_SIZE, images.DRAWN_SIZE)
+        assert picture.shape == (preparation.DRAWN_SIZE, preparation.DRAWN_SIZE)
         assert picture.min() == 0
         assert picture.max() == 1
         # Both are their own mirror images, and keep off the border.
@@ -228,7 +229,7 @@ def test_own_images_are_the_right_way_up():
         return int(np.sum(inside[1:] & ~inside[:-1]))
 
     for end, top, bottom in (("source", 2, 1), ("target", 1, 2)):
-        rows = [row for row in images.drawn(end) if row.any()]
+        rows = [row for row in preparation.drawn(end) if row.any()]
         assert parts(rows[0]) == top
         assert parts(rows[-1]) == bottom
 
@@ -264,8 +265,8 @@ def test_a_prepared_pair_has_the_images_in_it(tmp_path: Path):
     draw = jax.jit(lambda pair, key: (pair.sample_source(key, 5000), pair.sample_target(key, 5000)))
     source, target = map(np.asarray, draw(pair, jax.random.key(0)))
     assert {tuple(place) for place in source.tolist()} <= published_places(noise(16, 24), 3).keys()
-    star = images.drawn("target")
-    places = images.image_arrays(star, 3.0)["places"]
+    star = preparation.drawn("target")
+    places = preparation.image_arrays(star, 3.0)["places"]
     assert {tuple(p) for p in target.tolist()} <= {tuple(p) for p in places.tolist()}
     # The star's centre of mass is the middle, up to half a pixel; standard error 0.008.
     np.testing.assert_allclose(target.mean(axis=0), 0, atol=0.05)
@@ -399,7 +400,7 @@ def test_settings_are_checked(
 @pytest.fixture
 def content(tmp_path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     picture = str(write(tmp_path / "a.png", noise(6, 6)))
-    return images.prepare("images", {"source": picture, "target": picture, "scale": 10.0})
+    return preparation.prepare("images", {"source": picture, "target": picture, "scale": 10.0})
 
 
 @pytest.mark.parametrize(

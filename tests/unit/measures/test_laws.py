@@ -22,8 +22,9 @@ from scipy.spatial import KDTree
 from w2dual import measures
 from w2dual.__main__ import main
 from w2dual.config import load
-from w2dual.measures import laws, synthetic
-from w2dual.measures.laws import LAWS, Law
+from w2dual.measures.pairs import synthetic
+from w2dual.measures.plane import laws
+from w2dual.measures.plane.laws import LAWS, Law
 from w2dual.records import InputError, load_arrays, save_arrays
 
 ROOT = Path(__file__).parents[3]

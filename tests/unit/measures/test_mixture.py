@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2dual.measures import mixture
-from w2dual.measures.mixture import Mixture
+from w2dual.measures.benchmark import mixture
+from w2dual.measures.benchmark.mixture import Mixture
 
 
 @pytest.fixture

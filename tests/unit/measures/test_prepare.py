@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from w2dual import measures, rng
-from w2dual.measures import hd, icnn_dense, prepare
+from w2dual.measures import preparation
+from w2dual.measures.benchmark import icnn_dense
+from w2dual.measures.pairs import benchmark
+from w2dual.measures.preparation import benchmark as prepare
 from w2dual.records import InputError, load_arrays
 
 
@@ -22,10 +25,7 @@ def _no_mirror(monkeypatch: pytest.MonkeyPatch):
 
 
 def run(settings: dict[str, Any], out: Path, pair: str = "hd2") -> None:
-    parser = argparse.ArgumentParser()
-    prepare.add_arguments(parser)
-    arguments = ["--pair", pair, "--settings", json.dumps(settings), "--out", str(out)]
-    prepare.main(parser.parse_args(arguments))
+    preparation.prepare(pair, settings, out)
 
 
 def test_no_source_left_says_what_was_tried_and_what_would_help(
@@ -130,14 +130,14 @@ def test_constants_standardise_the_target():
     potentials = [
         icnn_dense.convexify(icnn_dense.init(jax.random.key(seed), 4, 0.3)) for seed in (1, 2)
     ]
-    source = hd.source_arrays(4)
+    source = benchmark.source_arrays(4)
     samples = prepare.MOMENT_BATCH + 1000  # the second batch is used in part
     found = prepare.fix_constants(potentials, source, samples, seed=3)
 
     arrays = source | found
     for version, potential in zip(("v1", "v2"), potentials, strict=True):
         arrays |= icnn_dense.to_arrays(potential, version)
-    pair = hd.from_arrays(arrays, {"dimension": 4})
+    pair = benchmark.from_arrays(arrays, {"dimension": 4})
     key = rng.stream(3, "moments")
 
     @jax.jit

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from w2dual.measures import torchfile
+from w2dual.measures.benchmark import torchfile
 from w2dual.records import InputError
 
 # Pickle opcodes by hand, so that a file can say what no honest writer would.
@@ -116,7 +116,7 @@ def test_reads_shapes_strides_offsets_and_types():
         ("torch", "load"),
         ("torch._utils", "_rebuild_tensor_v3"),
         ("collections", "OrderedDict.fromkeys"),
-        ("w2dual.measures.torchfile", "InputError"),
+        ("w2dual.measures.benchmark.torchfile", "InputError"),
     ],
 )
 def test_foreign_name_is_refused_and_not_run(module: str, name: str, tmp_path: Path):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from w2dual import measures
-from w2dual.measures import gaussian, trivial
+from w2dual.measures import trivial
+from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, save_arrays
 
 # Korotin et al. 2021, table 2, row of the linear map, percent.
@@ -30,7 +31,7 @@ def test_linear_maps_error_is_the_published_one(n: int, prepared: Callable[[int]
 
 
 def test_on_gaussians_the_linear_map_is_exact_and_the_others_closed_form():
-    pair = gaussian.from_arrays(*gaussian.make(3, seed=3))
+    pair = gaussian.from_arrays(*gaussian.draw(3, seed=3))
     rows = {row["map"]: row for row in trivial.score(pair, samples=40_000, seed=0)}
     assert list(rows) == ["identity", "constant", "linear"]
     for way in ("forward", "inverse"):
@@ -61,7 +62,7 @@ def test_writes_one_row_per_pair_and_map(tmp_path: Path):
     files = []
     for n in (2, 3):
         files.append(tmp_path / f"gaussian{n}.safetensors")
-        save_arrays(files[-1], *gaussian.make(n, seed=0))
+        save_arrays(files[-1], *gaussian.draw(n, seed=0))
     out = tmp_path / "tables" / "trivial_maps.csv"
     parser = argparse.ArgumentParser()
     trivial.add_arguments(parser)
@@ -94,7 +95,7 @@ def test_a_missing_pair_fails_and_leaves_nothing(tmp_path: Path):
 
 def test_the_number_of_points_is_the_number_asked_for():
     """More than a batch and not a multiple of one: the sums are over all and only those."""
-    pair = gaussian.from_arrays(*gaussian.make(2, seed=0))
+    pair = gaussian.from_arrays(*gaussian.draw(2, seed=0))
     samples = trivial.BATCH + 5
     rows = trivial.score(pair, samples, seed=1)
     batches = list(trivial._points(pair, samples, 1))

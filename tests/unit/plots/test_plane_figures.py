@@ -15,12 +15,12 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
 from matplotlib.text import Text
+from tests.unit.settings import plane_pair
 
 from w2dual.cells import synthetic_grid
 from w2dual.config import load
 from w2dual.conjugate import Status
 from w2dual.dual import make_problem
-from w2dual.measures import synthetic
 from w2dual.plots import flow, potential, style, transport
 from w2dual.plots.trained import Points, Trained
 from w2dual.training import _fresh_params
@@ -42,7 +42,7 @@ def cell() -> Trained:
     }
     small = dataclasses.replace(found, settings=settings)
     problem = make_problem(settings, small.dimension)
-    pair = synthetic.from_arrays(*synthetic.prepare(PAIR, config["measures"]["synthetic"][PAIR]))
+    pair = plane_pair(PAIR, config["measures"]["synthetic"][PAIR])
     record = {"cell": small.to_json(), "preset": config["preset"]}
     return Trained(small, record, 0, problem, _fresh_params(problem, small), pair)
 

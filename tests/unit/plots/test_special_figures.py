@@ -13,13 +13,16 @@ import pytest
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from tests.unit.settings import plane_pair
 
 from w2dual import rng
 from w2dual.cells import synthetic_grid
 from w2dual.config import load
 from w2dual.dual import Networks, make_problem
-from w2dual.measures import Measures, images, synthetic
-from w2dual.measures.laws import Gaussians
+from w2dual.measures import Measures
+from w2dual.measures.pairs import images, synthetic
+from w2dual.measures.plane.laws import Gaussians
+from w2dual.measures.preparation import images as preparation_of_images
 from w2dual.plots import density, interpolation, landscape, overview, style
 from w2dual.plots.trained import Trained
 from w2dual.records import InputError
@@ -31,8 +34,7 @@ METHOD = "regression-lbfgs_high_precision"
 
 
 def measures(name: str) -> Measures:
-    kind = images if name == "images" else synthetic
-    return kind.from_arrays(*kind.prepare(name, CONFIG["measures"]["synthetic"][name]))
+    return plane_pair(name, CONFIG["measures"]["synthetic"][name])
 
 
 def untrained(name: str, pair: Measures | None = None) -> Trained:
@@ -247,7 +249,7 @@ def test_overview_has_four_panels_and_the_tolerance(
 def test_masses_are_those_of_the_image(pictures: Trained) -> None:
     pair = pictures.pair
     assert isinstance(pair, images.ImagePair)
-    mass = images.drawn("source")
+    mass = preparation_of_images.drawn("source")
     assert interpolation.masses(pair.source) == pytest.approx(mass[mass > 0] / mass.sum(), rel=1e-3)
 
 

@@ -10,7 +10,7 @@ import pytest
 from w2dual.cells import hd_grid
 from w2dual.config import load
 from w2dual.dual import make_problem
-from w2dual.measures import gaussian
+from w2dual.measures.pairs import gaussian
 from w2dual.plots.trained import Trained
 from w2dual.training import _fresh_params
 
@@ -33,6 +33,6 @@ def cell() -> Trained:
     }
     small = dataclasses.replace(found, pair="hd4", dimension=DIMENSION, settings=settings)
     problem = make_problem(settings, DIMENSION)
-    pair = gaussian.from_arrays(*gaussian.make(DIMENSION, 0))
+    pair = gaussian.from_arrays(*gaussian.draw(DIMENSION, 0))
     record = {"cell": small.to_json(), "preset": config["preset"]}
     return Trained(small, record, 0, problem, _fresh_params(problem, small), pair)

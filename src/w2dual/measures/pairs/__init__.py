@@ -1,1 +1,6 @@
-"""Pairs of measures of your own, one module each with `make(settings) -> Measures`."""
+"""Kinds of pairs of measures, one module each.
+
+A module has `make(settings) -> Measures`, as a pair of your own does; or, where preparing a pair
+takes work or files, `from_arrays(arrays, metadata, name) -> Measures`, and a module of the same
+name in `w2dual.measures.preparation` that makes the arrays.
+"""

@@ -17,8 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.measures import base, linear
-from w2dual.measures.base import FORMAT, Moments, Pair
-from w2dual.measures.icnn_dense import check_arrays
+from w2dual.measures.base import FORMAT, Moments, Pair, check_arrays
 
 KIND = "gaussian"
 
@@ -61,8 +60,8 @@ def _affine(
     return mapped + jnp.broadcast_to(offset, x.shape)
 
 
-def make(dimension: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Draw a pair of Gaussians and give it as a prepared file's arrays and metadata.
+def draw(dimension: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Draw a pair of Gaussians; return it as a prepared file's arrays and metadata.
 
     Means are N(0, 1/4); covariances have random axes and standard deviations log-uniform in
     [1/2, 2], so that both are well conditioned and far from each other.

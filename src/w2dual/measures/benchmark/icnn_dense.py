@@ -21,8 +21,11 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.activations import elu
+from w2dual.measures.base import check_arrays
 from w2dual.records import InputError
 
+VERSIONS = ("v1", "v2")
+"""The two potentials of a pair, by their names in the published files."""
 LAYERS = 3
 BLOCK = 256
 """Points mapped at once."""
@@ -193,27 +196,3 @@ def from_arrays(
     wanted = shapes(dimension)
     check_arrays(arrays, {f"{prefix}.{key}": shape for key, shape in wanted.items()}, name)
     return assemble({key: jnp.asarray(arrays[f"{prefix}.{key}"]) for key in wanted})
-
-
-def check_arrays(
-    arrays: Mapping[str, np.ndarray],
-    wanted: Mapping[str, tuple[int, ...]],
-    name: str,
-    dtype: type[np.floating] = np.float32,
-) -> None:
-    """Check that arrays are there, are finite, and have the wanted shapes and type.
-
-    Raises:
-        InputError: one is not; the message names it.
-    """
-    if missing := [key for key in wanted if key not in arrays]:
-        raise InputError(f"{name}: lacks {missing}")
-    for key, shape in wanted.items():
-        found = arrays[key]
-        if found.shape != tuple(shape) or found.dtype != dtype:
-            raise InputError(
-                f"{name}: {key} is {found.dtype} {list(found.shape)}, "
-                f"where {np.dtype(dtype).name} {list(shape)} is right"
-            )
-        if not np.isfinite(found).all():
-            raise InputError(f"{name}: {key} holds numbers that are not finite")

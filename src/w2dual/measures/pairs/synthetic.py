@@ -11,13 +11,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from w2dual.measures.base import FORMAT, Measures
-from w2dual.measures.laws import LAWS, Law
+from w2dual.measures.base import Measures
+from w2dual.measures.plane.laws import LAWS, Law
 from w2dual.records import InputError
 
 KIND = "synthetic"
-KEYS = ("source", "target")
-"""Of the settings, beside the kind."""
 
 
 @jax.tree_util.register_dataclass
@@ -48,29 +46,6 @@ def law(name: Any, where: str) -> Law:
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise InputError(f"{where}: no law {name!r}{hint}; there are {', '.join(LAWS)}")
     return LAWS[name]
-
-
-def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Give a prepared file's arrays and metadata.
-
-    Args:
-        name: of the pair.
-        settings: of the config's `measures.synthetic.NAME`: `source` and `target`, names of laws.
-
-    Raises:
-        InputError: a law is unknown.
-    """
-    for end in ("source", "target"):
-        law(settings[end], f"measures.synthetic.{name}.{end}")
-    metadata = {
-        "format": FORMAT,
-        "kind": KIND,
-        "pair": name,
-        "dimension": 2,
-        "source": "closed form",
-        "laws": [settings["source"], settings["target"]],
-    }
-    return {}, metadata
 
 
 def from_arrays(

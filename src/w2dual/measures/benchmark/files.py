@@ -18,12 +18,12 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from w2dual.measures.benchmark.icnn_dense import VERSIONS
 from w2dual.places import MIRROR_KEY, MIRROR_VARIABLE, WEIGHTS, mirror_folder
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
 
-VERSIONS = ("v1", "v2")
 DOWNLOAD_TIMEOUT_S = 20.0
 DOWNLOAD_MAX_BYTES = 64 * 2**20
 
@@ -50,7 +50,11 @@ def git_blob_sha1(content: bytes) -> str:
 @cache
 def published_blobs() -> dict[str, str]:
     """Give the git blob SHA-1 of every file of the published repository, by its path there."""
-    text = resources.files("w2dual.measures").joinpath("git-blobs.csv").read_text(encoding="utf-8")
+    text = (
+        resources.files("w2dual.measures.benchmark")
+        .joinpath("git-blobs.csv")
+        .read_text(encoding="utf-8")
+    )
     return {row["path"]: row["git_blob_sha1"] for row in csv.DictReader(text.splitlines())}
 
 

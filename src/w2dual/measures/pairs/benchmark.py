@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from w2dual.measures import base, icnn_dense, mixture
+from w2dual.measures import base
 from w2dual.measures.base import Moments, Pair
-from w2dual.measures.benchmark_files import VERSIONS
-from w2dual.measures.icnn_dense import DenseICNN
-from w2dual.measures.mixture import Mixture
+from w2dual.measures.benchmark import icnn_dense, mixture
+from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN
+from w2dual.measures.benchmark.mixture import Mixture
 
 KIND = "benchmark"
 SOURCE_SEED = 0
@@ -92,7 +92,7 @@ def from_arrays(
         "strong_convexity": (),
     }
     found = base.with_scalars(arrays, wanted)
-    icnn_dense.check_arrays(found, wanted, name)
+    base.check_arrays(found, wanted, name)
     on_device = {key: jnp.asarray(found[key]) for key in wanted}
     return BenchmarkPair(
         dimension=n,

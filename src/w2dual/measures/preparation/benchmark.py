@@ -1,4 +1,4 @@
-"""The job `prepare`: from weights to the one file that everything after reads.
+"""Preparing a pair of the benchmark: from weights to the one file that everything after reads.
 
 Fixes once, from a large sample of its own stream, what the ground truth and the metrics depend on:
 shift, scale, the target's moments and the cost.
@@ -6,12 +6,10 @@ shift, scale, the target's moments and the cost.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any
 
 import jax
@@ -20,27 +18,18 @@ import numpy as np
 from jaxtyping import Float
 
 from w2dual import rng, seeds
-from w2dual.measures import (
-    benchmark_files,
-    hd,
-    icnn_dense,
-    images,
-    mixture,
-    own,
-    synthetic,
-    torchfile,
-)
 from w2dual.measures.base import FORMAT, Moments
-from w2dual.measures.benchmark_files import VERSIONS, BenchmarkFile, Unavailable
-from w2dual.measures.generated import Budget, Generated, train
-from w2dual.measures.icnn_dense import DenseICNN
-from w2dual.measures.mixture import Mixture
-from w2dual.records import InputError, json_argument, save_arrays
+from w2dual.measures.benchmark import icnn_dense, mixture
+from w2dual.measures.benchmark.generated import Budget
+from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN
+from w2dual.measures.benchmark.mixture import Mixture
+from w2dual.measures.benchmark.weights import SOURCES, obtain
+from w2dual.measures.pairs import benchmark
+from w2dual.measures.preparation.keys import check_keys
+from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
 
-ON_THE_PLANE = {module.KIND: module for module in (synthetic, images)}
-SOURCES = ("mirror", "download", "generated")
 MOMENT_BATCH = 8192
 
 
@@ -66,8 +55,8 @@ class Settings:
         budget = mapping.get("generated")
         if not isinstance(budget, Mapping):
             raise InputError(f"measures.benchmark.generated: {budget!r} is not a mapping")
-        _check_keys("measures.benchmark", mapping, [item.name for item in fields(Settings)])
-        _check_keys("measures.benchmark.generated", budget, [item.name for item in fields(Budget)])
+        check_keys("measures.benchmark", mapping, [item.name for item in fields(Settings)])
+        check_keys("measures.benchmark.generated", budget, [item.name for item in fields(Budget)])
         sources = mapping["sources"]
         if not isinstance(sources, list | tuple) or not sources or set(sources) - set(SOURCES):
             raise InputError(
@@ -89,38 +78,36 @@ class Settings:
         )
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The two potentials of a pair, and where they come from."""
-
-    potentials: list[DenseICNN]
-    source: str
-    files: dict[str, str]
-    generated: dict[str, Any] | None
-
-
-def prepare(pair_name: str, settings: Mapping[str, Any], out: Path) -> None:
-    """Obtain a benchmark pair's weights, fix its constants, and write its file.
+def prepare(
+    pair_name: str, settings: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Obtain a benchmark pair's weights and fix its constants; return the file's content.
 
     Args:
         pair_name: `hd` and the dimension, for example `hd2`.
         settings: the config's `measures.benchmark`.
-        out: the prepared file to write.
 
     Raises:
         InputError: the pair does not exist, no source has it, or a source's file is damaged.
     """
     dimension = parse_pair(pair_name)
     checked = Settings.from_mapping(settings)
-    weights = obtain(dimension, checked)
-    arrays = hd.source_arrays(dimension)
+    weights = obtain(
+        dimension,
+        checked.sources,
+        checked.published_dimensions,
+        checked.mirror,
+        checked.url,
+        checked.generated,
+    )
+    arrays = benchmark.source_arrays(dimension)
     log.info("%s: moments from %d points", pair_name, checked.moment_samples)
     arrays |= fix_constants(weights.potentials, arrays, checked.moment_samples, checked.moment_seed)
     for version, potential in zip(VERSIONS, weights.potentials, strict=True):
         arrays |= icnn_dense.to_arrays(potential, version)
     metadata = {
         "format": FORMAT,
-        "kind": hd.KIND,
+        "kind": benchmark.KIND,
         "pair": pair_name,
         "dimension": dimension,
         "source": weights.source,
@@ -129,8 +116,7 @@ def prepare(pair_name: str, settings: Mapping[str, Any], out: Path) -> None:
         "moment_seed": checked.moment_seed,
         "generated": weights.generated,
     }
-    save_arrays(out, arrays, metadata)
-    log.info("%s: %s written, weights from %s", pair_name, out, weights.source)
+    return arrays, metadata
 
 
 def parse_pair(pair_name: str) -> int:
@@ -143,66 +129,6 @@ def parse_pair(pair_name: str) -> int:
     if match is None:
         raise InputError(f"pair {pair_name!r}: not `hd` and a dimension, as in hd2 or hd64")
     return int(match[1])
-
-
-def obtain(dimension: int, settings: Settings) -> Weights:
-    """Get the weights from the first source that has them.
-
-    Raises:
-        InputError: none has them, with what was tried; or a source's file is not the published one.
-    """
-    published = dimension in settings.published_dimensions
-    if not published and "generated" not in settings.sources:
-        raise InputError(
-            f"n={dimension}: the benchmark publishes weights for n in "
-            f"{list(settings.published_dimensions)} only; any other dimension needs `generated` "
-            "in measures.benchmark.sources (the pair is then trained anew)"
-        )
-    tried = []
-    for source in settings.sources:
-        if source == "generated":
-            return generate(dimension, settings.generated)
-        if not published:
-            continue
-        try:
-            files = (
-                benchmark_files.from_mirror(dimension, settings.mirror)
-                if source == "mirror"
-                else benchmark_files.from_download(dimension, settings.url)
-            )
-        except Unavailable as reason:
-            log.warning("n=%d: no weights from %s: %s", dimension, source, reason)
-            tried.append(f"  {source}: {reason}")
-        else:
-            return published_weights(dimension, source, files)
-    raise InputError(
-        f"n={dimension}: no source has the benchmark's weights\n"
-        + "\n".join(tried)
-        + f"\n  What would help: a mirror (environment variable {benchmark_files.MIRROR_VARIABLE}"
-        " or measures.benchmark.mirror), a network, or `generated` in measures.benchmark.sources,"
-        " which trains the pair anew and marks every table as not made from the published weights"
-    )
-
-
-def published_weights(dimension: int, source: str, files: list[BenchmarkFile]) -> Weights:
-    """Read the two potentials from verified published files."""
-    potentials = [
-        icnn_dense.from_tensors(torchfile.read(file.content, file.name), dimension, file.name)
-        for file in files
-    ]
-    log.info("n=%d: weights from %s, verified", dimension, source)
-    return Weights(potentials, source, {file.name: file.git_blob_sha1 for file in files}, None)
-
-
-def generate(dimension: int, budget: Budget) -> Weights:
-    """Train the two potentials anew, and record the budget and what it reached."""
-    log.warning("n=%d: training the pair anew; it will not be the published one", dimension)
-    trained: Generated = train(dimension, budget)
-    record = asdict(budget) | {
-        "identity_mse": dict(zip(VERSIONS, trained.identity_mse, strict=True)),
-        "cycle_mse": dict(zip(VERSIONS, trained.cycle_mse, strict=True)),
-    }
-    return Weights(trained.potentials, "generated", {}, record)
 
 
 def fix_constants(
@@ -247,7 +173,7 @@ def fix_constants(
     single = {
         "shift": shift,
         "scale": scale,
-        "strong_convexity": np.float32(hd.STRONG_CONVEXITY),
+        "strong_convexity": np.float32(benchmark.STRONG_CONVEXITY),
     }
     return single | moments.to_arrays()
 
@@ -266,7 +192,7 @@ def _accumulate(
     def batch(step: int) -> tuple[jax.Array, jax.Array]:
         with jax.default_matmul_precision("highest"):
             x = mixture.sample(gaussians, rng.at(key, step), MOMENT_BATCH)
-            return x, icnn_dense.push_sum(stacked, hd.STRONG_CONVEXITY, x)
+            return x, icnn_dense.push_sum(stacked, benchmark.STRONG_CONVEXITY, x)
 
     n = source["centers"].shape[1]
     x_sum, y_sum, y_outer = np.zeros(n), np.zeros(n), np.zeros((n, n))
@@ -284,49 +210,6 @@ def _accumulate(
     return x_sum / samples, x_square / samples, y_mean, y_cov, x_dot_y / samples
 
 
-def _check_keys(where: str, mapping: Mapping[str, Any], wanted: list[str]) -> None:
-    if missing := sorted(set(wanted) - set(mapping)):
-        raise InputError(f"{where}: lacks {missing}")
-    if unknown := sorted(set(mapping) - set(wanted)):
-        raise InputError(f"{where}: unknown {unknown}; known are {wanted}")
-
-
 def _check_positive(where: str, value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{where}: {value!r} is not a positive whole number")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument(
-        "--pair", required=True, help="hd and the dimension, for example hd2; or a name"
-    )
-    parser.add_argument(
-        "--settings",
-        required=True,
-        metavar="JSON",
-        help="the config's measures.benchmark or measures.synthetic.PAIR, as JSON or as the path "
-        "of a JSON file",
-    )
-    parser.add_argument("--out", required=True, type=Path, help="the prepared file to write")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
-
-    Raises:
-        InputError: the settings are of no known kind, or cannot be used.
-    """
-    settings = dict(json_argument(args.settings))
-    kind = settings.pop("kind", hd.KIND)
-    if kind == hd.KIND:
-        prepare(args.pair, settings, args.out)
-    elif kind in ON_THE_PLANE:
-        module = ON_THE_PLANE[kind]
-        _check_keys(f"measures.synthetic.{args.pair}", settings, list(module.KEYS))
-        arrays, metadata = module.prepare(args.pair, settings)
-        save_arrays(args.out, arrays, metadata)
-        log.info("%s: %s written", args.pair, args.out)
-    else:
-        save_arrays(args.out, *own.prepare(args.pair, kind, settings))
-        log.info("%s: %s written", args.pair, args.out)

@@ -1,0 +1,1 @@
+"""What the Wasserstein-2 HD benchmark is made of: mixture, potentials, published files."""

@@ -1,0 +1,1 @@
+"""What pairs on the plane are made of: laws and images."""

@@ -1,0 +1,44 @@
+"""Preparing a pair of measures: the file that everything after reads.
+
+A kind whose file takes work has one module here with `prepare(name, settings)`, which returns the
+file's arrays and metadata; its module in `w2dual.measures.pairs` reads them. A kind that is only
+`make(settings)` there has no module here: its file names the kind and its settings.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from w2dual import code
+from w2dual.measures import own
+from w2dual.records import save_arrays
+
+log = logging.getLogger(__name__)
+
+DEFAULT_KIND = "benchmark"
+
+
+def prepare(name: str, settings: Mapping[str, Any], out: Path) -> None:
+    """Prepare one pair of measures and write its file.
+
+    Args:
+        name: of the pair, such as `hd2`.
+        settings: of the config: `kind`, `benchmark` where it is left out, and those of the kind.
+        out: the file to write.
+
+    Raises:
+        InputError: the kind is unknown, or its settings cannot be used.
+    """
+    rest = dict(settings)
+    kind = str(rest.pop("kind", DEFAULT_KIND))
+    if kind.isidentifier() and code.exists(f"measures.preparation.{kind}"):
+        module = importlib.import_module(f"{__name__}.{kind}")
+        arrays, metadata = module.prepare(name, rest)
+    else:
+        arrays, metadata = own.prepare(name, kind, rest)
+    save_arrays(out, arrays, metadata)
+    log.info("%s: %s written, from %s", name, out, metadata["source"])
