@@ -1,4 +1,4 @@
-"""The job `prepare`: from weights to the one file that everything after reads.
+"""From weights to the one file that everything after reads.
 
 Fixes once, from a large sample of its own stream, what the ground truth and the metrics depend on:
 shift, scale, the target's moments and the cost.
@@ -6,7 +6,6 @@ shift, scale, the target's moments and the cost.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import re
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ from w2dual.measures.benchmark_files import VERSIONS, BenchmarkFile, Unavailable
 from w2dual.measures.generated import Budget, Generated, train
 from w2dual.measures.icnn_dense import DenseICNN
 from w2dual.measures.mixture import Mixture
-from w2dual.records import InputError, json_argument, save_arrays
+from w2dual.records import InputError, save_arrays
 
 log = logging.getLogger(__name__)
 
@@ -296,37 +295,27 @@ def _check_positive(where: str, value: Any) -> None:
         raise InputError(f"{where}: {value!r} is not a positive whole number")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument(
-        "--pair", required=True, help="hd and the dimension, for example hd2; or a name"
-    )
-    parser.add_argument(
-        "--settings",
-        required=True,
-        metavar="JSON",
-        help="the config's measures.benchmark or measures.synthetic.PAIR, as JSON or as the path "
-        "of a JSON file",
-    )
-    parser.add_argument("--out", required=True, type=Path, help="the prepared file to write")
+def write(pair: str, given: Mapping[str, Any], out: Path) -> None:
+    """Write the prepared file of a pair of any kind.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        pair: hd and the dimension, or a name.
+        given: the config's measures.benchmark or measures.synthetic.PAIR.
+        out: file to write.
 
     Raises:
         InputError: the settings are of no known kind, or cannot be used.
     """
-    settings = dict(json_argument(args.settings))
+    settings = dict(given)
     kind = settings.pop("kind", hd.KIND)
     if kind == hd.KIND:
-        prepare(args.pair, settings, args.out)
+        prepare(pair, settings, out)
     elif kind in ON_THE_PLANE:
         module = ON_THE_PLANE[kind]
-        _check_keys(f"measures.synthetic.{args.pair}", settings, list(module.KEYS))
-        arrays, metadata = module.prepare(args.pair, settings)
-        save_arrays(args.out, arrays, metadata)
-        log.info("%s: %s written", args.pair, args.out)
+        _check_keys(f"measures.synthetic.{pair}", settings, list(module.KEYS))
+        arrays, metadata = module.prepare(pair, settings)
+        save_arrays(out, arrays, metadata)
+        log.info("%s: %s written", pair, out)
     else:
-        save_arrays(args.out, *own.prepare(args.pair, kind, settings))
-        log.info("%s: %s written", args.pair, args.out)
+        save_arrays(out, *own.prepare(pair, kind, settings))
+        log.info("%s: %s written", pair, out)
