@@ -124,6 +124,7 @@ wildcard_constraints:
 # jobs import, and says what is left out on purpose and why.
 CODE = {
     "prepare": [
+        "jobs/prepare.py",
         "measures/*.py",
         "!measures/trivial.py",
         "measures/git-blobs.csv",
@@ -133,7 +134,9 @@ CODE = {
         "rng.py",
     ],
     "train": [
-        "train_job.py",
+        "jobs/train.py",
+        "train_cell.py",
+        "trained_files.py",
         "training.py",
         "loop.py",
         "checkpoint.py",
@@ -158,6 +161,7 @@ CODE = {
         "!measures/trivial.py",
     ],
     "trivial": [
+        "jobs/trivial.py",
         "measures/*.py",
         "!measures/prepare.py",
         "!measures/generated.py",
@@ -167,9 +171,19 @@ CODE = {
         "extensions.py",
         "rng.py",
     ],
-    "aggregate": ["aggregate.py"],
-    "table": ["tables.py", "aggregate.py", "latex.py", "names.py", "published.py", "decimals.py"],
+    "aggregate": ["jobs/aggregate.py", "aggregate.py"],
+    "table": [
+        "jobs/table.py",
+        "jobs/trivial_table.py",
+        "tables.py",
+        "aggregate.py",
+        "latex.py",
+        "names.py",
+        "published.py",
+        "decimals.py",
+    ],
     "cost_table": [
+        "jobs/cost_table.py",
         "cost_tables.py",
         "tables.py",
         "aggregate.py",
@@ -179,6 +193,7 @@ CODE = {
         "decimals.py",
     ],
     "accuracy_figure": [
+        "jobs/accuracy_figure.py",
         "plots/accuracy.py",
         "plots/style.py",
         "environment.py",
@@ -189,8 +204,16 @@ CODE = {
         "published.py",
         "decimals.py",
     ],
-    "hyperparameters": ["hyperparameters.py", "cells.py", "config.py", "latex.py", "names.py"],
+    "hyperparameters": [
+        "jobs/hyperparameters.py",
+        "hyperparameters.py",
+        "cells.py",
+        "config.py",
+        "latex.py",
+        "names.py",
+    ],
     "curves": [
+        "jobs/curves.py",
         "plots/curves.py",
         "plots/style.py",
         "aggregate.py",
@@ -199,6 +222,7 @@ CODE = {
         "decimals.py",
     ],
     "synthetic_table": [
+        "jobs/synthetic_table.py",
         "synthetic_table.py",
         "tables.py",
         "aggregate.py",
@@ -208,6 +232,8 @@ CODE = {
         "decimals.py",
     ],
     "verdict": [
+        "jobs/claims.py",
+        "jobs/verdict.py",
         "verdict.py",
         "claims.py",
         "equivalence.py",
@@ -219,6 +245,7 @@ CODE = {
         "decimals.py",
     ],
     "verdict_figure": [
+        "jobs/verdict_figure.py",
         "plots/verdict.py",
         "plots/style.py",
         "environment.py",
@@ -232,9 +259,10 @@ CODE = {
         "decimals.py",
     ],
     "figure": [
-        "figure_job.py",
+        "jobs/figure.py",
+        "plots/figure.py",
         "plots/style.py",
-        "plots/trained.py",
+        "trained.py",
         "conjugates.py",
         "plots/transport.py",
         "plots/{name}.py",
@@ -243,8 +271,9 @@ CODE = {
         "names.py",
         "measures/*.py",
     ],
-    "table_page": ["table_page.py"],
+    "table_page": ["jobs/table_page.py", "table_page.py"],
     "bundle": [
+        "jobs/bundle.py",
         "bundle.py",
         "archive.py",
         "commands.py",
@@ -259,6 +288,7 @@ CODE = {
         "verify.py",
     ],
     "report": [
+        "jobs/report.py",
         "environment.py",
         "provenance.py",
         "report.py",
@@ -485,7 +515,7 @@ DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
 
 # Beside `code_of_cells`.
 _CONJUGATES = [
-    "plots/trained.py",
+    "trained.py",
     "conjugates.py",
     "dual.py",
     "activations.py",
@@ -504,12 +534,14 @@ _CONJUGATES = [
 ]
 CODE |= {
     "conjugation_study": [
+        "jobs/conjugation_study.py",
         "studies/conjugation.py",
         "studies/trace.py",
         "conjugate/adam.py",
         *_CONJUGATES,
     ],
     "line_search": [
+        "jobs/line_search.py",
         "studies/line_search.py",
         "studies/conjugation.py",
         "studies/libraries.py",
@@ -517,12 +549,18 @@ CODE |= {
         "timing.py",
         *_CONJUGATES,
     ],
-    "line_search_table": ["studies/line_search_tables.py", "latex.py", "names.py"],
+    "line_search_table": [
+        "jobs/line_search_tables.py",
+        "studies/line_search_tables.py",
+        "latex.py",
+        "names.py",
+    ],
     "conjugation_figure": [
+        "jobs/conjugation_figure.py",
         "plots/conjugation.py",
         "plots/curves.py",
         "plots/style.py",
-        "plots/trained.py",
+        "trained.py",
         "conjugates.py",
         "studies/conjugation.py",
         "studies/trace.py",

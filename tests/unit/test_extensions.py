@@ -317,9 +317,7 @@ def test_pair_without_one_of_its_samplers(write: Write) -> None:
 
 
 def test_prepare_names_the_module_that_a_pairs_kind_needs(tmp_path: Path) -> None:
-    from argparse import Namespace
-
-    args = Namespace(pair="p", settings='{"kind": "nowhere"}', out=tmp_path / "p.safetensors")
-    said = message(lambda: prepare.main(args))
+    out = tmp_path / "p.safetensors"
+    said = message(lambda: prepare.write("p", {"kind": "nowhere"}, out))
     expect(said, "there is no module w2dual.measures.pairs.nowhere; add it")
-    assert not args.out.exists()
+    assert not out.exists()

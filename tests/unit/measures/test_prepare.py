@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from w2dual import measures, rng
+from w2dual.jobs import prepare as prepare_job
 from w2dual.measures import hd, icnn_dense, prepare
 from w2dual.records import InputError, load_arrays
 
@@ -23,9 +24,9 @@ def _no_mirror(monkeypatch: pytest.MonkeyPatch):
 
 def run(settings: dict[str, Any], out: Path, pair: str = "hd2") -> None:
     parser = argparse.ArgumentParser()
-    prepare.add_arguments(parser)
+    prepare_job.add_arguments(parser)
     arguments = ["--pair", pair, "--settings", json.dumps(settings), "--out", str(out)]
-    prepare.main(parser.parse_args(arguments))
+    prepare_job.main(parser.parse_args(arguments))
 
 
 def test_no_source_left_says_what_was_tried_and_what_would_help(
@@ -122,7 +123,7 @@ def test_settings_may_be_a_file(settings: dict[str, Any], tmp_path: Path):
         pair="hd2", settings=str(tmp_path / "settings.json"), out=tmp_path / "hd2.safetensors"
     )
     with pytest.raises(InputError, match="none is configured"):
-        prepare.main(arguments)
+        prepare_job.main(arguments)
 
 
 def test_constants_standardise_the_target():
