@@ -33,7 +33,7 @@ from w2dual.names import method_words, words
 from w2dual.published import published_cells
 from w2dual.records import InputError, read_json, write_json, write_text
 from w2dual.scrub import Machine
-from w2dual.tables import METRIC
+from w2dual.summary import METRIC
 from w2dual.verdict import HALF_UNIT
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,6 @@ unreadable, given twice or trained with other settings stops the job.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from w2dual.records import InputError, atomic_path, json_argument, read_json
+from w2dual.records import InputError, atomic_path, read_json
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +154,14 @@ def aggregate(
     _check_one_origin(frame, "measures_sha256", by="pair", what="prepared files of the measures")
     with atomic_path(out_csv) as partial:
         frame.to_csv(partial, index=False, lineterminator="\n")
+    diverged = int((frame["status"] == "diverged").sum())
+    log.info(
+        "%s: %d cells, %d seeds, %d of them diverged",
+        out_csv,
+        frame["cell"].nunique(),
+        len(frame),
+        diverged,
+    )
     return frame
 
 
@@ -318,28 +325,3 @@ def read(path: Path, kind: str = "hd") -> pd.DataFrame:
     if lacking:
         raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
     return frame
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m w2dual aggregate`."""
-    parser.add_argument(
-        "--metrics", type=Path, nargs="+", required=True, help="metrics.json of each cell"
-    )
-    parser.add_argument(
-        "--cells", required=True, help="expected cells, [{name, hash}, ...]: JSON or a file of it"
-    )
-    parser.add_argument("--kind", choices=METRICS, default="hd", help="of the cells [%(default)s]")
-    parser.add_argument("--out", type=Path, required=True, help="tidy .csv to write")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    frame = aggregate(args.metrics, json_argument(args.cells), args.out, args.kind)
-    diverged = int((frame["status"] == "diverged").sum())
-    log.info(
-        "%s: %d cells, %d seeds, %d of them diverged",
-        args.out,
-        frame["cell"].nunique(),
-        len(frame),
-        diverged,
-    )

@@ -1,4 +1,4 @@
-"""The job `bundle`: one zip that a reviewer can check without a GPU.
+"""One zip that a reviewer can check without a GPU.
 
 It holds a checkout of the source with the run's outputs where the run put them, the parameters of
 one seed of each cell, and in `archive/` the resolved config, the recorded commands of tables and
@@ -7,7 +7,6 @@ figures, and what machines were used. The same inputs give the same bytes.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import logging
@@ -324,7 +323,7 @@ def complete(found: Mapping[str, Member], results: Iterable[str], run: crate.Run
     }
 
 
-def make(plan: Plan, root: Path, outputs: Path, out: Path) -> int:
+def make(plan: Plan, root: Path, outputs: Path, out: Path, job: rendering.Runner) -> int:
     """Write the archive, once it has passed its own verification, and give its size in bytes.
 
     Args:
@@ -332,6 +331,7 @@ def make(plan: Plan, root: Path, outputs: Path, out: Path) -> int:
         root: of the checkout.
         outputs: folder of the run's outputs, on whichever disk.
         out: the zip.
+        job: runs a recorded command, to verify the archive.
 
     Raises:
         InputError: a file is missing or names the machine, the archive is too large, or would not
@@ -340,13 +340,13 @@ def make(plan: Plan, root: Path, outputs: Path, out: Path) -> int:
     found = members(plan, root, outputs, machine_of(plan, root, outputs))
     results = {_inside(plan, name) for name in plan.files}
     whole = complete(found, results & found.keys(), run_of(plan, root, outputs))
-    archive.write(out, whole, partial(_check, out, plan.max_bytes))
+    archive.write(out, whole, partial(_check, out, plan.max_bytes, job))
     size = out.stat().st_size
     log.info("%s: %d files, %.1f MB, verified", out, len(whole), size / 1e6)
     return size
 
 
-def _check(out: Path, max_bytes: int, written: Path) -> None:
+def _check(out: Path, max_bytes: int, job: rendering.Runner, written: Path) -> None:
     """Check an archive before it gets its name.
 
     Raises:
@@ -361,25 +361,10 @@ def _check(out: Path, max_bytes: int, written: Path) -> None:
             "raise it, or lower bundle.measures_mb"
         )
     # Networks are not evaluated again here: they are those that the metrics were just made of.
-    checks, _ = verify.verify(written, sample=0)
+    checks, _ = verify.verify(written, job, sample=0)
     problems = [f"  {check.name}: {line}" for check in checks for line in check.problems]
     if problems:
         raise InputError(
             f"{out}: is not written, since it would not pass its own verification:\n"
             + "\n".join(problems)
         )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("--plan", required=True, help="what goes in: packed, or a .json")
-    parser.add_argument("--root", type=Path, required=True, help="the checkout")
-    parser.add_argument(
-        "--outputs", type=Path, default=Path(), help="folder of the run's outputs [here]"
-    )
-    parser.add_argument("--zip", type=Path, required=True, help="archive to write")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    make(Plan.from_json(unpacked(args.plan)), args.root, args.outputs, args.zip)

@@ -5,6 +5,8 @@ A cell is one entry of a table and one training job. Light: neither JAX nor pand
 
 from __future__ import annotations
 
+import difflib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,3 +156,24 @@ def _loss(config: Config, amortization: str, dimension: int) -> dict[str, Any]:
     if loss.get("weight") == "dimension":
         loss["weight"] = float(dimension)
     return loss
+
+
+def text(config: Config, name: str | None, source: str) -> str:
+    """Return the names of a config's cells, a line each, or the record of one, as JSON.
+
+    Args:
+        config: resolved.
+        name: of the cell; None for the names of all.
+        source: where the config is from, for the message.
+
+    Raises:
+        InputError: there is no such cell.
+    """
+    cells = {cell.name: cell for cell in grid(config)}
+    if name is None:
+        return "".join(f"{known}\n" for known in cells)
+    if name not in cells:
+        close = difflib.get_close_matches(name, cells, n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise InputError(f"there is no cell {name} in {source}{hint}")
+    return json.dumps(cells[name].to_json()) + "\n"

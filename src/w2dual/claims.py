@@ -16,28 +16,21 @@ much of the claim its tables carry.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from w2dual import equivalence
-from w2dual.latex import booktabs, escape, fitted, footnotes
-from w2dual.records import atomic_path, json_argument
-from w2dual.tables import budget_notes
 from w2dual.verdict import (
     HALF_UNIT,
     INCONCLUSIVE,
     MISSING,
-    PAPER_SEEDS,
     VerdictSettings,
-    read,
 )
 
 log = logging.getLogger(__name__)
@@ -309,53 +302,3 @@ def _reason(judged: pd.DataFrame, settings: VerdictSettings) -> str:
     if (present["ours_seeds"] < settings.min_seeds).any():
         return f"too few seeds, needed {settings.min_seeds}"
     return ""
-
-
-def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
-    """Render the claims: the sentence, what is compared, ours and the paper's counts, the word."""
-    lines = []
-    for row in rows.itertuples():
-        gap = r"\addlinespace " if lines else ""
-        claim = (
-            rf"{gap}\parbox[t]{{74mm}}{{\raggedright\textbf{{{escape(_capital(str(row.claim)))}.}} "
-            rf"``{escape(row.sentence)}'' ({escape(row.source)})\strut}}"
-        )
-        check = rf"\parbox[t]{{42mm}}{{\raggedright {escape(row.check)}\strut}}"
-        ours = f"{row.supported} / {row.contradicted} / {row.undecided}"
-        paper = (
-            f"{row.published_supported} / {row.published_contradicted} / {row.published_undecided}"
-        )
-        lines.append([claim, check, ours, str(row.verdict), paper, str(row.published_verdict)])
-    heads = ["Claim", "Compared", "Ours", "", "Paper's numbers", ""]
-    bold = [[False] * 3 + [True, False, False]] * len(lines)
-    notes = [
-        "Comparisons that support, contradict or do not decide the claim, by one-sided Welch tests "
-        rf"(Holm over a claim's comparisons, $\alpha={settings.alpha:g}$) or because one side "
-        f"diverged; the same on the paper's printed means and standard deviations, {PAPER_SEEDS} "
-        "seeds. Holds: at least half support and none contradicts. Fails: more contradict than "
-        "support. Mixed: neither. Inconclusive: a reduced budget, too few seeds or other measures."
-    ]
-    body = booktabs(heads, lines, bold, "llclcl")
-    return fitted(body) + footnotes(notes + budget_notes(settings))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("--verdict", type=Path, required=True, help=".csv of the verdict")
-    parser.add_argument("--settings", required=True, help="verdict settings: JSON or a file of it")
-    parser.add_argument("--tex", type=Path, required=True, help="table to write")
-    parser.add_argument("--csv", type=Path, required=True, help="the same, tidy")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    settings = VerdictSettings.from_json(json_argument(args.settings))
-    rows = judge(read(args.verdict), settings)
-    with atomic_path(args.csv) as partial_csv, atomic_path(args.tex) as partial_tex:
-        rows.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(tex(rows, settings), encoding="utf-8")
-    log.info("%s, %s: written", args.tex, args.csv)

@@ -78,7 +78,9 @@ def modules_with(room: str, function: str, package: Path = PACKAGE) -> list[str]
     found = []
     for path in sorted(folder.glob("*.py")):
         state = path.stat()
-        if path.stem not in _SHARED and function in _defines(path, state.st_mtime_ns, state.st_size):
+        if path.stem not in _SHARED and function in _defines(
+            path, state.st_mtime_ns, state.st_size
+        ):
             found.append(path.stem)
     return found
 

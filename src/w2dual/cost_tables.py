@@ -7,7 +7,6 @@ seed is its share of the job's: the notes say so.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +19,9 @@ import pandas as pd
 from w2dual import aggregate
 from w2dual.latex import booktabs, escape, fitted, footnotes
 from w2dual.names import words
-from w2dual.records import InputError, atomic_path, json_argument
-from w2dual.tables import TableSettings, budget_notes, check_cell, measures_notes, seeds_in_words
+from w2dual.records import InputError, atomic_path
+from w2dual.summary import TableSettings, check_cell, seeds_in_words
+from w2dual.tables import budget_notes, measures_notes
 
 log = logging.getLogger(__name__)
 
@@ -278,33 +278,33 @@ def _notes(tidy: pd.DataFrame, table: str, unit: str, settings: TableSettings) -
     return notes + budget_notes(settings)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m w2dual cost-table`."""
-    parser.add_argument("name", choices=QUANTITIES, help="of the table")
-    parser.add_argument(
-        "--metrics", type=Path, nargs="+", required=True, help="tidy metrics of the HD cells"
-    )
-    parser.add_argument(
-        "--potentials", nargs="+", required=True, help="blocks of the table, in order"
-    )
-    parser.add_argument("--settings", required=True, help="table settings: JSON or a file of it")
-    parser.add_argument("--tex", type=Path, required=True, help="table to write")
-    parser.add_argument("--csv", type=Path, required=True, help="the same numbers, tidy")
+def write(
+    name: str,
+    metrics: Sequence[Path],
+    potentials: Sequence[str],
+    settings: TableSettings,
+    tex: Path,
+    csv: Path,
+) -> None:
+    """Write one table, and its numbers.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        name: of the table, a key of `QUANTITIES`.
+        metrics: tidy metrics of the HD cells.
+        potentials: blocks of the table, in order.
+        settings: what the config says.
+        tex: table to write.
+        csv: numbers to write.
 
     Raises:
         InputError: an argument or the metrics cannot be used; nothing is written then.
     """
-    settings = TableSettings.from_json(json_argument(args.settings))
-    if len(set(args.potentials)) < len(args.potentials):
-        raise InputError(f"--potentials: expected different names, not {args.potentials}")
-    frame = pd.concat([aggregate.read(path) for path in args.metrics], ignore_index=True)
-    tidy = cost_tidy(frame, args.name, args.potentials, settings)
-    tex = cost_tex(tidy, args.name, settings, frame)
-    with atomic_path(args.csv) as partial_csv, atomic_path(args.tex) as partial_tex:
+    if len(set(potentials)) < len(potentials):
+        raise InputError(f"--potentials: expected different names, not {list(potentials)}")
+    frame = pd.concat([aggregate.read(path) for path in metrics], ignore_index=True)
+    tidy = cost_tidy(frame, name, potentials, settings)
+    text = cost_tex(tidy, name, settings, frame)
+    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
         tidy.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(tex, encoding="utf-8")
-    log.info("%s, %s: written", args.tex, args.csv)
+        partial_tex.write_text(text, encoding="utf-8")
+    log.info("%s, %s: written", tex, csv)

@@ -18,6 +18,8 @@ from w2dual.cells import Cell, hidden_widths
 from w2dual.decimals import number, whole_number
 from w2dual.records import InputError, read_json, write_text
 
+COSTS = Path("reference") / "costs.csv"
+"""Our measurements, in the checkout."""
 PAPER_WIDTHS = "paper"
 
 

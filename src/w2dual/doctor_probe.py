@@ -287,5 +287,5 @@ def judge(answer: Answer, gpus: int, measured: Sequence[str], forced: str | None
         CHECK,
         Level.NOTE if gpus else Level.OK,
         f"{text}; reference/costs.csv has no times of it, so jobs ask for resources.runtime_min",
-        "`python -m w2dual measure` on such a node tells what cells cost there" if gpus else "",
+        "`python -m w2dual time` on such a node tells what cells cost there" if gpus else "",
     )

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from w2dual.cells import Cell
+from w2dual.config import Config
 from w2dual.costs import PAPER_WIDTHS, Cost, Figures, method_of
+from w2dual.records import InputError
 
 OWN_ROW = "its own row"
 
@@ -228,3 +230,19 @@ def runtime_min(estimates: Iterable[Estimate], headroom: float) -> dict[int, int
             n = item.cell.dimension
             longest[n] = max(longest.get(n, 0.0), item.seconds())
     return {n: 5 * math.ceil(headroom * longest[n] / 300) for n in sorted(longest)}
+
+
+def method(text: str, config: Config) -> tuple[str, str]:
+    """Read LOSS,SOLVER, both names of the config.
+
+    Raises:
+        InputError: it is not two names, or the config has no such.
+    """
+    names = text.split(",")
+    if len(names) != 2:
+        raise InputError(f"method {text!r}: expected a loss and a solver, as in regression,lbfgs")
+    for name, section in zip(names, ("amortizations", "solvers"), strict=True):
+        if name not in config[section]:
+            known = ", ".join(config[section])
+            raise InputError(f"method {text!r}: no `{name}` under `{section}`; there are {known}")
+    return names[0], names[1]

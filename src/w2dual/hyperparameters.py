@@ -6,7 +6,6 @@ what the comments of config.yaml say at the same keys; nothing is typed here.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from w2dual.cells import hidden_widths
 from w2dual.config import read
 from w2dual.latex import booktabs, escape, fitted, footnotes
 from w2dual.names import method_words, words
-from w2dual.records import InputError, atomic_path, json_argument
+from w2dual.records import InputError, atomic_path
 
 log = logging.getLogger(__name__)
 
@@ -300,28 +299,24 @@ def _notes(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> list[s
     return notes
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m w2dual hyperparameters`."""
-    parser.add_argument("name", choices=TABLES, help="of the table")
-    parser.add_argument("--config", required=True, help="config that ran: JSON or a file of it")
-    parser.add_argument("--base", type=Path, required=True, help="config.yaml, with its comments")
-    parser.add_argument("--tex", type=Path, required=True, help="table to write")
-    parser.add_argument("--csv", type=Path, required=True, help="the same, tidy")
+def write(name: str, config: Mapping[str, Any], base: Path, tex: Path, csv: Path) -> None:
+    """Write one table, and the same as tidy rows.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        name: of the table, a key of `TABLES`.
+        config: that ran.
+        base: config.yaml, with its comments.
+        tex: table to write.
+        csv: numbers to write.
 
     Raises:
         InputError: a config cannot be used; nothing is written then.
     """
-    config = json_argument(args.config)
-    base = read([args.base])
-    said = comments(args.base.read_text(encoding="utf-8"))
-    frame = rows_of(config, base, said, args.name)
-    tex = tex_of(frame, args.name, config["preset"])
+    said = comments(base.read_text(encoding="utf-8"))
+    frame = rows_of(config, read([base]), said, name)
+    text = tex_of(frame, name, config["preset"])
     tidy = frame.assign(preset=config["preset"]["name"], reduced=config["preset"]["reduced"])
-    with atomic_path(args.csv) as partial_csv, atomic_path(args.tex) as partial_tex:
+    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
         tidy.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(tex, encoding="utf-8")
-    log.info("%s, %s: written", args.tex, args.csv)
+        partial_tex.write_text(text, encoding="utf-8")
+    log.info("%s, %s: written", tex, csv)

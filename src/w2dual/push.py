@@ -1,8 +1,7 @@
-"""The job `push`: apply a map to points of your own."""
+"""Apply a map to points of your own."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import logging
 from collections.abc import Callable
@@ -15,15 +14,13 @@ import numpy as np
 from jaxtyping import Float
 
 from w2dual import conjugates, measures
-from w2dual.backend import configure
 from w2dual.cells import Cell
 from w2dual.conjugate import ConjugateResult
 from w2dual.conjugates import Tally
 from w2dual.dual import DualProblem, Networks, make_problem
-from w2dual.points import HEADERS, read_points, write_points
+from w2dual.points import Header, read_points, write_points
 from w2dual.records import InputError, atomic_path, read_json
-from w2dual.seeds import argument as seed_argument
-from w2dual.train_job import load_params
+from w2dual.trained_files import load_params
 
 log = logging.getLogger(__name__)
 
@@ -184,78 +181,56 @@ def _report(tally: Tally, result: ConjugateResult, demanded: bool) -> None:
         log.warning("WARNING: --map inverse: %s; %s", tally, worst)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("--points", required=True, type=Path, help=".npy or .csv, a point a row")
-    parser.add_argument(
-        "--header",
-        choices=HEADERS,
-        default="auto",
-        help="is the first line of a .csv names (yes) or a point (no)? auto takes a line without "
-        "numbers for names, and refuses what cannot be told [%(default)s]",
-    )
-    parser.add_argument("--out", required=True, type=Path, help="file to write, .npy or .csv")
-    parser.add_argument(
-        "--map",
-        required=True,
-        choices=[*GROUND_TRUTH, *TRAINED],
-        help="ground-truth* need --measures, forward and inverse need --params",
-    )
-    parser.add_argument("--measures", type=Path, help="prepared pair, results/measures/*")
-    parser.add_argument("--params", type=Path, help="trained cell, .../params.safetensors")
-    parser.add_argument(
-        "--seed",
-        type=seed_argument,
-        help="with --params: which seed (default: the first that has not diverged)",
-    )
-    parser.add_argument(
-        "--status",
-        type=Path,
-        help="with --map inverse: .csv to write, how each point's conjugate fared",
-    )
-    parser.add_argument(
-        "--require-converged",
-        action="store_true",
-        default=None,
-        help="with --map inverse: write nothing, and fail, where a conjugate did not converge",
-    )
+def push(
+    name: str,
+    points_path: Path,
+    out: Path,
+    of: Path,
+    *,
+    seed: int | None = None,
+    header: Header = "auto",
+    status: Path | None = None,
+    require_converged: bool = False,
+) -> None:
+    """Read points, map them, and write where they went.
 
+    Args:
+        name: of the map, one of `GROUND_TRUTH` or `TRAINED`.
+        points_path: .npy or .csv, a point a row.
+        out: .npy or .csv to write.
+        of: prepared pair for a map of the ground truth, parameters for one of a trained cell.
+        seed: of a trained cell; None for the first that has not diverged.
+        header: whether the first line of a .csv is names, one of `points.HEADERS`.
+        status: .csv to write with how each point's conjugate fared, for `inverse`.
+        require_converged: whether a conjugate that did not converge is an error.
 
-def main(args: argparse.Namespace) -> None:
-    """Read, map, write."""
-    configure()
-    by_cell, by_solver = args.map in TRAINED, args.map == "inverse"
-    needed, unused = ("params", ["measures"]) if by_cell else ("measures", ["params", "seed"])
-    unused += [] if by_solver else ["status", "require_converged"]
-    if getattr(args, needed) is None:
-        raise InputError(f"--map {args.map} needs --{needed} FILE")
-    for name in unused:
-        if getattr(args, name) is not None:
-            option = name.replace("_", "-")
-            raise InputError(f"--map {args.map} makes no use of --{option}; leave it out")
-    if args.out.suffix not in (".npy", ".csv"):
-        raise InputError(f"--out {args.out}: expected a .npy or a .csv file")
-    if args.status is not None and args.status.suffix != ".csv":
-        raise InputError(f"--status {args.status}: expected a .csv file")
-    points = read_points(args.points, args.header)
+    Raises:
+        InputError: a file cannot be used, or the map gives values that are not finite.
+    """
+    by_solver = name == "inverse"
+    if out.suffix not in (".npy", ".csv"):
+        raise InputError(f"--out {out}: expected a .npy or a .csv file")
+    if status is not None and status.suffix != ".csv":
+        raise InputError(f"--status {status}: expected a .csv file")
+    points = read_points(points_path, header)
     solved = None
     if by_solver:
-        result, solver = solved = inverse(args.params, points, args.seed)
-        _report(Tally.of(result, solver), result, bool(args.require_converged))
+        result, solver = solved = inverse(of, points, seed)
+        _report(Tally.of(result, solver), result, require_converged)
         mapped = np.asarray(result.x)
-    elif by_cell:
-        mapped = forward(args.params, points, args.seed)
+    elif name in TRAINED:
+        mapped = forward(of, points, seed)
     else:
-        mapped = ground_truth(args.measures, points, args.map == "ground-truth")
+        mapped = ground_truth(of, points, name == "ground-truth")
     wrong = np.flatnonzero(~np.isfinite(mapped).all(axis=1))
     if wrong.size:
         raise InputError(
-            f"--map {args.map}: the map gives values that are not finite for {wrong.size} of "
+            f"--map {name}: the map gives values that are not finite for {wrong.size} of "
             f"{len(points)} points, the first of them point {wrong[0]} (counted from 0); the cell "
             "has diverged, or the points lie far outside the source"
         )
-    if solved is not None and args.status is not None:
-        write_status(args.status, *solved)
-        log.info("status of %d points -> %s", len(mapped), args.status)
-    write_points(args.out, mapped)
-    log.info("%d points -> %s", len(mapped), args.out)
+    if solved is not None and status is not None:
+        write_status(status, *solved)
+        log.info("status of %d points -> %s", len(mapped), status)
+    write_points(out, mapped)
+    log.info("%d points -> %s", len(mapped), out)

@@ -1,8 +1,7 @@
-"""The job `rebuild`: tables and figures of an unpacked archive again, without any training."""
+"""Tables and figures of an unpacked archive again, without any training."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 from pathlib import Path
@@ -36,11 +35,12 @@ def recorded(root: Path) -> tuple[str, list[rendering.Step]]:
     return folder, steps
 
 
-def rebuild(root: Path) -> tuple[list[str], list[str], dict[str, list[str]]]:
+def rebuild(root: Path, run: rendering.Runner) -> tuple[list[str], list[str], dict[str, list[str]]]:
     """Make every table and figure again, in place.
 
-    Gives the files that came out with the archive's bytes, those that did not (figures may differ
-    in pixels from machine to machine), and those not made, with the inputs they lack.
+    `run` runs a recorded command. Gives the files that came out with the archive's bytes, those
+    that did not (figures may differ in pixels from machine to machine), and those not made, with
+    the inputs they lack.
     """
     folder, steps = recorded(root)
     hashes = read_manifest((root / MANIFEST).read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ def rebuild(root: Path) -> tuple[list[str], list[str], dict[str, list[str]]]:
             if missing:
                 lacking |= {name: missing for name in step.outputs}
                 continue
-            rendering.run(step, root, folder)
+            rendering.run(step, root, folder, run)
             for name in step.outputs:
                 inside = name if folder == "." else f"{folder}/{name}"
                 equal = file_sha256(root / inside) == hashes.get(inside)
@@ -60,18 +60,13 @@ def rebuild(root: Path) -> tuple[list[str], list[str], dict[str, list[str]]]:
     return same, other, lacking
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("--root", type=Path, default=Path(), help="the unpacked archive [here]")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+def rebuild_all(root: Path, run: rendering.Runner) -> None:
+    """Make every table and figure again, and say how many came out with the same bytes.
 
     Raises:
         InputError: something could not be made; the message names it and what it lacks.
     """
-    same, other, lacking = rebuild(args.root.resolve())
+    same, other, lacking = rebuild(root, run)
     log.info("%d files made again: %d with the same bytes, %d without", len(same) + len(other),
              len(same), len(other))  # fmt: skip
     if lacking:

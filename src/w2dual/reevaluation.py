@@ -24,7 +24,7 @@ from w2dual.dual import make_problem
 from w2dual.loop import streams
 from w2dual.metrics import BLOCK
 from w2dual.records import InputError
-from w2dual.train_job import load_params
+from w2dual.trained_files import load_params
 from w2dual.training import evaluation_of
 
 REPEATS = 24

@@ -15,13 +15,13 @@ import os
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2dual import __main__ as jobs
 from w2dual.records import InputError
+from w2dual.subcommands import JOBS
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ SOURCES = {"--published": PUBLISHED, "--base": "config.yaml"}
 """Options that name the source's files, from the archive's root."""
 INLINE = ("--settings", "--cells", "--config")
 """Options that take a JSON text, or a file of one, which would hide it."""
+Runner = Callable[[Sequence[str]], None]
+"""Runs a job in this process, given the words of its command after `python -m w2dual`."""
 _SHORT = re.compile(r"-[^-\d.]")
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 
@@ -59,7 +61,7 @@ class Step:
 
         The job decides it, and nothing else that an archive says of the step.
         """
-        job = jobs.JOBS.get(self.arguments[0]) if self.arguments else None
+        job = JOBS.get(self.arguments[0]) if self.arguments else None
         return job is not None and job.exact
 
     def options(self) -> dict[str, list[str]]:
@@ -153,12 +155,12 @@ def check(step: Step, folder: str) -> None:
         InputError: its job renders nothing, or a path leads out of the archive.
     """
     job = step.arguments[0] if step.arguments else ""
-    if job not in jobs.JOBS or not jobs.JOBS[job].renders:
+    if job not in JOBS or not JOBS[job].renders:
         raise InputError(f"step {step.rule}: {job!r} is no job that renders")
     for word in (*step.arguments[1:], *step.inputs, *step.outputs):
         _check_word(step, folder, word)
     options = step.options()
-    _check_outputs(step, options, jobs.JOBS[job].writes, folder)
+    _check_outputs(step, options, JOBS[job].writes, folder)
     for option, source in SOURCES.items():
         for word in options.get(option, ()):
             if (named := posixpath.normpath(posixpath.join(folder, word))) != source:
@@ -225,13 +227,14 @@ def _is_json(word: str) -> bool:
     return True
 
 
-def run(step: Step, root: Path, folder: str) -> None:
+def run(step: Step, root: Path, folder: str, job: Runner) -> None:
     """Run a step that `check` has passed, within `isolation.kept_from`.
 
     Args:
         step: the step.
         root: the archive's root on disk.
         folder: of outputs, relative to it.
+        job: runs the step's command.
 
     Raises:
         InputError: a path leads out of the archive by a link, the job refused its arguments or
@@ -244,7 +247,7 @@ def run(step: Step, root: Path, folder: str) -> None:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
     with contextlib.chdir(place):
         try:
-            jobs.run(jobs.parser(step.arguments[0]).parse_args(list(step.arguments)))
+            job(step.arguments)
         except SystemExit as stopped:  # `--help`, or arguments that are none
             raise InputError(
                 f"step {step.rule}: ended with code {stopped.code}; its arguments may not be those "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import os
@@ -16,11 +15,11 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from w2dual import aggregate, captions, provenance, verdict
+from w2dual import aggregate, captions, provenance, verdict, verdict_table
 from w2dual.latex import build_pdf, escape
 from w2dual.names import method_words, words
-from w2dual.records import InputError, json_argument, write_text
-from w2dual.tables import Budget, seeds_in_words
+from w2dual.records import InputError, write_text
+from w2dual.summary import Budget, seeds_in_words
 
 log = logging.getLogger(__name__)
 
@@ -465,39 +464,48 @@ def _number(value: Any, form: str) -> str:
     return format(number, form) if math.isfinite(number) else "--"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m w2dual report`."""
-    parser.add_argument("--settings", required=True, help="preset, grid and budget: JSON or a file")
-    parser.add_argument(
-        "--tables", type=Path, nargs="+", required=True, help=".tex tables, in order"
-    )
-    parser.add_argument(
-        "--metrics", type=Path, nargs="+", required=True, help="tidy metrics of the HD cells"
-    )
-    parser.add_argument(
-        "--synthetic", type=Path, nargs="+", required=True, help="those of the cells on the plane"
-    )
-    parser.add_argument(
-        "--curves", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
-    )
-    parser.add_argument(
-        "--figures", type=Path, nargs="+", required=True, help="all other figures, in order"
-    )
-    parser.add_argument("--verdict", type=Path, required=True, help=".csv of the verdict")
-    parser.add_argument("--claims", type=Path, required=True, help=".csv of the claims")
-    parser.add_argument("--pdf", type=Path, required=True, help="report to write")
-    parser.add_argument("--tex", type=Path, help="keep the document's LaTeX here too")
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What the report is made of.
+
+    Attributes:
+        tables: .tex tables, in order.
+        metrics: tidy metrics of the HD cells.
+        synthetic: those of the cells on the plane.
+        curves: curves_CELL.pdf of all cells.
+        figures: all other figures, in order.
+        verdict, claims: .csv of each.
+    """
+
+    tables: Sequence[Path]
+    metrics: Sequence[Path]
+    synthetic: Sequence[Path]
+    curves: Sequence[Path]
+    figures: Sequence[Path]
+    verdict: Path
+    claims: Path
 
 
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    settings = ReportSettings.from_json(json_argument(args.settings))
-    frame = read_metrics(args.metrics, args.synthetic)
+def write(settings: ReportSettings, files: Files, pdf: Path, tex: Path | None) -> None:
+    """Set the report.
+
+    Args:
+        settings: preset, grid and budget.
+        files: what it is made of.
+        pdf: report to write.
+        tex: where the document's LaTeX is kept too; None for nowhere.
+
+    Raises:
+        InputError: a file cannot be used, or LaTeX cannot set the document.
+    """
+    frame = read_metrics(files.metrics, files.synthetic)
     made = origin(os.environ, frame)
-    judged = verdict.read(args.verdict)
-    summary = verdict.summary(judged, verdict.read(args.claims, ("claim", "verdict")))
-    text, beside = document(frame, settings, args.tables, args.curves, args.figures, made, summary)
-    build_pdf(text, beside, args.pdf, made.date_epoch)
-    if args.tex is not None:
-        write_text(args.tex, text)
-    log.info("%s: written", args.pdf)
+    judged = verdict.read(files.verdict)
+    summary = verdict_table.summary(judged, verdict.read(files.claims, ("claim", "verdict")))
+    text, beside = document(
+        frame, settings, files.tables, files.curves, files.figures, made, summary
+    )
+    build_pdf(text, beside, pdf, made.date_epoch)
+    if tex is not None:
+        write_text(tex, text)
+    log.info("%s: written", pdf)

@@ -1,8 +1,7 @@
-"""The job `retrain`: train one cell of an unpacked archive again, and compare its numbers."""
+"""Train one cell of an unpacked archive again, and compare its numbers."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ from w2dual import equivalence, isolation
 from w2dual import rebuild as archived
 from w2dual.cells import Cell
 from w2dual.records import InputError, read_json
+from w2dual.rendering import Runner
 
 log = logging.getLogger(__name__)
 
@@ -97,37 +97,33 @@ def checked_flags(flags: Any) -> str:
     return flags
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("cell", help="its name, such as hd2-mlp-regression-lbfgs")
-    parser.add_argument("--root", type=Path, default=Path(), help="the unpacked archive [here]")
-    parser.add_argument("--into", type=Path, default=Path("retrained"), help="[%(default)s]")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with a training of yours that was stopped"
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: as archived)")
+def retrain(
+    name: str, root: Path, into: Path, resume: bool, threads: int | None, run: Runner
+) -> bool:
+    """Train a cell again, print how its numbers compare, and return whether they agree.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        name: of the cell.
+        root: the unpacked archive.
+        into: folder that gets a folder of the cell's name.
+        resume: whether a training that was stopped there goes on.
+        threads: CPU threads; None for as many as archived.
+        run: runs a command of `w2dual`.
 
     Raises:
         InputError: there is no such cell, its measures were left out of the archive, or it was
             trained with flags of XLA that an archive may not set.
-        SystemExit: the numbers do not agree; the code is 1.
     """
-    from w2dual.__main__ import parser, run
-
-    folder, _ = archived.recorded(args.root)
-    results = args.root / folder / "results"
-    metrics = results / "train" / args.cell / "metrics.json"
+    folder, _ = archived.recorded(root)
+    results = root / folder / "results"
+    metrics = results / "train" / name / "metrics.json"
     if not metrics.is_file():
         cells = sorted(path.name for path in (results / "train").glob("*"))
-        raise InputError(f"{args.cell}: no cell of the archive; it has {', '.join(cells)}")
+        raise InputError(f"{name}: no cell of the archive; it has {', '.join(cells)}")
     old = read_json(metrics)
     try:
         cell, flags = Cell.from_json(old["cell"]), old["provenance"].get("xla_flags")
-        threads, preset = args.threads or old["provenance"].get("devices"), old["preset"]
+        cores, preset = threads or old["provenance"].get("devices"), old["preset"]
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{metrics}: is no metrics of a cell: {error!r}") from error
     pair = results / "measures" / f"{cell.pair}.safetensors"
@@ -135,9 +131,9 @@ def main(args: argparse.Namespace) -> None:
         raise InputError(f"{metrics}: the pair {cell.pair!r} is no name of one")
     if not pair.is_file():
         raise InputError(f"{pair}: was too large for the archive; make it by `w2dual prepare`")
-    out = args.into / args.cell
+    out = into / name
     # What an archive put here would be gone on from, and found to agree.
-    if out.exists() and any(out.iterdir()) and not args.resume:
+    if out.exists() and any(out.iterdir()) and not resume:
         raise InputError(
             f"{out}: is not empty; name a new folder by --into, or add --resume if it is a "
             "training of yours that was stopped"
@@ -151,16 +147,15 @@ def main(args: argparse.Namespace) -> None:
     ):
         command += [f"--{option}", str(out / name)]
     # The cores share a batch, so their number decides the order of sums, and with it the last bits.
-    if threads is not None:
-        if not isinstance(threads, int) or threads < 1:
-            raise InputError(f"{metrics}: provenance.devices is {threads!r}, expected a number")
-        command += ["--threads", str(threads)]
+    if cores is not None:
+        if not isinstance(cores, int) or cores < 1:
+            raise InputError(f"{metrics}: provenance.devices is {cores!r}, expected a number")
+        command += ["--threads", str(cores)]
     # What XLA was asked for decides them too; it reads the variable when the backend starts.
     if flags is not None:
         os.environ["XLA_FLAGS"] = checked_flags(flags)
-    with isolation.kept_from(args.root):
-        run(parser("train").parse_args(command))
+    with isolation.kept_from(root):
+        run(command)
     text, agree = compare(old, read_json(out / "metrics.json"))
     sys.stdout.write(text)
-    if not agree:
-        raise SystemExit(1)
+    return agree

@@ -13,6 +13,13 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from w2dual.cells import Cell
+from w2dual.costs import read_costs
+from w2dual.estimate import estimate
+from w2dual.estimate_summary import aligned
+from w2dual.records import InputError
 
 FIRST_POLL_S = 30.0
 POLL_GROWTH_S = 10.0
@@ -118,3 +125,75 @@ def simulate(work_s: Sequence[float], site: Site) -> Run:
         busy=busy_s / (site.gpus * now) if now else 0.0,
         worked=sum(work_s) / (site.gpus * now) if now else 0.0,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a cluster is taken to be like.
+
+    Attributes:
+        device: of the measurements.
+        cell_min: minutes that a cell of unknown cost takes; None for: there must be none.
+        gpus: numbers of GPUs, a row each.
+        times: every cell so many times.
+        jobs: the profile's `jobs`.
+        limit_min: time limit of a job, in minutes; None for none.
+        start_s: seconds that starting a job takes.
+        submit_s: seconds between two submissions.
+    """
+
+    device: str
+    cell_min: int | None
+    gpus: Sequence[int]
+    times: int
+    jobs: int
+    limit_min: int | None
+    start_s: float
+    submit_s: float
+
+
+def table(cells: Sequence[Cell], costs_path: Path, given: Given) -> str:
+    """Return how long cells take, as text: a line for each number of GPUs.
+
+    Args:
+        cells: a config's.
+        costs_path: measurements.
+        given: the cluster.
+
+    Raises:
+        InputError: a cell's cost is unknown and it is not said what it takes, or the limit is too
+            short.
+    """
+    costs = [cost for cost in read_costs(costs_path) if cost.device == given.device]
+    found = [estimate(cell, costs) for cell in cells]
+    unknown = [item for item in found if item.found is None]
+    if unknown and given.cell_min is None:
+        raise InputError(
+            f"the cost of {len(unknown)} of {len(found)} cells is unknown on {given.device}; name "
+            "a measured device with --device, or say with --cell-min what such a cell is to take"
+        )
+    # Longest first is not what Snakemake does: it submits in the order of the DAG.
+    assumed_s = 60.0 * (given.cell_min or 0)
+    work_s = [assumed_s if item.found is None else item.seconds() for item in found]
+    work_s *= given.times
+    limit_s = None if given.limit_min is None else 60.0 * given.limit_min
+    rows = [["GPUs", "hours", "submitted", "longest queue", "GPUs held", "of it at work"]]
+    for gpus in given.gpus:
+        try:
+            run = simulate(work_s, Site(gpus, given.jobs, limit_s, given.start_s, given.submit_s))
+        except ValueError as error:
+            raise InputError(f"--limit-min: {error}") from error
+        rows.append(
+            [
+                str(gpus),
+                f"{run.makespan_s / 3600:.1f}",
+                str(run.submissions),
+                str(run.longest_queue),
+                f"{run.busy:.0%}",
+                f"{run.worked / run.busy:.0%}",
+            ]
+        )
+    total = f"{len(work_s)} cells, {sum(work_s) / 3600:.1f} GPU hours"
+    basis = f"measured on {given.device}" if len(unknown) < len(found) else "assumed"
+    note = f"; {len(unknown)} of {len(found)} taken to need {given.cell_min} min" if unknown else ""
+    return "\n".join([f"{total}, {basis}{note}", "", *aligned(rows, ()), ""])

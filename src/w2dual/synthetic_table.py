@@ -7,7 +7,6 @@ cells of each pair, since these share the samples.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -20,8 +19,9 @@ import pandas as pd
 from w2dual import aggregate
 from w2dual.latex import booktabs, escape, fitted, footnotes
 from w2dual.names import method_words, words
-from w2dual.records import InputError, atomic_path, json_argument
-from w2dual.tables import Budget, Entry, budget_notes, check_cell, seeds_in_words
+from w2dual.records import InputError, atomic_path
+from w2dual.summary import Budget, Entry, check_cell, seeds_in_words
+from w2dual.tables import budget_notes
 
 log = logging.getLogger(__name__)
 
@@ -218,29 +218,25 @@ def _notes(
     return notes + budget_notes(settings)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m w2dual synthetic-table`."""
-    parser.add_argument("--metrics", type=Path, required=True, help="tidy metrics, of all cells")
-    parser.add_argument("--cells", required=True, help="names of the cells: JSON or a file of it")
-    parser.add_argument("--settings", required=True, help="table settings: JSON or a file of it")
-    parser.add_argument("--tex", type=Path, required=True, help="table to write")
-    parser.add_argument("--csv", type=Path, required=True, help="the same numbers, tidy")
+def write(metrics: Path, cells: Any, settings: SyntheticSettings, tex: Path, csv: Path) -> None:
+    """Write the table, and its numbers.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        metrics: tidy metrics of all cells.
+        cells: their names, in order.
+        settings: what the config says.
+        tex: table to write.
+        csv: numbers to write.
 
     Raises:
-        InputError: an argument or the metrics cannot be used; nothing is written then.
+        InputError: the names or the metrics cannot be used; nothing is written then.
     """
-    settings = SyntheticSettings.from_json(json_argument(args.settings))
-    cells = json_argument(args.cells)
     named = isinstance(cells, list) and all(isinstance(name, str) for name in cells)
     if not named or not cells or len(set(cells)) < len(cells):
         raise InputError(f"--cells: expected a list of different names, not {cells!r:.60}")
-    tidy = synthetic_tidy(aggregate.read(args.metrics, "synthetic"), cells, settings)
-    tex = synthetic_tex(tidy, settings)
-    with atomic_path(args.csv) as partial_csv, atomic_path(args.tex) as partial_tex:
+    tidy = synthetic_tidy(aggregate.read(metrics, "synthetic"), cells, settings)
+    text = synthetic_tex(tidy, settings)
+    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
         tidy.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(tex, encoding="utf-8")
-    log.info("%s, %s: written", args.tex, args.csv)
+        partial_tex.write_text(text, encoding="utf-8")
+    log.info("%s, %s: written", tex, csv)

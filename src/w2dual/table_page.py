@@ -7,7 +7,6 @@ Nothing is left out in silence: a column that is not shown is named.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import html
 import logging
@@ -246,17 +245,11 @@ def _field(text: str, of_column: str) -> str:
     return f"<td{kind}{whole}>{html.escape(''.join(short))}</td>"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m w2dual table-page`."""
-    parser.add_argument("--csv", type=Path, required=True, help="tidy table")
-    parser.add_argument("--html", type=Path, required=True, help="page to write")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+def write(csv: Path, html: Path) -> None:
+    """Write a tidy table as a page.
 
     Raises:
         InputError: the table cannot be used; nothing is written then.
     """
-    write_text(args.html, page(args.csv.stem, args.csv.read_text(encoding="utf-8")))
-    log.info("%s: written", args.html)
+    write_text(html, page(csv.stem, csv.read_text(encoding="utf-8")))
+    log.info("%s: written", html)

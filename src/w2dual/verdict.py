@@ -28,9 +28,7 @@ reproduced even where its difference is not 0, since the margin says what does n
 
 from __future__ import annotations
 
-import argparse
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +38,9 @@ import numpy as np
 import pandas as pd
 
 from w2dual import aggregate, equivalence
-from w2dual.latex import booktabs, escape, fitted, footnotes
-from w2dual.names import words
 from w2dual.published import published_cells
-from w2dual.records import InputError, atomic_path, json_argument
-from w2dual.tables import Entry, TableSettings, budget_notes, check_cell
+from w2dual.records import InputError
+from w2dual.summary import Entry, TableSettings, check_cell
 
 log = logging.getLogger(__name__)
 
@@ -254,107 +250,6 @@ def counts(judged: pd.DataFrame) -> dict[str, int]:
     return {word: int(found.get(word, 0)) for word in WORDS}
 
 
-def summary(judged: pd.DataFrame, claims: pd.DataFrame) -> str:
-    """Say in one paragraph, in LaTeX, what has reproduced.
-
-    Args:
-        judged: as `judge` gives it.
-        claims: as `w2dual.claims` gives them.
-    """
-    present = judged[judged["verdict"] != MISSING]
-    found = counts(judged)
-    listed = ", ".join(f"{number} {escape(word)}" for word, number in found.items() if number)
-    text = (
-        rf"\textbf{{Verdict.}} Of the {len(judged)} cells that the paper reports in high "
-        f"dimensions, this run has {len(present)}: {listed}. "
-    )
-    if bool(judged["reduced"].any()):
-        text += "At a reduced budget no cell can be called reproduced. "
-    else:
-        text += "A cell is called reproduced where tests show it to be equivalent. "
-    held = [escape(row.claim) for row in claims.itertuples() if row.verdict == "holds"]
-    rest = [
-        f"{escape(row.claim)} ({escape(row.verdict)})"
-        for row in claims.itertuples()
-        if row.verdict != "holds"
-    ]
-    if held:
-        text += "Claims of the paper that hold here: " + "; ".join(held) + ". "
-    if rest:
-        text += "Claims not confirmed here: " + "; ".join(rest) + "."
-    return text.strip()
-
-
-def tex(judged: pd.DataFrame, settings: VerdictSettings) -> str:
-    """Render the cells of the preset: ours / published, interval of the difference, word."""
-    shown = judged[judged["verdict"] != MISSING]
-    dimensions = sorted(set(shown["dimension"]))
-    rows: list[list[str]] = []
-    keys = list(
-        dict.fromkeys(zip(shown["potential"], shown["amortization"], shown["solver"], strict=True))
-    )
-    previous = None
-    for potential, amortization, solver in keys:
-        cells = {
-            row["dimension"]: row
-            for row in shown[
-                (shown["potential"] == potential)
-                & (shown["amortization"] == amortization)
-                & (shown["solver"] == solver)
-            ].to_dict("records")
-        }
-        rule = r"\addlinespace "
-        if previous is None:
-            rule = ""
-        elif previous != potential:
-            rule = r"\midrule "
-        name = escape(words(potential)) if potential != previous else ""
-        previous = potential
-        rows.append([rule + name, escape(words(amortization)), escape(words(solver))])
-        rows[-1] += [_entry(cells.get(n), settings) for n in dimensions]
-    if not rows:
-        rows.append([r"\multicolumn{3}{l}{No cell of this preset has a published value}", "", ""])
-    heads = ["Potential", "Amortization", "Solver", *(f"$n={n}$" for n in dimensions)]
-    bold = [[False] * len(heads)] * len(rows)
-    body = booktabs(heads, rows, bold, "lll" + "c" * len(dimensions))
-    return fitted(body) + footnotes(_notes(judged, settings))
-
-
-def _entry(row: Mapping[Any, Any] | None, settings: VerdictSettings) -> str:
-    if row is None:
-        return "--"
-    digits, limit = settings.decimals, f"$>${settings.diverged_above:g}"
-    ours = limit if row["ours_diverged"] else f"{row['ours_mean']:.{digits}f}"
-    paper = limit if row["published_diverged"] else f"{row['published_mean']:.{digits}f}"
-    lines = [f"{ours} / {paper}"]
-    if math.isfinite(row["interval_low"]):
-        ends = f"{row['interval_low']:+.{digits}f}, {row['interval_high']:+.{digits}f}"
-        lines.append(rf"{{\scriptsize$[{ends}]$}}")
-    word = str(row["verdict"])
-    lines.append(r"{\scriptsize " + (rf"\textbf{{{word}}}" if word == REPRODUCED else word) + "}")
-    return r"$\vcenter{\hbox{\shortstack{" + r"\\".join(lines) + "}}}$"
-
-
-def _notes(judged: pd.DataFrame, settings: VerdictSettings) -> list[str]:
-    level = 100 * (1 - 2 * settings.alpha)
-    missing = counts(judged)[MISSING]
-    notes = [
-        r"Forward L$^2$-UVP in percent: ours / published mean; below, where both are numbers, the "
-        rf"{level:g}\% confidence interval of their difference (Welch; {PAPER_SEEDS} published "
-        r"seeds, standard deviations of ddof 0 converted) and the word. "
-        rf"Reproduced: two one-sided tests show a difference within $\pm$ the larger of "
-        rf"{settings.margin_fraction:g} of the published mean and {settings.margin_floor:g}. "
-        rf"Better, worse: different by Welch's test, or above the limit on one side only. A seed "
-        r"that diverged counts at its last evaluation, as in the paper's tables. Holm over the "
-        rf"cells of a potential, $\alpha={settings.alpha:g}$, for either kind of test; intervals "
-        r"are not adjusted. Inconclusive: neither, fewer than "
-        rf"{settings.min_seeds} seeds, a reduced budget, or measures generated anew."
-    ]
-    if missing:
-        notes.append(f"Cells of the paper that this preset does not have: {missing}.")
-    return notes + budget_notes(settings)
-
-
 def read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     """Read the .csv of a verdict.
 
@@ -377,25 +272,3 @@ def of_files(metrics: Sequence[Path], published: Path, settings: VerdictSettings
     """Judge the cells of tidy metrics files."""
     frame = pd.concat([aggregate.read(path) for path in metrics], ignore_index=True)
     return judge(cell_rows(frame, published, settings), settings)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument(
-        "--metrics", type=Path, nargs="+", required=True, help="tidy metrics of all potentials"
-    )
-    parser.add_argument("--published", type=Path, required=True, help="folder of published values")
-    parser.add_argument("--settings", required=True, help="verdict settings: JSON or a file of it")
-    parser.add_argument("--tex", type=Path, required=True, help="table to write")
-    parser.add_argument("--csv", type=Path, required=True, help="the same numbers and more, tidy")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    settings = VerdictSettings.from_json(json_argument(args.settings))
-    judged = of_files(args.metrics, args.published, settings)
-    with atomic_path(args.csv) as partial_csv, atomic_path(args.tex) as partial_tex:
-        judged.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(tex(judged, settings), encoding="utf-8")
-    listed = ", ".join(f"{number} {word}" for word, number in counts(judged).items())
-    log.info("%s, %s: written: %s", args.tex, args.csv, listed)

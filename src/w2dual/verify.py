@@ -1,4 +1,4 @@
-"""The job `verify`: check an archive, and print a report to paste into a review.
+"""Check an archive, and print a report to paste into a review.
 
 Hashes and crate; whether the cells are those of the config; tables made again from the raw metrics
 and compared byte for byte; a sample of cells evaluated again from their parameters. Needs no GPU,
@@ -11,7 +11,6 @@ those of jobs that render, and kinds by name out of this package.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import logging
 import random
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from w2dual import bundle, commands, config, crate, isolation, rendering, seeds
+from w2dual import bundle, commands, config, crate, isolation, rendering
 from w2dual.archive import MANIFEST, Archive, read_manifest, sha256
 from w2dual.cells import Cell, grid, hd_grid
 from w2dual.places import CHECKOUT
@@ -170,8 +169,11 @@ def _cell_problems(opened: Opened, cell: Cell, paths: Mapping[str, str]) -> list
     return found
 
 
-def check_tables(opened: Opened, check: Check) -> None:
-    """Aggregates and tables follow from the raw metrics: run again, they have the same bytes."""
+def check_tables(opened: Opened, check: Check, job: rendering.Runner) -> None:
+    """Aggregates and tables follow from the raw metrics: run again, they have the same bytes.
+
+    `job` runs a recorded command.
+    """
     names = opened.archive.names
     found = commands.problems(opened.steps, opened.folder, opened.config, names)
     check.problems += [f"{bundle.RENDER}: {line}" for line in found]
@@ -184,7 +186,7 @@ def check_tables(opened: Opened, check: Check) -> None:
             (opened.root / opened.folder / name).unlink(missing_ok=True)
     for step in compared:
         try:
-            rendering.run(step, opened.root, opened.folder)
+            rendering.run(step, opened.root, opened.folder, job)
         except (InputError, OSError, *MALFORMED) as error:
             said = str(error).replace(str(opened.root), "")
             check.problems.append(f"{', '.join(step.outputs)}: cannot be made again: {said}")
@@ -336,11 +338,14 @@ def open_run(archive: Archive, root: Path) -> Opened:
     )
 
 
-def verify(path: Path, sample: int = SAMPLE, seed: int | None = None) -> tuple[list[Check], str]:
+def verify(
+    path: Path, job: rendering.Runner, sample: int = SAMPLE, seed: int | None = None
+) -> tuple[list[Check], str]:
     """Verify an archive: give the checks made, and the report in Markdown.
 
     Args:
         path: of the zip.
+        job: runs a recorded command.
         sample: number of cells to evaluate again; 0 for none.
         seed: which cells, and of their samples; None takes it from the archive's hash.
     """
@@ -374,7 +379,7 @@ def verify(path: Path, sample: int = SAMPLE, seed: int | None = None) -> tuple[l
             facts["reduced"] = preset["reduced"]
             add("source", lambda check: check_source(run, check))
             sound = add("cells", lambda check: check_cells(run, check))
-            add("tables from raw metrics", lambda check: check_tables(run, check))
+            add("tables from raw metrics", lambda check: check_tables(run, check, job))
             if sound and sample:
                 add(
                     "cells evaluated again",
@@ -403,36 +408,6 @@ def report(checks: list[Check], facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("bundle", type=Path, help="the archive, a .zip")
-    parser.add_argument(
-        "--sample", type=int, default=SAMPLE, help="cells to evaluate again [%(default)s]"
-    )
-    parser.add_argument(
-        "--seed", type=seeds.argument, help="of the sample (default: from the archive's hash)"
-    )
-    parser.add_argument("--report", type=Path, help="write the report here too")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
-
-    Raises:
-        SystemExit: the archive has a problem; the code is 1.
-    """
-    if args.bundle.is_dir():
-        raise InputError(f"{args.bundle}: is a folder, expected {_instead(args.bundle)}")
-    if not args.bundle.is_file():
-        raise InputError(no_file(args.bundle))
-    checks, text = verify(args.bundle, args.sample, args.seed)
-    sys.stdout.write(text)
-    if args.report is not None:
-        write_text(args.report, text)
-    if any(check.problems for check in checks):
-        raise SystemExit(1)
-
-
 def _instead(folder: Path) -> str:
     """Say what to name in place of a folder."""
     if (folder / bundle.RENDER).is_file():
@@ -442,3 +417,29 @@ def _instead(folder: Path) -> str:
         )
     inside = sorted(folder.glob("*.zip"))
     return f"a .zip, such as {inside[0]}" if inside else "the archive itself, a .zip"
+
+
+def print_report(
+    path: Path, sample: int, seed: int | None, copy: Path | None, job: rendering.Runner
+) -> bool:
+    """Verify an archive, print the report, and return whether all is well.
+
+    Args:
+        path: the archive, a .zip.
+        sample: cells to evaluate again.
+        seed: of the sample; None for one that follows from the archive's hash.
+        copy: file that the report is written to as well; None for none.
+        job: runs a recorded command.
+
+    Raises:
+        InputError: there is no such archive.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected {_instead(path)}")
+    if not path.is_file():
+        raise InputError(no_file(path))
+    checks, text = verify(path, job, sample, seed)
+    sys.stdout.write(text)
+    if copy is not None:
+        write_text(copy, text)
+    return not any(check.problems for check in checks)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import yaml
 from tests.slurm.cluster import Cluster
 
-from w2dual import doctor, doctor_job, doctor_queue, doctor_request
+from w2dual import doctor, doctor_examination, doctor_queue, doctor_request
 from w2dual.cluster_access import Access, access
 from w2dual.cluster_facts import read_config, read_job, read_nodes, read_partitions
 from w2dual.config import load
@@ -92,12 +92,14 @@ def cluster(folder: Path) -> Cluster:
     return Cluster(folder, gpus=4, limit_min=2880, more=ENFORCE + MORE, accounts=ACCOUNTS)
 
 
-def as_user(name: str, environment: Mapping[str, str], folder: Path = Path("/")) -> doctor_job.Run:
+def as_user(
+    name: str, environment: Mapping[str, str], folder: Path = Path("/")
+) -> doctor_examination.Run:
     """Return what runs commands as another user, in a folder."""
     start = () if name == "root" else ("setpriv", f"--reuid={name}", "--regid=nogroup")
     start = (*start, "--clear-groups") if start else ()
 
-    def run(*words: str, timeout_s: float = doctor_job.TIMEOUT_S) -> Answer:
+    def run(*words: str, timeout_s: float = doctor_examination.TIMEOUT_S) -> Answer:
         done = subprocess.run(
             [*start, *words],
             env=environment,
@@ -113,12 +115,12 @@ def as_user(name: str, environment: Mapping[str, str], folder: Path = Path("/"))
     return run
 
 
-def judged(run: doctor_job.Run) -> dict[str, Access | str]:
+def judged(run: doctor_examination.Run) -> dict[str, Access | str]:
     """Return what the doctor's rules say of each partition, for the user that `run` is."""
     facts = read_config(run("scontrol", "show", "config").out)
     nodes = read_nodes(run("scontrol", "--all", "show", "node", "--oneliner").out)
-    user = doctor_job.user_of(run)
-    accounting = doctor_job.accounting_of(run, facts, user.name)
+    user = doctor_examination.user_of(run)
+    accounting = doctor_examination.accounting_of(run, facts, user.name)
     shown = run("scontrol", "--all", "show", "partition", "--oneliner").out
     return {
         partition.name: access(partition, nodes, user, accounting, 1)
@@ -126,7 +128,7 @@ def judged(run: doctor_job.Run) -> dict[str, Access | str]:
     }
 
 
-def submitted(run: doctor_job.Run, name: str, answer: Access | str) -> Answer:
+def submitted(run: doctor_examination.Run, name: str, answer: Access | str) -> Answer:
     """Submit a job to a partition: as the doctor's rules say, or to one that they leave out."""
     wanted = doctor_queue.Wanted(100, 1, 1, 1)
     words: Sequence[str] = ("--partition", name, "--time=1", "--mem=100")
@@ -136,13 +138,13 @@ def submitted(run: doctor_job.Run, name: str, answer: Access | str) -> Answer:
     return run("sbatch", *words, *end)
 
 
-def state(run: doctor_job.Run, job: str) -> tuple[str, str]:
+def state(run: doctor_examination.Run, job: str) -> tuple[str, str]:
     """Return a job's state, and the reason that it waits."""
     record = read_job(run("scontrol", "show", "job", job, "--oneliner").out)
     return record.get("JobState", ""), record.get("Reason", "")
 
 
-def disagreements(run: doctor_job.Run, rules: Mapping[str, Access | str]) -> list[str]:
+def disagreements(run: doctor_examination.Run, rules: Mapping[str, Access | str]) -> list[str]:
     """Return the partitions where SLURM does otherwise than the doctor's rules say."""
     found, waiting = [], {}
     for name, answer in rules.items():

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.slurm import doctor
 from tests.slurm.cluster import HOST, Cluster, running
 
-from w2dual import doctor_job
+from w2dual import doctor_examination
 from w2dual.config import load
 from w2dual.doctor import Answer, verdict
 
@@ -44,13 +44,13 @@ NAMES = (*CLUSTERS, OF_NOBODY, BUSY, NO_SHARE)
 class Recorder:
     """Runs commands and keeps their answers, under names that do not depend on the run."""
 
-    def __init__(self, run: doctor_job.Run = doctor_job.command) -> None:
+    def __init__(self, run: doctor_examination.Run = doctor_examination.command) -> None:
         """Keep nothing yet; `run` is what runs them."""
         self.run = run
         self.answers: list[dict[str, object]] = []
         self.probe: tuple[Path, dict[str, object]] | None = None
 
-    def __call__(self, *words: str, timeout_s: float = doctor_job.TIMEOUT_S) -> Answer:
+    def __call__(self, *words: str, timeout_s: float = doctor_examination.TIMEOUT_S) -> Answer:
         """Run one; what a job has written into its file of output by now is kept too."""
         answer = self.run(*words, timeout_s=timeout_s)
         record = {"words": key(words), "code": answer.code, "out": answer.out, "err": answer.err}
@@ -88,13 +88,6 @@ def main() -> None:
     out.mkdir(exist_ok=True)
     os.chdir(ROOT)
     config = load([ROOT / "config.yaml"])
-    arguments = argparse.Namespace(
-        partition=None,
-        no_probe=args.no_probe,
-        probe_wait=8,
-        profile=Path("slurm"),
-        config="config.yaml",
-    )
     folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
     folder.chmod(0o755)
     for name in args.only:
@@ -103,15 +96,17 @@ def main() -> None:
             recorder = Recorder()
             if name == OF_NOBODY:
                 recorder = Recorder(doctor.as_user(doctor.NOBODY, os.environ, ROOT))
-                arguments.no_probe = True
-            arguments.partition = "gpu" if name in (BUSY, NO_SHARE) else None
+            asked = doctor_examination.Asked(
+                partition="gpu" if name in (BUSY, NO_SHARE) else None,
+                no_probe=args.no_probe or name == OF_NOBODY,
+                probe_wait=8,
+            )
             if name == BUSY:
                 cluster.run("sbatch", "--gpus=4", "--output=/dev/null", "--wrap=sleep 300")
             elif name == NO_SHARE:
                 cluster.run("sacctmgr", "-i", *doctor.SHARE.split(), "GrpTRES=gres/gpu=0")
-            findings = doctor_job.examine(config, arguments, recorder)
-            arguments.no_probe = args.no_probe
-        lines = [line for finding in findings for line in doctor_job.lines(finding)]
+            findings = doctor_examination.examine(config, asked, recorder)
+        lines = [line for finding in findings for line in doctor_examination.lines(finding)]
         settings = [f"    {s.path}: {s.value}" for f in findings for s in f.settings]
         text = json.dumps(recorder.answers, indent=1)
         text = text.replace(str(cluster.folder), "/cluster").replace(HOST, "node1")

@@ -17,6 +17,7 @@ from w2dual import archive, bundle, config, crate
 from w2dual.__main__ import main
 from w2dual.archive import MANIFEST, Archive, Member
 from w2dual.cells import Cell, grid
+from w2dual.jobs.dispatch import call
 from w2dual.measures.pairs import gaussian
 from w2dual.records import file_sha256, read_json, save_arrays, write_json, write_text
 
@@ -178,7 +179,7 @@ def rendering(line: str, run: Path) -> None:
     """Run a command as its rule would."""
     from w2dual import rendering
 
-    rendering.run(rendering.of_command("a", line, [], []), run.parents[1], RUN)
+    rendering.run(rendering.of_command("a", line, [], []), run.parents[1], RUN, call)
 
 
 # ---------------------------------------------------------------- archives that were tampered with

@@ -17,7 +17,7 @@ import pytest
 from tests.slow.kill import OUTPUTS, Job, alone, differences, environment
 from tests.unit import settings
 
-from w2dual import checkpoint, code, measures, train_job, training
+from w2dual import checkpoint, code, measures, trained_files, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot, read, write
@@ -594,7 +594,7 @@ def test_killed_jobs_end_with_the_same_bits(pair_file: Path, tmp_path: Path):
     assert len(job.resumed()) == 4
     timing = read_json(job.folder / "out" / "metrics.json")["timing"]
     assert timing["resumed_at_steps"][-1] == job.resumed()[-1] > 0
-    _, of, seeds = train_job.load_params(job.folder / "out" / "params.safetensors")
+    _, of, seeds = trained_files.load_params(job.folder / "out" / "params.safetensors")
     assert (of, seeds) == (long, [0, 3])
 
 

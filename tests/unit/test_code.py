@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from w2dual import code
-from w2dual.__main__ import JOBS
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,6 +88,10 @@ class Rule:
     of_cells: bool  # files of the cells' kinds are inputs too
     trained: bool  # made from trained cells, so that it runs again when these do
 
+    @property
+    def module(self) -> str:
+        return f"jobs.{self.job.replace('-', '_')}"
+
 
 def rules() -> list[Rule]:
     found = []
@@ -141,7 +144,9 @@ OF_CELLS = {
 ANY = "*"
 LEFT_OUT = {  # file -> which rules leave it out, and why
     "__init__.py": (ANY, "the version's number"),
-    "__main__.py": (ANY, "finds the job and its options, and settles the environment for it"),
+    "jobs/dispatch.py": (ANY, "finds the job and its options, and settles the environment for it"),
+    "jobs/options.py": (ANY, "declares options, whose values are parameters of the rules"),
+    "subcommands.py": (ANY, "says what the jobs are for"),
     "records.py": (ANY, "reads and writes files, whose formats have numbers"),
     "seeds.py": (ANY, "refuses what is no seed"),
     "cells.py": (ANY, "the cells are parameters of the rules"),
@@ -159,9 +164,7 @@ LISTED_ALL_THE_SAME = {"hyperparameters": {"cells.py", "config.py"}}
 
 
 def imported(rule: Rule, figure: str = "") -> set[str]:
-    modules = [JOBS[rule.job].module.removeprefix("w2dual.")] + (
-        [f"plots.{figure}"] if figure else []
-    )
+    modules = [rule.module] + ([f"plots.{figure}"] if figure else [])
     files = set(code.closure(modules))
     # A package that is a docstring and nothing else moves nothing.
     return {name for name in files if not _says_nothing(code.PACKAGE / name)}
@@ -191,7 +194,7 @@ def test_a_rule_depends_on_what_its_job_imports(rule: Rule):
 def test_a_rule_that_takes_long_depends_on_nothing_else(rule: Rule):
     if rule.name in ("prepare", "train", "trivial"):
         modules = {name for name in listed(LISTS[rule.stage]) if name.endswith(".py")}
-        assert modules <= set(code.closure([JOBS[rule.job].module.removeprefix("w2dual.")]))
+        assert modules <= set(code.closure([rule.module]))
 
 
 def test_the_lists_and_the_exceptions_are_all_of_use():

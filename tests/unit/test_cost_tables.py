@@ -13,9 +13,10 @@ import pytest
 from test_tables import metrics, settings
 
 from w2dual import cost_tables
+from w2dual.jobs import cost_table as cost_table_job
 from w2dual.latex import build_pdf
 from w2dual.records import InputError
-from w2dual.tables import TableSettings
+from w2dual.summary import TableSettings
 
 METHODS = [("cycle", "none"), ("objective", "lbfgs"), ("regression", "adam")]
 DOCUMENT = (
@@ -163,7 +164,7 @@ def test_missing_cell_is_named() -> None:
 @pytest.mark.tex
 def test_job_writes_both_files_and_latex_takes_them(tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
-    cost_tables.add_arguments(parser)
+    cost_table_job.add_arguments(parser)
     whole = frame({("adam", 4): 1})
     paths = []
     for potential, part in whole.groupby("potential"):
@@ -174,6 +175,6 @@ def test_job_writes_both_files_and_latex_takes_them(tmp_path: Path) -> None:
         command = [table, "--metrics", *paths, "--potentials", "icnn", "mlp"]
         command += ["--settings", json.dumps(settings())]
         command += ["--tex", str(out[0]), "--csv", str(out[1])]
-        cost_tables.main(parser.parse_args(command))
+        cost_table_job.main(parser.parse_args(command))
         assert list(pd.read_csv(out[1]).columns) == list(cost_tables.TIDY_COLUMNS)
         build_pdf(DOCUMENT, {"table.tex": out[0]}, tmp_path / f"{table}.pdf", 0)

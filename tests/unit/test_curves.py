@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from test_aggregate import plane_record, plane_seed, record, seed
 
+from w2dual.jobs import curves as curves_job
 from w2dual.plots import curves, style
 from w2dual.records import InputError
 
@@ -150,11 +151,11 @@ def test_published_value_of_a_cell() -> None:
 
 def run(folder: Path, name: str) -> tuple[bytes, bytes]:
     parser = argparse.ArgumentParser()
-    curves.add_arguments(parser)
+    curves_job.add_arguments(parser)
     pdf, png = folder / f"{name}.pdf", folder / f"{name}.png"
     command = ["--metrics", str(folder / "metrics.json"), "--history", str(folder / "history.csv")]
     command += ["--published", str(PUBLISHED), "--pdf", str(pdf), "--png", str(png)]
-    curves.main(parser.parse_args(command))
+    curves_job.main(parser.parse_args(command))
     return pdf.read_bytes(), png.read_bytes()
 
 

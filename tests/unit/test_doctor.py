@@ -1,6 +1,5 @@
 """What the doctor says of clusters: real ones, whose answers were recorded, and changed ones."""
 
-import argparse
 import json
 import re
 import shlex
@@ -16,7 +15,14 @@ import yaml
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 from tests.unit.settings import PAPER
 
-from w2dual import doctor, doctor_job, doctor_probe, doctor_queue, doctor_request, doctor_site
+from w2dual import (
+    doctor,
+    doctor_examination,
+    doctor_probe,
+    doctor_queue,
+    doctor_request,
+    doctor_site,
+)
 from w2dual.__main__ import main
 from w2dual.cluster_access import Access, Accounting
 from w2dual.cluster_facts import Association, Node, Partition
@@ -64,7 +70,9 @@ def look(run: Any, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> dict[st
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(doctor_probe, "LOOK_S", 0.0)
     given = {"partition": None, "no_probe": True, "probe_wait": 1, "profile": Path("slurm")}
-    findings = doctor_job.examine(PAPER, argparse.Namespace(**(given | arguments)), run)
+    findings = doctor_examination.examine(
+        PAPER, doctor_examination.Asked(**(given | arguments)), run
+    )
     return {finding.check: finding for finding in findings}
 
 
@@ -411,10 +419,8 @@ def test_two_clusters_in_one_database_and_partitions_that_are_of_no_use(
     """Recorded as a user who is not root, and whose account on the other cluster is lab_far."""
     monkeypatch.chdir(ROOT)
     run = Replay("two-clusters")
-    given = argparse.Namespace(
-        partition=None, no_probe=True, probe_wait=1, profile=Path("slurm"), config="config.yaml"
-    )
-    findings = doctor_job.examine(PAPER, given, run)
+    given = doctor_examination.Asked(no_probe=True, probe_wait=1)
+    findings = doctor_examination.examine(PAPER, given, run)
     found = {finding.check: finding for finding in findings}
     written = settings(found)
     assert written["default-resources.slurm_account"] == "'lab_here'"
@@ -673,12 +679,12 @@ def test_within_a_job_it_says_so(monkeypatch: pytest.MonkeyPatch):
     for name, value in job.items():
         monkeypatch.setenv(name, value)
     # What SLURM has set for that job is no option of the jobs that are tried.
-    printed = doctor_job.command("env").out
+    printed = doctor_examination.command("env").out
     assert "SLURM_CPUS_ON_NODE" not in printed
     assert "SLURM_CONF=/etc/slurm.conf" in printed
     monkeypatch.chdir(ROOT)
-    given = argparse.Namespace(partition=None, no_probe=True, probe_wait=1, profile=Path("slurm"))
-    findings = doctor_job.examine(PAPER, given, Replay("accounting"))
+    given = doctor_examination.Asked(no_probe=True, probe_wait=1)
+    findings = doctor_examination.examine(PAPER, given, Replay("accounting"))
     assert "where this runs" in [finding.check for finding in findings]
 
 
@@ -797,14 +803,14 @@ def test_a_mirror_that_is_named_and_not_there_is_a_failure(
     """As the jobs will find it: the same function looks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("W2BENCHMARK_MIRROR", "weights")
-    found = doctor_job._benchmark_files(PAPER)
+    found = doctor_examination._benchmark_files(PAPER)
     assert found.level == Level.FAIL
     assert "mirror weights (named by W2BENCHMARK_MIRROR): there is no such folder" in found.text
     (tmp_path / "weights" / "Mix3toMix10").mkdir(parents=True)
-    assert "holds no weights" in doctor_job._benchmark_files(PAPER).text
+    assert "holds no weights" in doctor_examination._benchmark_files(PAPER).text
     for version in ("v1", "v2"):
         (tmp_path / "weights" / "Mix3toMix10" / f"2_{version}.pt").touch()
-    found = doctor_job._benchmark_files(PAPER)
+    found = doctor_examination._benchmark_files(PAPER)
     assert found.level == Level.NOTE
     assert f"2 of 16 in {tmp_path / 'weights'}" in found.text
 
@@ -814,7 +820,7 @@ def test_the_job_writes_amends_and_says_so(
 ):
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("W2BENCHMARK_MIRROR", raising=False)
-    monkeypatch.setattr(doctor_job, "command", Replay("short-limit"))
+    monkeypatch.setattr(doctor_examination, "command", Replay("short-limit"))
     (tmp_path / "config.yaml").write_text((ROOT / "slurm" / "config.yaml").read_text())
     argv = ["doctor", "--no-probe", "--profile", str(tmp_path)]
     site = tmp_path / "config.v9+.yaml"
@@ -837,7 +843,7 @@ def test_the_exit_code_says_whether_all_can_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(doctor_job, "command", lambda *_, **__: Answer(127))
+    monkeypatch.setattr(doctor_examination, "command", lambda *_, **__: Answer(127))
     with pytest.raises(SystemExit) as caught:
         main(["doctor", "--profile", str(tmp_path)])
     assert caught.value.code == 1

@@ -17,7 +17,8 @@ import pytest
 from tests.unit.test_main import CELL, CONFIG, SMOKE
 
 from w2dual import backend, environment, latex, provenance
-from w2dual.__main__ import JOBS, run
+from w2dual.jobs.dispatch import module_of, run
+from w2dual.subcommands import JOBS
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = {
@@ -42,7 +43,8 @@ HOSTILE = {
 RC = "savefig.bbox: tight\nlines.linewidth: 9\npdf.compression: 0\nbackend: tkagg\n"
 PROBE = """\
 import enum, hashlib, json, pathlib, sys, warnings
-from w2dual import __main__, cells_job, environment
+from w2dual import __main__, environment
+from w2dual.jobs import cells
 def probe(args):
     import jax, jax.numpy as jnp, matplotlib
     from flax import linen as nn
@@ -67,7 +69,7 @@ def probe(args):
         "draws": draws.tolist(), "params": params.tolist(), "values": values,
         "files": [sha(pathlib.Path(name).read_bytes()) for name in ("f.pdf", "f.png")],
         "taken": environment.taken()}))
-cells_job.main = probe
+cells.main = probe
 sys.exit(__main__.main(["cells"]))
 """
 
@@ -145,7 +147,7 @@ def test_what_is_pinned_is_what_jax_starts_with(plain):
 def test_no_job_can_forget_to_set_jax_up(job: str, monkeypatch: pytest.MonkeyPatch):
     seen = {}
     monkeypatch.setattr(
-        f"{JOBS[job].module}.main",
+        f"{module_of(job).__name__}.main",
         lambda args: seen.update({name: value(name) for name in environment.DEFAULTS}),
     )
     wrong = {"jax_threefry_partitionable": False, "jax_enable_x64": True}

@@ -13,6 +13,7 @@ import pytest
 from w2dual import hyperparameters
 from w2dual.config import load, read
 from w2dual.hyperparameters import Comment, comments, number
+from w2dual.jobs import hyperparameters as hyperparameters_job
 from w2dual.latex import build_pdf
 from w2dual.records import InputError
 
@@ -144,10 +145,10 @@ def test_missing_section_is_named() -> None:
 @pytest.mark.parametrize("table", list(hyperparameters.TABLES))
 def test_job_writes_a_table_that_fits_a_page(table: str, tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
-    hyperparameters.add_arguments(parser)
+    hyperparameters_job.add_arguments(parser)
     out = [tmp_path / f"table.{ending}" for ending in ("tex", "csv")]
     command = [table, "--config", json.dumps(PAPER), "--base", str(CONFIG)]
     command += ["--tex", str(out[0]), "--csv", str(out[1])]
-    hyperparameters.main(parser.parse_args(command))
+    hyperparameters_job.main(parser.parse_args(command))
     assert pd.read_csv(out[1])["preset"].eq("paper").all()
     build_pdf(DOCUMENT, {"table.tex": out[0]}, tmp_path / "table.pdf", 0)

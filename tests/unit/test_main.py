@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from w2dual import __version__
-from w2dual.__main__ import JOBS, main
+from w2dual.__main__ import main
 from w2dual.config import load
+from w2dual.jobs.dispatch import module_of
 from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays
+from w2dual.subcommands import JOBS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "config.yaml")
@@ -85,7 +87,7 @@ def test_every_job_has_help_and_a_main(job: str, capsys: pytest.CaptureFixture[s
     assert caught.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: w2dual {job} ")
-    assert callable(sys.modules[JOBS[job].module].main)
+    assert callable(module_of(job).main)
 
 
 def test_help_lists_the_jobs(capsys: pytest.CaptureFixture[str]):
@@ -126,7 +128,7 @@ def test_errors_of_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch):
     def fail(args: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("w2dual.cells_job.main", fail)
+    monkeypatch.setattr("w2dual.jobs.cells.main", fail)
     with pytest.raises(RuntimeError, match="a fault"):
         main(["cells"])
 
@@ -148,7 +150,7 @@ def test_a_device_that_is_not_there_is_an_error_without_traceback(
         )
 
     monkeypatch.setenv("JAX_PLATFORMS", platforms)
-    monkeypatch.setattr("w2dual.cells_job.main", fail)
+    monkeypatch.setattr("w2dual.jobs.cells.main", fail)
     assert main(["cells"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("w2dual cells: JAX cannot start: Unable to initialize backend 'CPU': ")

@@ -21,7 +21,7 @@ from w2dual.measures.pairs import gaussian
 from w2dual.measures.preparation import synthetic as preparation
 from w2dual.points import read_points
 from w2dual.records import load_arrays, save_arrays, write_json
-from w2dual.train_job import FORMAT, flatten, load_params
+from w2dual.trained_files import FORMAT, flatten, load_params
 
 SEEDS = [3, 8]
 CELL = Cell(

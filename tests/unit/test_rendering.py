@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from w2dual import rendering
-from w2dual.__main__ import JOBS, Job, parser
+from w2dual.jobs.dispatch import call, parser
 from w2dual.records import InputError
 from w2dual.rendering import Step
+from w2dual.subcommands import JOBS, Job
 
 ROOT = Path(__file__).parents[2]
 RENDERERS = {
@@ -38,7 +39,7 @@ def test_a_job_renders_or_is_refused(job: str):
 
 
 def test_a_new_job_is_refused_unless_it_says_that_it_renders(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(JOBS, "new", Job("w2dual.new", "a summary"))
+    monkeypatch.setitem(JOBS, "new", Job("a summary"))
     with pytest.raises(InputError, match="'new' is no job that renders"):
         rendering.check(Step("a", ("new",), (), ()), ".")
     for arguments in ((), ("",), ("--help",), ("w2dual.tables",), ("none",)):
@@ -70,8 +71,6 @@ def test_a_job_says_of_each_option_by_which_its_rules_have_it_write():
             job = re.search(r"python -m w2dual ([\w-]+)", rule)
             if job and job[1] in RENDERERS:
                 found[job[1]] |= set(re.findall(r"(--[a-z-]+) \{output", rule))
-    # The table of trivial maps has no tidy twin, and its job is the one of the other tables.
-    found["trivial-table"] |= {"--csv"}
     assert found == {name: set(JOBS[name].writes) for name in RENDERERS}
 
 
@@ -182,7 +181,7 @@ def test_a_step_that_would_end_the_program_is_an_error(word: str, tmp_path: Path
     (tmp_path / "a.csv").write_text("old")
     step = Step("a", ("table-page", "--csv", "a.csv", "--html", "a.html", word), ("a.csv",), ())
     with pytest.raises(InputError, match="step a: ended with code"):
-        rendering.run(step, tmp_path, ".")
+        rendering.run(step, tmp_path, ".", call)
 
 
 def test_a_link_that_leads_out_is_refused_and_nothing_written(tmp_path: Path):
@@ -196,5 +195,5 @@ def test_a_link_that_leads_out_is_refused_and_nothing_written(tmp_path: Path):
     step = Step("a", words, ("a.csv",), ("tables/a.html",))
     rendering.check(step, ".")
     with pytest.raises(InputError, match="leads out of the archive, by a link to"):
-        rendering.run(step, root, ".")
+        rendering.run(step, root, ".", call)
     assert list(outside.iterdir()) == []

@@ -19,6 +19,7 @@ from w2dual import captions, claims, latex, report, verdict
 from w2dual.aggregate import aggregate
 from w2dual.cost_tables import QUANTITIES
 from w2dual.hyperparameters import TABLES as SETTINGS
+from w2dual.jobs import report as report_job
 from w2dual.latex import escape
 from w2dual.plots import style
 from w2dual.plots.accuracy import FIGURES as ACCURACY
@@ -316,7 +317,7 @@ def test_report_to_pdf_twice_the_same(
     assert not frame.empty
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     parser = argparse.ArgumentParser()
-    report.add_arguments(parser)
+    report_job.add_arguments(parser)
     given = verdict_data.settings(reduced=True)
     rows = verdict.cell_rows(verdict_data.as_published(), verdict_data.PUBLISHED, given)
     judged = verdict.judge(rows, given)
@@ -329,7 +330,7 @@ def test_report_to_pdf_twice_the_same(
         command += ["--verdict", str(tmp_path / "verdict.csv")]
         command += ["--claims", str(tmp_path / "claims.csv")]
         command += ["--pdf", str(tmp_path / f"{name}.pdf"), "--tex", str(tmp_path / f"{name}.tex")]
-        report.main(parser.parse_args(command))
+        report_job.main(parser.parse_args(command))
     first = (tmp_path / "a.pdf").read_bytes()
     assert first.startswith(b"%PDF")
     assert first == (tmp_path / "b.pdf").read_bytes()

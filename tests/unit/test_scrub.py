@@ -11,6 +11,7 @@ from tests.unit import small_archive
 from tests.unit.small_archive import HD, RUN, contents, write_json
 
 from w2dual import bundle, scrub
+from w2dual.jobs.dispatch import call
 from w2dual.records import InputError, load_arrays, read_json, save_arrays
 from w2dual.scrub import Machine
 
@@ -138,7 +139,7 @@ def test_whoever_logs_in_can_make_an_archive(
     log.write_text(f"by {name}@gpu17 on gpu17 in /home/{name}/x\n")
     record = json.loads(json.dumps(record))
     record["config"]["measures"]["synthetic"]["images"]["source"] = f"/home/{name}/picture.png"
-    bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip")
+    bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip", call)
     found = contents(tmp_path / "out.zip")
     assert b"source: picture.png" in found[bundle.CONFIG]
     assert f"/home/{name}".encode() not in found[f"{RUN}/logs/train/{HD}.log"]
@@ -147,7 +148,7 @@ def test_whoever_logs_in_can_make_an_archive(
     history.write_text(before + f"# {name}@gpu17\n")
     try:
         with pytest.raises(InputError, match=rf"history\.csv: names .*the name {name}"):
-            bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip")
+            bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip", call)
     finally:
         history.write_text(before)
 
@@ -162,7 +163,7 @@ def test_hosts_of_all_records_are_taken_out(run: tuple[Path, dict], tmp_path: Pa
     log = root / RUN / "logs" / "train" / f"{HD}.log"
     log.write_text("ran on gpu23\n")
     more = record | {"files": [*record["files"], "results/conjugation/times.json", study]}
-    bundle.make(small_archive.plan_of(more), root, root / RUN, tmp_path / "out.zip")
+    bundle.make(small_archive.plan_of(more), root, root / RUN, tmp_path / "out.zip", call)
     found = contents(tmp_path / "out.zip")
     wanted = {"provenance": {"host": None, "git_commit_unknown": "<path> is no git checkout"}}
     assert json.loads(found[f"{RUN}/results/conjugation/times.json"]) == wanted

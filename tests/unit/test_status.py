@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from tests.slow.kill import environment
 
-from w2dual import status_job
+from w2dual import status_table
 from w2dual.__main__ import main
 from w2dual.records import InputError, write_json
 from w2dual.status import NAME, CellStatus
-from w2dual.status_job import duration
+from w2dual.status_table import duration
 
 RUNNING = CellStatus(
     cell="hd2-mlp-cycle-adam",
@@ -302,7 +302,7 @@ class Tables:
 def test_watching(tmp_path: Path, capsys, monkeypatch, terminal: bool):
     write_status(tmp_path)
     tables = Tables(tmp_path, 3)
-    monkeypatch.setattr(status_job, "time", tables)
+    monkeypatch.setattr(status_table, "time", tables)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     assert main(["status", str(tmp_path), "--watch", "7.5"]) == 0
     out = capsys.readouterr().out
@@ -310,13 +310,13 @@ def test_watching(tmp_path: Path, capsys, monkeypatch, terminal: bool):
     assert [word.split("/")[0] for word in out.split() if word.endswith("/10000")] == [
         *("2500", "5001", "5002"),
     ]
-    assert out.count(status_job.CLEAR) == (3 if terminal else 0)
+    assert out.count(status_table.CLEAR) == (3 if terminal else 0)
 
 
 def test_watching_as_json_gives_a_line_each_time(tmp_path: Path, capsys, monkeypatch):
     write_status(tmp_path)
     tables = Tables(tmp_path, 2)
-    monkeypatch.setattr(status_job, "time", tables)
+    monkeypatch.setattr(status_table, "time", tables)
     assert main(["status", "--json", "--watch", "--", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.split("\n")
     assert [json.loads(line)[0]["step"] for line in lines if line] == [2500, 5001]

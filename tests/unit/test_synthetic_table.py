@@ -13,6 +13,7 @@ import pytest
 from test_aggregate import expected, plane_record, plane_seed, write
 
 from w2dual import aggregate, synthetic_table
+from w2dual.jobs import synthetic_table as synthetic_table_job
 from w2dual.latex import build_pdf
 from w2dual.records import InputError
 
@@ -203,11 +204,11 @@ def test_missing_cell_seed_and_other_preset_are_refused(tmp_path: Path) -> None:
 
 def run(folder: Path, name: str, cells: Any = CELLS) -> tuple[bytes, bytes]:
     parser = argparse.ArgumentParser()
-    synthetic_table.add_arguments(parser)
+    synthetic_table_job.add_arguments(parser)
     tex, tidy = folder / f"{name}.tex", folder / f"{name}.csv"
     command = ["--metrics", str(folder / "synthetic.csv"), "--settings", json.dumps(settings())]
     command += ["--cells", json.dumps(cells), "--tex", str(tex), "--csv", str(tidy)]
-    synthetic_table.main(parser.parse_args(command))
+    synthetic_table_job.main(parser.parse_args(command))
     return tex.read_bytes(), tidy.read_bytes()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -135,5 +134,5 @@ def test_a_table_that_cannot_be_used_is_refused(text: str, says: str, tmp_path: 
     source, page = tmp_path / "t.csv", tmp_path / "t.html"
     source.write_text(text)
     with pytest.raises(InputError, match=says):
-        table_page.main(argparse.Namespace(csv=source, html=page))
+        table_page.write(source, page)
     assert not page.exists()

@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from w2dual import tables
+from w2dual import summary, tables
 from w2dual.aggregate import COLUMNS
+from w2dual.jobs import table as table_job
+from w2dual.jobs import trivial_table as trivial_table_job
 from w2dual.latex import build_pdf, error_lines, escape
 from w2dual.records import InputError
 
@@ -75,9 +77,9 @@ def full(**changes: list[float | None]) -> dict[tuple[str, str, int], list[float
     return values
 
 
-def tidy(frame: pd.DataFrame, **changes: Any) -> tuple[pd.DataFrame, tables.TableSettings]:
-    chosen = tables.TableSettings.from_json(settings(**changes))
-    return tables.hd_tidy(frame, "mlp", PUBLISHED, chosen), chosen
+def tidy(frame: pd.DataFrame, **changes: Any) -> tuple[pd.DataFrame, summary.TableSettings]:
+    chosen = summary.TableSettings.from_json(settings(**changes))
+    return summary.hd_tidy(frame, "mlp", PUBLISHED, chosen), chosen
 
 
 def entry(frame: pd.DataFrame, amortization: str, solver: str, n: int) -> pd.Series:
@@ -224,11 +226,11 @@ def test_dimension_without_baselines_or_published_values() -> None:
 
 def run(tmp_path: Path, name: str, *arguments: str) -> tuple[bytes, bytes]:
     parser = argparse.ArgumentParser()
-    tables.add_arguments(parser)
+    table_job.add_arguments(parser)
     tex, tidy_csv = tmp_path / f"{name}.tex", tmp_path / f"{name}.csv"
     command = [*arguments, "--settings", json.dumps(settings())]
-    tables.main(parser.parse_args([*command, "--tex", str(tex), "--csv", str(tidy_csv)]))
-    return tex.read_bytes(), tidy_csv.read_bytes() if tidy_csv.exists() else b""
+    table_job.main(parser.parse_args([*command, "--tex", str(tex), "--csv", str(tidy_csv)]))
+    return tex.read_bytes(), tidy_csv.read_bytes()
 
 
 def test_rendering_again_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -261,7 +263,7 @@ def test_settings_name_the_key_that_is_missing() -> None:
     incomplete = settings()
     del incomplete["budget"]["seeds"]
     with pytest.raises(InputError, match="'seeds'"):
-        tables.TableSettings.from_json(incomplete)
+        summary.TableSettings.from_json(incomplete)
 
 
 TRIVIAL = (
@@ -274,20 +276,29 @@ TRIVIAL = (
 )
 
 
+def trivial(source: Path) -> str:
+    parser = argparse.ArgumentParser()
+    trivial_table_job.add_arguments(parser)
+    tex = source.with_suffix(".tex")
+    command = ["--trivial", str(source), "--settings", json.dumps(settings()), "--tex", str(tex)]
+    trivial_table_job.main(parser.parse_args(command))
+    return tex.read_text(encoding="utf-8")
+
+
 def test_trivial_maps(tmp_path: Path) -> None:
     source = tmp_path / "trivial.csv"
     source.write_text(TRIVIAL, encoding="utf-8")
-    tex = run(tmp_path, "t", "--trivial", str(source))[0].decode()
+    tex = trivial(source)
     assert r"Identity & L$^2$-UVP forward (\%) & 32.70 & 33.70 \\" in tex
     assert r" & L$^2$-UVP inverse (\%) & -- & -- \\" in tex
     assert r"generated anew} for $n = 4$" in tex
     assert "Reduced" not in tex
     reduced = {"name": "smoke", "label": "test", "reduced": True}
-    shrunk = tables.TableSettings.from_json(settings(preset=reduced))
+    shrunk = summary.TableSettings.from_json(settings(preset=reduced))
     assert "Reduced budget" in tables.trivial_tex(tables.read_trivial(source), shrunk)
     source.write_text(TRIVIAL.replace("hd4,4,constant", "hd4,8,constant"), encoding="utf-8")
     with pytest.raises(InputError, match="0 rows for map constant, n = 4"):
-        run(tmp_path, "t", "--trivial", str(source))
+        trivial(source)
 
 
 def test_escape() -> None:
@@ -308,13 +319,13 @@ def test_error_lines_of_a_log() -> None:
 @pytest.mark.tex
 def test_the_widest_table_compiles_by_input_and_fits(tmp_path: Path) -> None:
     dimensions = [2, 4, 8, 16, 32, 64, 128, 256]
-    chosen = tables.TableSettings.from_json(settings(dimensions=dimensions))
+    chosen = summary.TableSettings.from_json(settings(dimensions=dimensions))
     values: dict[tuple[str, str, int], list[float | None]] = {
         (m["amortization"], m["solver"], n): [99.0, None if n > 64 else 12.0]
         for m in METHODS
         for n in dimensions
     }
-    tex = tables.hd_tex(tables.hd_tidy(metrics(values), "mlp", PUBLISHED, chosen), chosen)
+    tex = tables.hd_tex(summary.hd_tidy(metrics(values), "mlp", PUBLISHED, chosen), chosen)
     document = (
         "\\documentclass{article}\\usepackage{booktabs,graphicx}\\hfuzz=1pt\n"
         "\\begin{document}\\input{table.tex}\\end{document}\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.unit import settings
 
-from w2dual import aggregate, loop, measures, metrics, rng, train_job, training
+from w2dual import aggregate, loop, measures, metrics, rng, trained_files, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.dual import make_problem
@@ -200,10 +200,10 @@ def test_the_job_writes_all_files_and_refuses_a_wrong_pair(pair_file, pair, tmp_
         *("cosine_forward", "cosine_inverse", "dual_objective", "conjugate_iterations_mean"),
         *("amortization_gap_mean", "start_gradient_norm_mean", "seconds_per_step"),
     ]
-    params, loaded, seeds = train_job.load_params(out["params.safetensors"])
+    params, loaded, seeds = trained_files.load_params(out["params.safetensors"])
     assert (loaded, seeds) == (small, [3])
     names = set(load_arrays(out["params.safetensors"])[0])
-    assert set(train_job.flatten(params)) == names
+    assert set(trained_files.flatten(params)) == names
     assert "model/dense_0/kernel" in names
 
 

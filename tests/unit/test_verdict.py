@@ -18,7 +18,7 @@ from tests.unit.verdict_data import (
     values as values_of,
 )
 
-from w2dual import claims, verdict
+from w2dual import claims, verdict, verdict_table
 from w2dual.__main__ import main
 from w2dual.latex import build_pdf
 from w2dual.records import InputError
@@ -258,13 +258,15 @@ def test_a_reduced_table_says_so(equal, tmp_path):
     out = run(tmp_path, equal, settings_json(reduced=True))
     for name in ("v.tex", "c.tex"):
         assert "Reduced budget" in out[name].read_text()
-    text = verdict.summary(verdict.read(out["v.csv"]), verdict.read(out["c.csv"], claims.COLUMNS))
+    text = verdict_table.summary(
+        verdict.read(out["v.csv"]), verdict.read(out["c.csv"], claims.COLUMNS)
+    )
     assert "no cell can be called reproduced" in text
 
 
 def test_the_summary_counts(equal):
     judged = judge(with_cell(equal, MLP, mean=5.0, std=0.1))
-    text = verdict.summary(judged, claims.judge(judged, settings()))
+    text = verdict_table.summary(judged, claims.judge(judged, settings()))
     assert "128 cells" in text
     assert "1 worse" in text
     assert "31 diverged as published" in text

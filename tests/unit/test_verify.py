@@ -20,6 +20,7 @@ from tests.unit.small_archive import HD, PARTS, PLANE, RUN, contents, rewritten
 from w2dual import archive, bundle, crate, rebuild, reevaluation, retrain, verify
 from w2dual.__main__ import main
 from w2dual.archive import MANIFEST, Archive, Limits, Member
+from w2dual.jobs.dispatch import call
 from w2dual.records import (
     InputError,
     file_sha256,
@@ -40,7 +41,7 @@ def made(tmp_path_factory):
     """The checkout, its plan's record, and the archive."""
     root, record = small_archive.make(tmp_path_factory.mktemp("checkout") / "w2dual")
     out = tmp_path_factory.mktemp("zip") / "bundle.zip"
-    bundle.make(small_archive.plan_of(record), root, root / RUN, out)
+    bundle.make(small_archive.plan_of(record), root, root / RUN, out, call)
     return root, record, out
 
 
@@ -50,7 +51,7 @@ def path(made):
 
 
 def problems(path: Path, sample: int = 0) -> str:
-    checks, report = verify.verify(path, sample)
+    checks, report = verify.verify(path, call, sample)
     found = [line for check in checks for line in check.problems]
     assert ("**PASSED**" in report) == (not found)
     return "\n".join(found)
@@ -74,7 +75,7 @@ def test_an_archive_passes_and_its_report_says_so(path, capsys, tmp_path):
 
 def test_the_same_inputs_give_the_same_bytes(made, tmp_path):
     root, record, path = made
-    bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "again.zip")
+    bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "again.zip", call)
     assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
 
 
@@ -98,7 +99,7 @@ def test_a_file_that_names_the_machine_is_refused(made, tmp_path):
     history.write_text(before + f"# {root}/secret\n")
     try:
         with pytest.raises(InputError, match=r"history\.csv: names the folder"):
-            bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip")
+            bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip", call)
     finally:
         history.write_text(before)
 
@@ -120,11 +121,11 @@ def test_a_lacking_output_and_a_size_beyond_the_bound_are_errors(made, tmp_path)
     lacking = record | {"files": [*record["files"], "tables/none.tex"]}
     plan = small_archive.plan_of(lacking)
     with pytest.raises(InputError, match=r"tables/none\.tex: no such file"):
-        bundle.make(plan, root, root / RUN, out)
+        bundle.make(plan, root, root / RUN, out, call)
     small = json.loads(json.dumps(record))
     small["config"]["bundle"]["max_mb"] = 0.01
     with pytest.raises(InputError, match=r"bundle\.max_mb = 0\.01"):
-        bundle.make(small_archive.plan_of(small), root, root / RUN, out)
+        bundle.make(small_archive.plan_of(small), root, root / RUN, out, call)
     assert not out.exists()
 
 
@@ -132,7 +133,7 @@ def test_measures_beyond_their_bound_are_left_out_and_listed(made, tmp_path):
     root, record, _ = made
     small = json.loads(json.dumps(record))
     small["config"]["bundle"]["measures_mb"] = 0
-    bundle.make(small_archive.plan_of(small), root, root / RUN, tmp_path / "out.zip")
+    bundle.make(small_archive.plan_of(small), root, root / RUN, tmp_path / "out.zip", call)
     found = contents(tmp_path / "out.zip")
     measures = "results/measures/hd2.safetensors"
     assert f"{RUN}/{measures}" not in found
@@ -477,7 +478,7 @@ def test_forged_numbers_that_all_agree_are_found_by_evaluating_again(made, tmp_p
     try:
         for one in record["steps"]:
             small_archive.rendering(one["command"], root / RUN)
-        bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "t.zip")
+        bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "t.zip", call)
     finally:
         (root / METRICS).write_bytes(before)
         for name, text in outputs.items():
@@ -502,9 +503,9 @@ def test_published_values_of_another_make_are_noted(path, tmp_path):
     """They decide verdicts, and an archive has its own."""
     name = "tables/published/hd_mlp.csv"
     out = rewritten(path, tmp_path / "t.zip", replace(name, b"0.", b"1."), rehash=True)
-    _, report = verify.verify(out, 0)
+    _, report = verify.verify(out, call, 0)
     assert f"published values are not those of the code that verifies: {name};" in report
-    assert "published values" not in verify.verify(path, 0)[1]
+    assert "published values" not in verify.verify(path, call, 0)[1]
 
 
 def test_parameters_changed_by_a_percent_are_found_by_evaluating_again(path, tmp_path):
@@ -694,7 +695,7 @@ def test_rebuilds_tables_to_the_same_bytes(unpacked):
     for name in (TABLE, f"{RUN}/tables/hd_mlp.csv"):
         (unpacked / name).unlink()
     assert main(["rebuild", "--root", str(unpacked)]) == 0
-    same, other, lacking = rebuild.rebuild(unpacked)
+    same, other, lacking = rebuild.rebuild(unpacked, call)
     assert TABLE in same
     assert (other, lacking) == ([], {})
 
@@ -930,12 +931,12 @@ def test_outputs_on_another_disk_give_the_same_archive(made, tmp_path):
     shutil.copytree(root / RUN, away)
     (tmp_path / "link").symlink_to(away)
     for outputs in (away, tmp_path / "link"):
-        bundle.make(small_archive.plan_of(record), root, outputs, tmp_path / "out.zip")
+        bundle.make(small_archive.plan_of(record), root, outputs, tmp_path / "out.zip", call)
         assert (tmp_path / "out.zip").read_bytes() == path.read_bytes()
     history = away / "results" / "train" / HD / "history.csv"
     history.write_text(history.read_text() + f"# {away}/secret\n")
     with pytest.raises(InputError, match=r"history\.csv: names the folder"):
-        bundle.make(small_archive.plan_of(record), root, away, tmp_path / "out.zip")
+        bundle.make(small_archive.plan_of(record), root, away, tmp_path / "out.zip", call)
 
 
 def test_an_archive_that_would_not_pass_is_not_written(made, tmp_path):
@@ -951,6 +952,6 @@ def test_an_archive_that_would_not_pass_is_not_written(made, tmp_path):
     forged["config"]["preset"]["label"] = "another"
     for plan, said in ((outside, "leads out of the archive"), (forged, "another preset")):
         with pytest.raises(InputError, match=f"(?s)out.zip: is not written.*{said}"):
-            bundle.make(small_archive.plan_of(plan), root, root / RUN, out)
+            bundle.make(small_archive.plan_of(plan), root, root / RUN, out, call)
         assert out.read_text() == "old"
         assert [p.name for p in tmp_path.iterdir()] == ["out.zip"]

@@ -7,7 +7,6 @@ identity's cosine is 0.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import logging
 import math
@@ -19,7 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from w2dual import measures, rng, seeds
+from w2dual import measures, rng
 from w2dual.measures import linear
 from w2dual.measures.base import Pair
 from w2dual.records import atomic_path, load_arrays
@@ -141,16 +140,3 @@ def _points(pair: Pair, samples: int, seed: int) -> Iterator[tuple[_Points, _Poi
         kept = min(BATCH, samples - begin)
         x, y = (np.asarray(item, np.float64)[:kept] for item in batch(pair, step))
         yield x, y
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("--pairs", required=True, nargs="+", type=Path, help="prepared files")
-    parser.add_argument("--samples", required=True, type=int, help="points per pair")
-    parser.add_argument("--seed", required=True, type=seeds.argument, help="of the points' stream")
-    parser.add_argument("--out", required=True, type=Path, help="the CSV to write")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    write(args.pairs, args.samples, args.seed, args.out)

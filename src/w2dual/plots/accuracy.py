@@ -1,4 +1,4 @@
-"""The job `accuracy-figure`: L2-UVP of the HD cells against training time, or against dimension.
+"""L2-UVP of the HD cells against training time, or against dimension.
 
 A colour for each method and a marker for each potential, the same in both figures. A cell whose
 mean is beyond the table's limit, or of which a seed diverged, stands at the upper edge, hollow.
@@ -6,7 +6,6 @@ mean is beyond the table's limit, or of which a seed diverged, stands at the upp
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -26,8 +25,7 @@ from w2dual import aggregate
 from w2dual.names import method_words, words
 from w2dual.plots import style
 from w2dual.published import read_published
-from w2dual.records import json_argument
-from w2dual.tables import TableSettings, hd_tidy, seeds_in_words
+from w2dual.summary import TableSettings, hd_tidy, seeds_in_words
 
 log = logging.getLogger(__name__)
 
@@ -324,24 +322,31 @@ def _dot(marker: str, *, filled: bool) -> Line2D:
     )  # fmt: skip
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m w2dual accuracy-figure`."""
-    parser.add_argument("name", choices=FIGURES, help="of the figure")
-    parser.add_argument(
-        "--metrics", type=Path, nargs="+", required=True, help="tidy metrics of the HD cells"
-    )
-    parser.add_argument("--potentials", nargs="+", required=True, help="names, in order")
-    parser.add_argument("--settings", required=True, help="table settings: JSON or a file of it")
-    parser.add_argument("--published", type=Path, required=True, help="folder of published values")
-    parser.add_argument("--pdf", type=Path, required=True, help="figure to write")
-    parser.add_argument("--png", type=Path, required=True, help="the same as PNG")
+def write(
+    name: str,
+    metrics: Sequence[Path],
+    potentials: Sequence[str],
+    published: Path,
+    settings: TableSettings,
+    pdf: Path,
+    png: Path,
+) -> None:
+    """Draw one figure, and write it.
 
+    Args:
+        name: of the figure, a key of `FIGURES`.
+        metrics: tidy metrics of the HD cells.
+        potentials: their names, in order.
+        published: folder of the published values.
+        settings: what the config says.
+        pdf: figure to write.
+        png: the same to write.
 
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    settings = TableSettings.from_json(json_argument(args.settings))
-    frame = pd.concat([aggregate.read(path) for path in args.metrics], ignore_index=True)
-    cells = gather(frame, args.potentials, args.published, settings)
+    Raises:
+        InputError: the metrics cannot be used.
+    """
+    frame = pd.concat([aggregate.read(path) for path in metrics], ignore_index=True)
+    cells = gather(frame, potentials, published, settings)
     with style.style():
-        style.save(FIGURES[args.name](cells), args.pdf, args.png)
-    log.info("%s, %s: written", args.pdf, args.png)
+        style.save(FIGURES[name](cells), pdf, png)
+    log.info("%s, %s: written", pdf, png)

@@ -1,4 +1,4 @@
-"""The job `conjugation-figure`: the studies of one potential's cells, dimensions side by side.
+"""The studies of one potential's cells, dimensions side by side.
 
 A column for each dimension: the objective on the way down, normalised; how many iterations points
 take and which gradient norm they end at, cold and warm; how good the start is during training. A
@@ -7,7 +7,6 @@ single dimension has its panels in a square.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -190,28 +189,22 @@ def _training(axes: Axes, study: Study, history: pd.DataFrame) -> None:
     axes.legend(loc="best")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument(
-        "--studies", type=Path, nargs="+", required=True, help=".safetensors, by dimension"
-    )
-    parser.add_argument(
-        "--histories", type=Path, nargs="+", required=True, help="history.csv of each"
-    )
-    parser.add_argument("--pdf", type=Path, required=True, help="vector figure to write")
-    parser.add_argument("--png", type=Path, required=True, help="the same as pixels")
+def write(studies: Sequence[Path], histories: Sequence[Path], pdf: Path, png: Path) -> None:
+    """Draw studies, and write the figure.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        studies: .safetensors of each, by dimension.
+        histories: history.csv of each.
+        pdf: figure to write.
+        png: the same to write.
 
     Raises:
         InputError: a file cannot be used.
     """
-    if len(args.studies) != len(args.histories):
+    if len(studies) != len(histories):
         raise InputError("expected as many --studies and --histories")
-    studies: list[Any] = [read(path) for path in args.studies]
-    histories = [read_history(path, COLUMNS) for path in args.histories]
+    found: list[Any] = [read(path) for path in studies]
+    training = [read_history(path, COLUMNS) for path in histories]
     with style.style():
-        style.save(draw(studies, histories), args.pdf, args.png)
-    log.info("%s, %s: written", args.pdf, args.png)
+        style.save(draw(found, training), pdf, png)
+    log.info("%s, %s: written", pdf, png)

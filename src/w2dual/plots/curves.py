@@ -6,7 +6,6 @@ samples and samples of the measure aimed at.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -302,22 +301,24 @@ def published_value(folder: Path, cell: Mapping[str, Any]) -> dict[str, Any] | N
     return {"mean": float(found["mean"].iloc[0]), "diverged": bool(found["diverged"].iloc[0])}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `python -m w2dual curves`."""
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics.json of the cell")
-    parser.add_argument("--history", type=Path, required=True, help="history.csv of the cell")
-    parser.add_argument("--published", type=Path, required=True, help="folder of published values")
-    parser.add_argument("--pdf", type=Path, required=True, help="figure to write")
-    parser.add_argument("--png", type=Path, required=True, help="the same as PNG")
+def write(metrics: Path, history: Path, published: Path, pdf: Path, png: Path) -> None:
+    """Draw the training curves of a cell, and write the figure.
 
+    Args:
+        metrics: metrics.json of the cell.
+        history: history.csv of the cell.
+        published: folder of the published values.
+        pdf: figure to write.
+        png: the same to write.
 
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    record = read_json(args.metrics)
-    errors = errors_of(record, args.metrics)
-    aggregate.rows_of_cell(record, args.metrics, errors.kind)
-    history = read_history(args.history, errors.columns)
-    published = published_value(args.published, record["cell"]) if errors.kind == "hd" else None
+    Raises:
+        InputError: a file cannot be used.
+    """
+    record = read_json(metrics)
+    errors = errors_of(record, metrics)
+    aggregate.rows_of_cell(record, metrics, errors.kind)
+    rows = read_history(history, errors.columns)
+    value = published_value(published, record["cell"]) if errors.kind == "hd" else None
     with style.style():
-        style.save(draw(record, errors, history, published), args.pdf, args.png)
-    log.info("%s, %s: written", args.pdf, args.png)
+        style.save(draw(record, errors, rows, value), pdf, png)
+    log.info("%s, %s: written", pdf, png)

@@ -21,8 +21,8 @@ from PIL import Image
 
 from w2dual.names import words
 from w2dual.plots import style
-from w2dual.plots.trained import Points, Trained
 from w2dual.plots.transport import PAGE_WIDTH_IN, head, panel, potentials_in_words, show, window
+from w2dual.trained import Points, Trained
 
 Lines = Float[np.ndarray, "lines points n"]
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from w2dual.plots import style
-from w2dual.plots.trained import Points, Trained, Values
+from w2dual.trained import Points, Trained, Values
 
 SIZE_IN = (7.0, 2.1)
 # Left, bottom, width and height as fractions; below on the right there is room for the mark of a

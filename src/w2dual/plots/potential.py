@@ -10,8 +10,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from w2dual.plots import style
-from w2dual.plots.trained import Points, Trained, Values
 from w2dual.plots.transport import head, paired_panels, potentials_in_words, show, window
+from w2dual.trained import Points, Trained, Values
 
 SAMPLES = 256
 SIDE = 61

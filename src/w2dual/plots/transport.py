@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from w2dual.names import words
 from w2dual.plots import style
-from w2dual.plots.trained import Points, Trained
+from w2dual.trained import Points, Trained
 
 SAMPLES = 512
 LINES = 120

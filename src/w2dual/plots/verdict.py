@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,16 +140,13 @@ def _panel(
         spine.set_visible(False)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("--verdict", type=Path, required=True, help=".csv of the verdict")
-    parser.add_argument("--pdf", type=Path, required=True, help="figure to write")
-    parser.add_argument("--png", type=Path, required=True, help="the same as PNG")
+def write(verdict: Path, pdf: Path, png: Path) -> None:
+    """Draw the verdict, and write the figure.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job."""
-    judged = read(args.verdict)
+    Raises:
+        InputError: its .csv cannot be used.
+    """
+    judged = read(verdict)
     with style.style():
-        style.save(draw(judged), args.pdf, args.png)
-    log.info("%s, %s: written", args.pdf, args.png)
+        style.save(draw(judged), pdf, png)
+    log.info("%s, %s: written", pdf, png)

@@ -1,4 +1,4 @@
-"""The job `conjugation-study`: how a trained cell's conjugates are found, cold and warm started.
+"""How a trained cell's conjugates are found, cold and warm started.
 
 For a few points y the objective J_f(x; y) at each iterate of L-BFGS and of Adam, from y itself
 (cold) and from the amortized start x_tilde(y) (warm); for many points what L-BFGS needs from each
@@ -10,7 +10,6 @@ the trials, in float32 as here; it stops L-BFGS after 50 iterations, and has no 
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import logging
 from collections.abc import Mapping
@@ -23,13 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from w2dual import conjugate, provenance, rng
-from w2dual.backend import configure, jit
+from w2dual import conjugate, provenance, rng, trained
+from w2dual.backend import jit
 from w2dual.conjugate import ConjugateResult
-from w2dual.plots import trained
-from w2dual.plots.trained import Trained
-from w2dual.records import InputError, json_argument, load_arrays, read_json, save_arrays
+from w2dual.records import InputError, load_arrays, read_json, save_arrays
 from w2dual.studies.trace import traces
+from w2dual.trained import Trained
 
 log = logging.getLogger(__name__)
 
@@ -198,27 +196,21 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("--params", type=Path, required=True, help="params.safetensors of the cell")
-    parser.add_argument("--metrics", type=Path, required=True, help="its metrics.json")
-    parser.add_argument("--measures", type=Path, required=True, help="its prepared pair")
-    parser.add_argument(
-        "--settings", required=True, help="lbfgs, adam, points, samples: JSON or a file"
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    parser.add_argument("--out", type=Path, required=True, help=".safetensors to write")
+def run(params: Path, metrics: Path, pair: Path, settings: Mapping[str, Any], out: Path) -> None:
+    """Study a trained cell, and write what was found.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        params: its params.safetensors.
+        metrics: its metrics.json.
+        pair: the prepared file of its measures.
+        settings: lbfgs, adam, points, samples.
+        out: .safetensors to write.
 
     Raises:
         InputError: a file or a setting cannot be used.
     """
-    configure(threads=args.threads, devices=1)
-    settings, record, started = json_argument(args.settings), read_json(args.metrics), now()
-    cell = load_live(args.params, args.metrics, args.measures)
+    record, started = read_json(metrics), now()
+    cell = load_live(params, metrics, pair)
     values, samples = ({}, {}) if cell is None else study(cell, settings)
     metadata = {
         "format": FORMAT,
@@ -229,7 +221,7 @@ def main(args: argparse.Namespace) -> None:
         "settings": settings,
         "provenance": provenance.gather(started, now()),
     }
-    write(args.out, Study(metadata, values, samples))
+    write(out, Study(metadata, values, samples))
     for start, sample in samples.items():
         log.info(
             "%s, %s start: %.1f iterations, %.1f %% converged",

@@ -1,4 +1,4 @@
-"""The jobs `line-search` and `wolfe-vs-armijo`: what a line search costs, on trained cells.
+"""What a line search costs, on trained cells.
 
 `line-search` conjugates the same points, warm started, by ours with each of its line searches and
 by L-BFGS of other libraries, and says how good each result is, since fast and wrong is not fast.
@@ -13,10 +13,9 @@ contestants take turns, and the median and range of their turns are given.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,12 +27,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from w2dual import conjugate, potentials, provenance, rng, timing
-from w2dual.backend import configure, jit
+from w2dual.backend import jit
 from w2dual.conjugate.lbfgs import LBFGS
-from w2dual.plots.trained import Trained
-from w2dual.records import InputError, json_argument, read_json, write_json
+from w2dual.records import InputError, read_json, write_json
 from w2dual.studies import libraries
 from w2dual.studies.conjugation import load_live, now
+from w2dual.trained import Trained
 
 log = logging.getLogger(__name__)
 
@@ -213,37 +212,28 @@ def _points(cell: Trained, count: int) -> Float[Array, "points n"]:
 STUDIES = {"line-search": line_search, "wolfe-vs-armijo": wolfe_vs_armijo}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of both jobs."""
-    parser.add_argument("--study", choices=STUDIES, default="line-search", help="[%(default)s]")
-    for option, words in (
-        ("params", "params.safetensors"),
-        ("metrics", "metrics.json"),
-        ("measures", "prepared pair"),
-    ):
-        parser.add_argument(
-            f"--{option}", type=Path, nargs="+", required=True, help=f"{words} of each cell"
-        )
-    parser.add_argument(
-        "--settings", required=True, help="solver, points and repetitions: JSON or a file"
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    parser.add_argument("--out", type=Path, required=True, help=".json to write")
+def run(
+    study: str,
+    files: Sequence[tuple[Path, Path, Path]],
+    settings: Mapping[str, Any],
+    threads: int | None,
+    out: Path,
+) -> None:
+    """Run a study on trained cells, and write what it found.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        study: a key of `STUDIES`.
+        files: of each cell its parameters, its metrics and its prepared pair.
+        settings: solver, points and repetitions.
+        threads: CPU threads that this process has been given, for the record.
+        out: .json to write.
 
     Raises:
         InputError: a file or a setting cannot be used.
     """
-    configure(threads=args.threads, devices=1)
-    settings, started = json_argument(args.settings), now()
-    files = (args.params, args.metrics, args.measures)
-    if len({len(paths) for paths in files}) > 1:
-        raise InputError(f"expected as many --params, --metrics and --measures: {files}")
+    started = now()
     cells = []
-    for params, metrics, pair in zip(*files, strict=True):
+    for params, metrics, pair in files:
         record = read_json(metrics)
         cell = load_live(params, metrics, pair)
         log.info("%s", record["cell"]["name"])
@@ -252,17 +242,17 @@ def main(args: argparse.Namespace) -> None:
                 "cell": record["cell"],
                 "preset": record["preset"],
                 "seed": None if cell is None else cell.seed,
-                "rows": [] if cell is None else STUDIES[args.study](cell, settings),
+                "rows": [] if cell is None else STUDIES[study](cell, settings),
             }
         )
     found = {
         "format": FORMAT,
-        "study": args.study,
+        "study": study,
         "settings": settings,
-        "threads": args.threads,
+        "threads": threads,
         "long_call_s": timing.SLOW_S,  # beyond it a row has fewer turns
         "cells": cells,
         "provenance": provenance.gather(started, now()),
     }
-    write_json(args.out, found)
-    log.info("%s: written", args.out)
+    write_json(out, found)
+    log.info("%s: written", out)

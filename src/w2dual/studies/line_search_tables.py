@@ -1,4 +1,4 @@
-"""The job `line-search-tables`: what `line-search` and `wolfe-vs-armijo` found, as tables.
+"""What `line-search` and `wolfe-vs-armijo` found, as tables.
 
 `lbfgs_line_search` has a row for each line search; `wolfe_vs_armijo` the milliseconds of some
 iterations for each cell, and the factor between them. Both as LaTeX, and tidy as CSV.
@@ -6,7 +6,6 @@ iterations for each cell, and the factor between them. Both as LaTeX, and tidy a
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 from collections.abc import Mapping
@@ -242,23 +241,21 @@ def _small(number: float) -> str:
 RENDERERS = {"line-search": line_search_tex, "wolfe-vs-armijo": wolfe_vs_armijo_tex}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("--study", choices=RENDERERS, required=True, help="which table")
-    parser.add_argument("--record", type=Path, required=True, help=".json of the study")
-    parser.add_argument("--tex", type=Path, required=True, help="table to write")
-    parser.add_argument("--csv", type=Path, required=True, help="the same numbers, tidy")
+def write(study: str, path: Path, tex: Path, csv: Path) -> None:
+    """Write the table of a study, and its numbers.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Run the job.
+    Args:
+        study: a key of `RENDERERS`.
+        path: .json of the study.
+        tex: table to write.
+        csv: numbers to write.
 
     Raises:
-        InputError: the record cannot be used.
+        InputError: the record cannot be used; nothing is written then.
     """
-    record = read(args.record, args.study)
-    tex, frame = RENDERERS[args.study](record), tidy(record)
-    with atomic_path(args.csv) as partial_csv, atomic_path(args.tex) as partial_tex:
+    record = read(path, study)
+    text, frame = RENDERERS[study](record), tidy(record)
+    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
         frame.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(tex, encoding="utf-8")
-    log.info("%s, %s: written", args.tex, args.csv)
+        partial_tex.write_text(text, encoding="utf-8")
+    log.info("%s, %s: written", tex, csv)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from w2dual import measures, rng
+from w2dual.jobs import prepare as prepare_job
 from w2dual.measures import preparation
 from w2dual.measures.benchmark import icnn_dense
 from w2dual.measures.pairs import benchmark
@@ -122,7 +123,7 @@ def test_settings_may_be_a_file(settings: dict[str, Any], tmp_path: Path):
         pair="hd2", settings=str(tmp_path / "settings.json"), out=tmp_path / "hd2.safetensors"
     )
     with pytest.raises(InputError, match="none is configured"):
-        prepare.main(arguments)
+        prepare_job.main(arguments)
 
 
 def test_constants_standardise_the_target():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from w2dual import measures
+from w2dual.jobs import trivial as trivial_job
 from w2dual.measures import trivial
 from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, save_arrays
@@ -65,9 +66,9 @@ def test_writes_one_row_per_pair_and_map(tmp_path: Path):
         save_arrays(files[-1], *gaussian.draw(n, seed=0))
     out = tmp_path / "tables" / "trivial_maps.csv"
     parser = argparse.ArgumentParser()
-    trivial.add_arguments(parser)
+    trivial_job.add_arguments(parser)
     arguments = ["--pairs", *map(str, files), "--samples", "100", "--seed", "0", "--out", str(out)]
-    trivial.main(parser.parse_args(arguments))
+    trivial_job.main(parser.parse_args(arguments))
     with out.open() as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["pair"], row["dimension"], row["map"]) for row in rows] == [

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from tests.unit.test_tables import PUBLISHED, full, metrics, settings
 
+from w2dual.jobs import accuracy_figure as accuracy_figure_job
 from w2dual.plots import accuracy, style
-from w2dual.tables import TableSettings
+from w2dual.summary import TableSettings
 
 
 def frame(**changes: list[float | None]) -> pd.DataFrame:
@@ -129,13 +130,13 @@ def test_footnote_names_device_and_preset() -> None:
 def test_job_draws_the_same_bytes_twice(name: str, tmp_path: Path) -> None:
     frame().to_csv(tmp_path / "hd.csv", index=False)
     parser = argparse.ArgumentParser()
-    accuracy.add_arguments(parser)
+    accuracy_figure_job.add_arguments(parser)
     for folder in ("a", "b"):
         command = [name, "--metrics", str(tmp_path / "hd.csv"), "--potentials", "icnn", "mlp"]
         command += ["--settings", json.dumps(settings()), "--published", str(PUBLISHED)]
         command += ["--pdf", str(tmp_path / folder / "x.pdf")]
         command += ["--png", str(tmp_path / folder / "x.png")]
-        accuracy.main(parser.parse_args(command))
+        accuracy_figure_job.main(parser.parse_args(command))
     for ending in ("pdf", "png"):
         one, other = ((tmp_path / folder / f"x.{ending}").read_bytes() for folder in "ab")
         assert one == other

@@ -22,7 +22,7 @@ from w2dual.config import load
 from w2dual.conjugate import Status
 from w2dual.dual import make_problem
 from w2dual.plots import flow, potential, style, transport
-from w2dual.plots.trained import Points, Trained
+from w2dual.trained import Points, Trained
 from w2dual.training import _fresh_params
 
 ROOT = Path(__file__).parents[3]

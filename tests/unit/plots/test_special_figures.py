@@ -24,8 +24,8 @@ from w2dual.measures.pairs import images, synthetic
 from w2dual.measures.plane.laws import Gaussians
 from w2dual.measures.preparation import images as preparation_of_images
 from w2dual.plots import density, interpolation, landscape, overview, style
-from w2dual.plots.trained import Trained
 from w2dual.records import InputError
+from w2dual.trained import Trained
 
 ROOT = Path(__file__).parents[3]
 CONFIG = load([ROOT / "config.yaml", ROOT / "presets" / "smoke.yaml"])

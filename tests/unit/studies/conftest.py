@@ -11,7 +11,7 @@ from w2dual.cells import hd_grid
 from w2dual.config import load
 from w2dual.dual import make_problem
 from w2dual.measures.pairs import gaussian
-from w2dual.plots.trained import Trained
+from w2dual.trained import Trained
 from w2dual.training import _fresh_params
 
 ROOT = Path(__file__).parents[3]

@@ -15,10 +15,10 @@ from tests.unit import settings
 from w2dual.conjugate import Status
 from w2dual.plots import conjugation as drawing
 from w2dual.plots import style
-from w2dual.plots.trained import Trained
 from w2dual.records import InputError, save_arrays
 from w2dual.studies import conjugation
 from w2dual.studies.conjugation import SOLVERS, STARTS, Study
+from w2dual.trained import Trained
 
 SETTINGS = {
     "lbfgs": settings.solver(gradient_tolerance=1e-2),

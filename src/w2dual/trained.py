@@ -1,4 +1,4 @@
-"""A trained cell as figures need it: one seed's maps and potentials, and the pair's samples."""
+"""A trained cell to draw and to study: one seed's maps and potentials, and the pair's samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from w2dual.conjugates import Tally
 from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.measures import Measures
 from w2dual.records import InputError, read_json
-from w2dual.train_job import load_params
+from w2dual.trained_files import load_params
 
 Points = Float[np.ndarray, "points n"]
 Values = Float[np.ndarray, " points"]

@@ -1,8 +1,7 @@
-"""The job `doctor`: will `snakemake --profile slurm all` run here, and with which settings?"""
+"""Will `snakemake --profile slurm all` run here, and with which settings?"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -10,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -25,11 +25,10 @@ from w2dual import (
 from w2dual.cells import grid, hd_grid
 from w2dual.cluster_access import Access, Accounting, User, access, nodes_of, usable
 from w2dual.cluster_facts import Node
-from w2dual.config import Config, load
-from w2dual.costs import read_costs
+from w2dual.config import Config
+from w2dual.costs import COSTS, read_costs
 from w2dual.doctor import Answer, Finding, Level, Setting
 from w2dual.doctor_queue import Wanted
-from w2dual.estimate_job import COSTS, add_config_arguments, positive
 from w2dual.places import mirror_folder
 from w2dual.records import InputError, write_text
 from w2dual.resources import START_MIN, Requests
@@ -43,43 +42,40 @@ PLUGINS = ("snakemake", "snakemake-executor-plugin-slurm")
 Run = Callable[..., Answer]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    add_config_arguments(parser)
-    parser.add_argument("--partition", help="of training jobs (default: chosen, see the output)")
-    parser.add_argument("--no-probe", action="store_true", help="submit no one-minute job")
-    parser.add_argument(
-        "--probe-wait",
-        type=positive,
-        default=PROBE_WAIT_S,
-        metavar="SECONDS",
-        help=f"how long that job may wait for its start (default: {PROBE_WAIT_S})",
-    )
-    parser.add_argument("--no-write", action="store_true", help="leave the site file as it is")
-    parser.add_argument(
-        "--profile", type=Path, default=PROFILE, help=f"folder of the profile (default: {PROFILE})"
-    )
-    # What the probe job runs.
-    parser.add_argument("--probe-here", action="store_true", help=argparse.SUPPRESS)
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of an examination.
+
+    Attributes:
+        partition: of training jobs; None to choose one.
+        no_probe: whether no one-minute job is submitted.
+        probe_wait: seconds that it may wait for its start.
+        profile: folder of the profile, with the site file.
+    """
+
+    partition: str | None = None
+    no_probe: bool = False
+    probe_wait: int = PROBE_WAIT_S
+    profile: Path = PROFILE
 
 
-def main(args: argparse.Namespace) -> None:
-    """Print the findings, and write the site file where there is a cluster.
+def report(config: Config, asked: Asked, *, write: bool) -> bool:
+    """Print the findings, and return whether `all` can be expected to run.
+
+    Args:
+        config: resolved.
+        asked: what is asked.
+        write: whether the site file is written where there is a cluster.
 
     Raises:
-        InputError: the config, or the site file that is there, cannot be used.
-        SystemExit: something keeps `all` from running; the code is 1.
+        InputError: the site file that is there cannot be used.
     """
-    if args.probe_here:
-        sys.stdout.write(json.dumps(look()) + "\n")
-        return
-    config = load([args.config, *args.configfile])
-    findings = examine(config, args, command)
+    findings = examine(config, asked, command)
     text = [line for finding in findings for line in lines(finding)]
     settings = [setting for finding in findings for setting in finding.settings]
     # Nothing is known of a cluster that is not there.
-    if settings and not args.no_write:
-        text += ["", _write_site(args.profile, settings)]
+    if settings and write:
+        text += ["", _write_site(asked.profile, settings)]
     good = doctor.verdict(findings)
     failed = sum(finding.level == Level.FAIL for finding in findings)
     ending = (
@@ -88,8 +84,7 @@ def main(args: argparse.Namespace) -> None:
         else f"`snakemake --profile slurm all` CANNOT be expected to run: {failed} FAIL above."
     )
     sys.stdout.write("\n".join([*text, "", ending, ""]))
-    if not good:
-        raise SystemExit(1)
+    return good
 
 
 def command(*words: str, timeout_s: float = TIMEOUT_S) -> Answer:
@@ -128,7 +123,7 @@ def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def examine(config: Config, args: argparse.Namespace, run: Run) -> list[Finding]:
+def examine(config: Config, asked: Asked, run: Run) -> list[Finding]:
     """Run each check; those of the cluster end where there is none."""
     findings = [doctor.packages({name: _version(name) for name in PLUGINS})]
     findings += doctor.within_job(os.environ, platform.node())
@@ -139,7 +134,7 @@ def examine(config: Config, args: argparse.Namespace, run: Run) -> list[Finding]
     if answer.code == 0:
         findings.append(doctor.paths(sys.executable, str(folder), str(Path.home())))
         nodes = cluster_facts.read_nodes(run("scontrol", "--all", "show", "node", "--oneliner").out)
-        findings += _of_cluster(config, args, run, cluster_facts.read_config(answer.out), nodes)
+        findings += _of_cluster(config, asked, run, cluster_facts.read_config(answer.out), nodes)
     kind = run("stat", "--file-system", "--format=%T", ".")
     findings.append(doctor.file_system(kind.out, len(nodes)))
     findings.append(doctor.disk(shutil.disk_usage(folder).free / 1e6, str(folder)))
@@ -150,7 +145,7 @@ def examine(config: Config, args: argparse.Namespace, run: Run) -> list[Finding]
 
 def _of_cluster(
     config: Config,
-    args: argparse.Namespace,
+    asked: Asked,
     run: Run,
     facts: dict[str, str],
     nodes: Sequence[Node],
@@ -162,17 +157,17 @@ def _of_cluster(
     partitions = cluster_facts.read_partitions(shown.out)
     user = user_of(run)
     accounting = accounting_of(run, facts, user.name)
-    profile = doctor_site.parse(_profile_text(args.profile), str(args.profile))
+    profile = doctor_site.parse(_profile_text(asked.profile), str(asked.profile))
 
     def found(gpus: int) -> dict[str, Access | str]:
         return {
-            p.name: access(p, nodes, user, accounting, gpus, named=p.name == args.partition)
+            p.name: access(p, nodes, user, accounting, gpus, named=p.name == asked.partition)
             for p in partitions
         }
 
     gpus = config["resources"]["gpus"]
     training, finding = doctor_queue.choose_partition(
-        partitions, nodes, found(gpus), args.partition, gpus
+        partitions, nodes, found(gpus), asked.partition, gpus
     )
     findings += [finding, *doctor_queue.left_out(found(gpus))]
     if training is None:
@@ -192,11 +187,11 @@ def _of_cluster(
         finding, gpu = _gpu(config, run, request, nodes_of(training.partition, nodes, gpus))
         findings.append(finding)
         request = (*request, gpu)
-    known = _known_device(args.profile)
-    if args.no_probe:
+    known = _known_device(asked.profile)
+    if asked.no_probe:
         device = next((setting.value for setting in known), config["site_device"])
     else:
-        findings.append(_probe(run, request, gpus, args.probe_wait, known))
+        findings.append(_probe(run, request, gpus, asked.probe_wait, known))
         settings = findings[-1].settings
         measured = [s.value for s in settings if s.path[-1] == "site_device"]
         device = measured[0] if measured else config["site_device"]
@@ -205,7 +200,7 @@ def _of_cluster(
     findings.append(
         doctor_request.time_limit(training, requests.cell_min(longest), longest.name, START_MIN)
     )
-    if args.no_probe and known:
+    if asked.no_probe and known:
         findings.append(doctor_probe.kept(known))
     return findings
 

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from w2dual import measure_job, provenance, training
-from w2dual.__main__ import main, parser
+from w2dual import measured, provenance, training
+from w2dual.__main__ import main
 from w2dual.cells import hd_grid
 from w2dual.config import load
 from w2dual.costs import read_costs, write_costs
@@ -42,7 +42,7 @@ def tiny(tmp_path: Path) -> list[str]:
         "  pretraining: {iterations: 2, min_iterations: 1}\n"
     )
     files = ["--config", CONFIG, "--configfile", str(path), "--out", str(tmp_path / "costs.csv")]
-    return ["measure", *files, *SHORT]
+    return ["time", *files, *SHORT]
 
 
 def test_a_row_says_what_was_measured(tiny: list[str], tmp_path: Path):
@@ -74,9 +74,9 @@ def test_rows_are_added_and_replaced(
     times |= dict.fromkeys(("ms_per_step_high", "compile_s", "pretraining_s"), 2.0)
     times |= {"pretraining_steps": 1, "iterations_mean": 0.0}
     times |= {"steps_measured": 1, "warm_up_steps": 1}
-    monkeypatch.setattr(measure_job, "measure", lambda *_: dict(times))
+    monkeypatch.setattr(measured, "measure", lambda *_: dict(times))
     begun = []
-    monkeypatch.setattr(measure_job, "pretrain", lambda cell, _: begun.append(cell.name))
+    monkeypatch.setattr(measured, "pretrain", lambda cell, _: begun.append(cell.name))
     save_arrays(tmp_path / "hd2.safetensors", *gaussian.draw(2, seed=0))
     argv = [*tiny, "--dimensions", "2", "--potentials", "mlp", "--measures", str(tmp_path)]
     out = tmp_path / "costs.csv"
@@ -94,7 +94,7 @@ def test_rows_are_added_and_replaced(
 
 
 def test_random_pair_is_one_of_the_benchmarks_form():
-    pair = measure_job.random_pair(3)
+    pair = measured.random_pair(3)
     x = pair.sample_source(jax.random.key(0), 4000)
     y = np.asarray(pair.ground_truth(x))
     assert np.isfinite(y).all()
@@ -110,18 +110,18 @@ def test_steps_of_pretraining_are_told_from_what_is_paid_once(monkeypatch: pytes
     def timed(seconds: float):
         return lambda problem, cell, steps: (1.0 + seconds * steps, 7.0, steps)
 
-    monkeypatch.setattr(measure_job, "_timed_pretraining", timed(0.25))
+    monkeypatch.setattr(measured, "_timed_pretraining", timed(0.25))
     cell = hd_grid(load([CONFIG]))[0]
-    params, once, steps = measure_job.pretrain(cell, 8)
+    params, once, steps = measured.pretrain(cell, 8)
     assert params == 24  # those of the longer one
     assert once == pytest.approx(8.0)
     assert steps == pytest.approx(2.0)
-    monkeypatch.setattr(measure_job, "_timed_pretraining", timed(-0.01))
-    assert measure_job.pretrain(cell, 8).pretraining_s == pytest.approx(0.76 / 3)
+    monkeypatch.setattr(measured, "_timed_pretraining", timed(-0.01))
+    assert measured.pretrain(cell, 8).pretraining_s == pytest.approx(0.76 / 3)
 
 
 def test_compiling_is_not_counted_as_steps():
-    seconds = measure_job._compile_times()
+    seconds = measured._compile_times()
     seconds.clear()
     jax.jit(lambda x: x * 3 + 1)(np.ones(5, np.float32)).block_until_ready()
     assert sum(seconds) > 0
@@ -129,15 +129,17 @@ def test_compiling_is_not_counted_as_steps():
 
 def test_methods_start_from_the_same_networks(tiny: list[str]):
     """The compiled loop takes its state over; what it was made from is to stay."""
-    args = parser("measure").parse_args([*tiny, *ONE, "--seeds", "1", "--random-pair"])
-    (cell,) = measure_job._cells(args, load([args.config, *args.configfile]))
-    effort = measure_job.Effort(1, 1, 1, 1)
+    axes = measured.Axes(
+        dimensions=[2], potentials=["mlp"], methods=["regression,lbfgs"], seeds=[1]
+    )
+    (cell,) = measured.cells_of(axes, load([CONFIG, tiny[tiny.index("--configfile") + 1]]))
+    effort = measured.Effort(1, 1, 1, 1)
     problem = make_problem(cell.settings, 2)
-    start = measure_job.Start(jax.device_get(training.initial_params(problem, cell)[0]), 1.0, 1.0)
+    start = measured.Start(jax.device_get(training.initial_params(problem, cell)[0]), 1.0, 1.0)
     before = copy.deepcopy(start.params)
     arrays, metadata = gaussian.draw(2, seed=0)
     pair = gaussian.from_arrays(arrays, metadata)
-    times = measure_job.measure(cell, pair, start, effort)
+    times = measured.measure(cell, pair, start, effort)
     assert times["compile_s"] > 1.0
     assert times["ms_per_step"] > 0
     jax.tree.map(np.testing.assert_array_equal, start.params, before)
@@ -191,7 +193,7 @@ def test_a_damaged_file_is_not_overwritten(tiny: list[str], tmp_path: Path):
 
 def test_config_is_read_where_jsonschema_is_missing(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(InputError, match="lacks"):
-        measure_job._config([str(ROOT / "presets" / "smoke.yaml")])
-    monkeypatch.setattr(measure_job.importlib.util, "find_spec", lambda _: None)
-    assert measure_job._config([CONFIG])["hd"]["dimensions"]
-    assert "potentials" not in measure_job._config([str(ROOT / "presets" / "smoke.yaml")])
+        measured._config([str(ROOT / "presets" / "smoke.yaml")])
+    monkeypatch.setattr(measured.importlib.util, "find_spec", lambda _: None)
+    assert measured._config([CONFIG])["hd"]["dimensions"]
+    assert "potentials" not in measured._config([str(ROOT / "presets" / "smoke.yaml")])

@@ -1,4 +1,4 @@
-"""The job `status`: a table of the cells that are being trained, and of those that have finished.
+"""A table of the cells that are being trained, and of those that have finished.
 
 A running cell is known by the status file beside its checkpoints, a finished one by its metrics.
 Light: JAX is not imported, and nothing is written.
@@ -6,12 +6,11 @@ Light: JAX is not imported, and nothing is written.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,60 +66,6 @@ class Row:
     not_converged: float | None = None
     updated: float | None = None
     problem: str | None = None
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument(
-        "folders",
-        nargs="*",
-        type=Path,
-        metavar="FOLDER",
-        help="working folder of a preset (default: this one and each runs/NAME in it)",
-    )
-    parser.add_argument(
-        "--watch",
-        nargs="?",
-        type=float,
-        const=2.0,
-        metavar="SECONDS",
-        help="show it again and again, every SECONDS (default: %(const)s), until Ctrl-C",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON, one list for each time")
-
-
-def main(args: argparse.Namespace) -> None:
-    """Print to standard output.
-
-    Raises:
-        InputError: the seconds between two tables are out of range.
-        SystemExit: a folder does not exist; the exit code is 1.
-    """
-    if args.watch is not None and not (args.watch > 0 and math.isfinite(args.watch)):
-        raise InputError(f"--watch {args.watch}: expected seconds above 0")
-    try:
-        while True:
-            folders = args.folders or [Path(), *sorted(p for p in Path("runs").glob("*/"))]
-            for folder in folders:
-                if not folder.is_dir():
-                    # A string makes the exit code 1: nothing is wrong with the command itself.
-                    sys.exit(
-                        f"w2dual status: {folder}: no such folder; expected one that a preset "
-                        "works in: `.` for the paper, runs/NAME for any other"
-                    )
-            rows = [row for folder in folders for row in read_folder(folder, time.time())]
-            if args.json:
-                text = json.dumps(finite([asdict(row) for row in rows]), allow_nan=False) + "\n"
-            else:
-                text = table(rows) if rows else _nothing(folders)
-            clear = args.watch is not None and not args.json and sys.stdout.isatty()
-            sys.stdout.write((CLEAR if clear else "") + text)
-            sys.stdout.flush()
-            if args.watch is None:
-                return
-            time.sleep(args.watch)
-    except KeyboardInterrupt:
-        sys.stdout.write("\n")
 
 
 def _nothing(folders: list[Path]) -> str:
@@ -277,3 +222,42 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes:02d} min"
     return f"{hours // 24} d {hours % 24:02d} h"
+
+
+def show(given: Sequence[Path], watch: float | None, as_json: bool) -> None:
+    """Print the cells of working folders to standard output, once or until Ctrl-C.
+
+    Args:
+        given: working folders of presets; empty for this one and each runs/NAME in it.
+        watch: seconds between two tables; None for one table.
+        as_json: whether JSON is printed, one list for each time.
+
+    Raises:
+        InputError: the seconds between two tables are out of range.
+        SystemExit: a folder does not exist; the exit code is 1.
+    """
+    if watch is not None and not (watch > 0 and math.isfinite(watch)):
+        raise InputError(f"--watch {watch}: expected seconds above 0")
+    try:
+        while True:
+            folders = list(given) or [Path(), *sorted(p for p in Path("runs").glob("*/"))]
+            for folder in folders:
+                if not folder.is_dir():
+                    # A string makes the exit code 1: nothing is wrong with the command itself.
+                    sys.exit(
+                        f"w2dual status: {folder}: no such folder; expected one that a preset "
+                        "works in: `.` for the paper, runs/NAME for any other"
+                    )
+            rows = [row for folder in folders for row in read_folder(folder, time.time())]
+            if as_json:
+                text = json.dumps(finite([asdict(row) for row in rows]), allow_nan=False) + "\n"
+            else:
+                text = table(rows) if rows else _nothing(folders)
+            clear = watch is not None and not as_json and sys.stdout.isatty()
+            sys.stdout.write((CLEAR if clear else "") + text)
+            sys.stdout.flush()
+            if watch is None:
+                return
+            time.sleep(watch)
+    except KeyboardInterrupt:
+        sys.stdout.write("\n")

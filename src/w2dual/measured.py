@@ -1,4 +1,4 @@
-"""The job `measure`: seconds per step of training on the device at hand, for `estimate`.
+"""Seconds per step of training, measured on the device at hand, for estimates.
 
 A cell is trained as `train` would, with short pre-training: first some steps to warm up, then
 blocks of steps that are timed one by one, each until its result is there.
@@ -6,7 +6,6 @@ blocks of steps that are timed one by one, each until its result is there.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import dataclasses
 import datetime
@@ -15,6 +14,7 @@ import importlib.util
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from w2dual.cells import Cell, hd_grid
 from w2dual.config import Config, load, read
 from w2dual.costs import Cost, method_of, read_costs, update, write_costs
 from w2dual.dual import DualProblem, Networks, make_problem
-from w2dual.estimate_job import add_config_arguments, method, positive
+from w2dual.estimate import method
 from w2dual.loop import compile_loop
 from w2dual.measures.base import FORMAT
 from w2dual.measures.benchmark import icnn_dense
@@ -66,54 +66,65 @@ class Start(NamedTuple):
     pretraining_s: float
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    add_config_arguments(parser)
-    default = "default: the config's"
-    parser.add_argument("--dimensions", type=positive, nargs="+", metavar="N", help=default)
-    parser.add_argument("--potentials", nargs="+", metavar="NAME", help=default)
-    parser.add_argument("--methods", nargs="+", metavar="LOSS,SOLVER", help=default)
-    parser.add_argument("--seeds", type=positive, nargs="+", metavar="COUNT", help=default)
-    parser.add_argument("--batch-size", type=positive, help=default)
-    parser.add_argument(
-        "--pretraining-steps", type=positive, default=200, help="default 200; done 1 and 3 times"
-    )
-    parser.add_argument("--warm-up-steps", type=positive, default=200, help="default 200")
-    parser.add_argument("--block-steps", type=positive, default=100, help="default 100")
-    parser.add_argument(
-        "--blocks", type=positive, default=MIN_BLOCKS, help=f"timed blocks, from {MIN_BLOCKS}"
-    )
-    parser.add_argument("--threads", type=positive, help="CPU threads (default: all cores)")
-    pairs = parser.add_mutually_exclusive_group(required=True)
-    pairs.add_argument("--measures", type=Path, help="folder of prepared pairs, hdN.safetensors")
-    pairs.add_argument(
-        "--random-pair",
-        action="store_true",
-        help="pairs with random weights: the same operations, but the conjugate solver may need "
-        "other numbers of iterations",
-    )
-    parser.add_argument("--only-missing", action="store_true", help="keep what --out has already")
-    parser.add_argument("--commit", help="of this code, where it is no git checkout")
-    parser.add_argument("--note", default="", help="words added to the source of each line")
-    parser.add_argument("--out", required=True, type=Path, help="costs .csv to add to")
+class Axes(NamedTuple):
+    """Which cells are measured; None for what the config says.
+
+    Attributes:
+        dimensions: of the measures.
+        potentials: names.
+        methods: LOSS,SOLVER each.
+        seeds: numbers of seeds.
+        batch_size: of training.
+    """
+
+    dimensions: Sequence[int] | None = None
+    potentials: Sequence[str] | None = None
+    methods: Sequence[str] | None = None
+    seeds: Sequence[int] | None = None
+    batch_size: int | None = None
 
 
-def main(args: argparse.Namespace) -> None:
-    """Measure cell after cell; each is in the file as soon as it is done."""
-    if args.blocks < MIN_BLOCKS:
-        raise InputError(f"argument --blocks: {args.blocks}; expected at least {MIN_BLOCKS}")
-    config = _config([args.config, *args.configfile])
-    effort = Effort(args.pretraining_steps, args.warm_up_steps, args.block_steps, args.blocks)
-    cells = _cells(args, config)
-    costs = read_costs(args.out) if args.out.exists() else []
-    configure(threads=args.threads)
+def time_cells(
+    config_files: Sequence[str],
+    axes: Axes,
+    effort: Effort,
+    out: Path,
+    *,
+    threads: int | None = None,
+    folder: Path | None = None,
+    only_missing: bool = False,
+    commit: str | None = None,
+    note: str = "",
+) -> None:
+    """Measure cell after cell; each is in the file as soon as it is done.
+
+    Args:
+        config_files: each merged over the ones before.
+        axes: which cells.
+        effort: steps spent on each.
+        out: costs .csv to add to.
+        threads: CPU threads; None for all cores.
+        folder: of prepared pairs; None for pairs with random weights.
+        only_missing: whether what `out` has already is kept.
+        commit: of this code, where it is no git checkout.
+        note: words added to the source of each line.
+
+    Raises:
+        InputError: there are too few blocks, or the config, an axis or a file cannot be used.
+    """
+    if effort.blocks < MIN_BLOCKS:
+        raise InputError(f"argument --blocks: {effort.blocks}; expected at least {MIN_BLOCKS}")
+    config = _config(config_files)
+    cells = cells_of(axes, config)
+    costs = read_costs(out) if out.exists() else []
+    configure(threads=threads)
     # What compiling takes is measured too.
     jax.config.update("jax_enable_compilation_cache", False)
     on_cpu = jax.default_backend() == "cpu"
-    threads = (args.threads or len(os.sched_getaffinity(0))) if on_cpu else 0
+    used = (threads or len(os.sched_getaffinity(0))) if on_cpu else 0
     device = provenance.device_name()
     log.info("%d cells on %s", len(cells), device)
-    commit = args.commit or provenance.git_commit() or ""
+    commit = commit or provenance.git_commit() or ""
     # Cells follow one another by pair and potential, so that the last of each is all to keep.
     pairs: dict[str, tuple[measures.Measures, str]] = {}
     starts: dict[str, Start] = {}
@@ -121,29 +132,29 @@ def main(args: argparse.Namespace) -> None:
         what = {
             "device": device,
             "kind": "cpu" if on_cpu else "gpu",
-            "threads": threads,
+            "threads": used,
             **method_of(cell),
             "dimension": cell.dimension,
             "batch_size": cell.settings["training"]["batch_size"],
             "seeds": len(cell.settings["seeds"]),
         }
         words = f"{cell.name}, {what['seeds']} seed(s), batch {what['batch_size']}"
-        if args.only_missing and any(what.items() <= vars(cost).items() for cost in costs):
+        if only_missing and any(what.items() <= vars(cost).items() for cost in costs):
             log.info("%s: measured before", words)
             continue
         if cell.pair not in pairs:
-            pairs = {cell.pair: _pair(cell, args.measures)}
+            pairs = {cell.pair: _pair(cell, folder)}
         pair, source = pairs[cell.pair]
         same_start = _start_key(cell)
         if same_start not in starts:
             starts = {same_start: pretrain(cell, effort.pretraining_steps)}
         times = measure(cell, pair, starts[same_start], effort)
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        note = f"; {args.note}" if args.note else ""
-        new = Cost(**what, **times, measured_on=today, commit=commit, source=source + note)
+        full = source + (f"; {note}" if note else "")
+        new = Cost(**what, **times, measured_on=today, commit=commit, source=full)
         # Read again: another process may have added its own.
-        costs = update(read_costs(args.out) if args.out.exists() else [], [new])
-        write_costs(args.out, costs)
+        costs = update(read_costs(out) if out.exists() else [], [new])
+        write_costs(out, costs)
         log.info(
             "%s: %.4g ms/step (%.4g to %.4g), %.1f iterations, compiled in %.1f s",
             words,
@@ -155,30 +166,30 @@ def main(args: argparse.Namespace) -> None:
         )
 
 
-def _config(paths: list[str]) -> Config:
+def _config(paths: Sequence[str]) -> Config:
     if importlib.util.find_spec("jsonschema"):
         return load(paths)
     log.warning("the config is not checked: the package jsonschema is not installed")
     return read(paths)
 
 
-def _cells(args: argparse.Namespace, config: Config) -> list[Cell]:
+def cells_of(axes: Axes, config: Config) -> list[Cell]:
     """Give the cells to measure, pair by pair."""
     config = copy.deepcopy(config)
     grid_axes = config["hd"]
-    for name in args.potentials or ():
+    for name in axes.potentials or ():
         if name not in config["potentials"]:
             known = ", ".join(config["potentials"])
             raise InputError(f"argument --potentials: no `{name}`; there are {known}")
-    if args.methods:
-        names = [method(text, config) for text in args.methods]
+    if axes.methods:
+        names = [method(text, config) for text in axes.methods]
         grid_axes["methods"] = [{"amortization": a, "solver": s} for a, s in names]
-    grid_axes["potentials"] = args.potentials or grid_axes["potentials"]
-    grid_axes["dimensions"] = args.dimensions or grid_axes["dimensions"]
-    if args.batch_size:
-        grid_axes["training"]["batch_size"] = args.batch_size
+    grid_axes["potentials"] = axes.potentials or grid_axes["potentials"]
+    grid_axes["dimensions"] = axes.dimensions or grid_axes["dimensions"]
+    if axes.batch_size:
+        grid_axes["training"]["batch_size"] = axes.batch_size
     cells = []
-    for count in args.seeds or [len(grid_axes["seeds"])]:
+    for count in axes.seeds or [len(grid_axes["seeds"])]:
         grid_axes["seeds"] = list(range(count))
         cells += hd_grid(config)
     return sorted(cells, key=lambda cell: cell.dimension)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from w2dual import conjugates, figure_job
+from w2dual import conjugates
 from w2dual.conjugate import ConjugateResult, Status
 from w2dual.conjugates import Tally
+from w2dual.plots import figure as drawn
 
 FINE = [Status.CONVERGED] * 3
 LOST = [Status.CONVERGED, Status.ITERATION_LIMIT, Status.LINE_SEARCH_FAILED]
@@ -28,7 +29,7 @@ def cell(pair: str, statuses: list[Status] | None, solver: bool = True) -> Any:
 
 
 def test_points_that_converged_need_no_words():
-    assert figure_job.not_converged([cell("moons", FINE), cell("rings", None)]) == ""
+    assert drawn.not_converged([cell("moons", FINE), cell("rings", None)]) == ""
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,12 @@ def test_points_that_converged_need_no_words():
     ],
 )
 def test_points_that_did_not_converge_are_counted_and_named(cells: list[Any], words: str):
-    assert figure_job.not_converged(cells) == rf"$\hat{{x}}(y)$ not converged: {words}"
+    assert drawn.not_converged(cells) == rf"$\hat{{x}}(y)$ not converged: {words}"
 
 
 def test_the_log_says_how_each_cell_fared(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO):
-        figure_job._log_conjugates([cell("moons", LOST), cell("rings", FINE), cell("swiss", None)])
+        drawn._log_conjugates([cell("moons", LOST), cell("rings", FINE), cell("swiss", None)])
     (lost, fine) = caplog.records
     assert (lost.levelname, fine.levelname) == ("WARNING", "INFO")
     assert lost.getMessage() == (

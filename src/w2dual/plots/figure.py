@@ -1,4 +1,4 @@
-"""The job `figure`: one figure of trained cells, by the module of `w2dual.plots` of its name.
+"""One figure of trained cells, by the module of `w2dual.plots` of its name.
 
 A figure is a module with `draw(cells: Sequence[Trained]) -> matplotlib.figure.Figure`; one that
 moves has `frames(cells) -> list[PIL.Image.Image]` and `FRAME_MS` too.
@@ -6,16 +6,15 @@ moves has `frames(cells) -> list[PIL.Image.Image]` and `FRAME_MS` too.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from w2dual.backend import configure
+from w2dual import trained
 from w2dual.names import words
-from w2dual.plots import style, trained
+from w2dual.plots import style
 from w2dual.records import InputError, atomic_path
 
 log = logging.getLogger(__name__)
@@ -78,52 +77,41 @@ def _log_conjugates(cells: Sequence[trained.Trained]) -> None:
             log.log(level, "%s: %s", cell.cell.name, tally)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    parser.add_argument("name", help="of the figure, a module of w2dual.plots")
-    for option, content in (
-        ("params", "params.safetensors"),
-        ("metrics", "metrics.json"),
-        ("measures", "prepared pair"),
-    ):
-        parser.add_argument(
-            f"--{option}", type=Path, nargs="+", required=True, help=f"{content} of each cell"
-        )
-    parser.add_argument("--pdf", type=Path, help="vector figure to write")
-    parser.add_argument("--png", type=Path, help="with --pdf: the same as pixels")
-    parser.add_argument("--gif", type=Path, help="the figure in motion")
+def write(
+    module: ModuleType,
+    files: Sequence[tuple[Path, Path, Path]],
+    pdf: Path | None,
+    png: Path | None,
+    gif: Path | None,
+) -> None:
+    """Draw one figure of trained cells, and write it.
 
-
-def main(args: argparse.Namespace) -> None:
-    """Draw.
+    Args:
+        module: as `module_of` gives it.
+        files: of each cell its parameters, its metrics and its prepared pair.
+        pdf: figure to write, or None.
+        png: the same to write; None where `pdf` is.
+        gif: the figure in motion, to write.
 
     Raises:
-        InputError: a file cannot be used, or there is no such figure.
+        InputError: a file cannot be used, or the figure does not move.
     """
-    configure()
-    module = module_of(args.name)
-    if (args.pdf is None) != (args.png is None) or not (args.pdf or args.gif):
-        raise InputError("expected --pdf and --png, or --gif")
-    files = (args.params, args.metrics, args.measures)
-    if len({len(paths) for paths in files}) > 1:
-        raise InputError(f"expected as many --params, --metrics and --measures: {files}")
-    cells = [trained.load(*paths) for paths in zip(*files, strict=True)]
+    cells = [trained.load(*paths) for paths in files]
     with style.style():
-        if args.pdf is not None:
+        if pdf is not None and png is not None:
             figure = module.draw(cells)
             if foot := "; ".join(filter(None, [not_converged(cells), mark(cells)])):
                 figure.text(
                     0.995, 0.002, foot, ha="right", va="bottom", fontsize=5, color=style.GREY
                 )
-            style.save(figure, args.pdf, args.png)
-            log.info("%s, %s: written", args.pdf, args.png)
-        if args.gif is not None:
+            style.save(figure, pdf, png)
+            log.info("%s, %s: written", pdf, png)
+        if gif is not None:
             if not callable(getattr(module, "frames", None)):
-                raise InputError(
-                    f"figure {args.name!r} does not move: {module.__name__} lacks `frames`"
-                )
+                name = module.__name__.rpartition(".")[2]
+                raise InputError(f"figure {name!r} does not move: {module.__name__} lacks `frames`")
             first, *others = module.frames(cells)
-            with atomic_path(args.gif) as partial:
+            with atomic_path(gif) as partial:
                 first.save(
                     partial,
                     format="GIF",
@@ -132,5 +120,5 @@ def main(args: argparse.Namespace) -> None:
                     duration=module.FRAME_MS,
                     loop=0,
                 )
-            log.info("%s: written", args.gif)
+            log.info("%s: written", gif)
     _log_conjugates(cells)

@@ -1,24 +1,22 @@
-"""The job `estimate`: what a config's cells cost, before any of them is started."""
+"""What a config's cells cost, as one record and as text. Light: JAX is not imported."""
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from w2dual import provenance
 from w2dual.cells import grid
 from w2dual.config import Config, load
-from w2dual.costs import Cost, from_runs, read_costs, update
-from w2dual.estimate import Basis, Estimate, estimate, makespan, runtime_min
+from w2dual.costs import COSTS, Cost, from_runs, read_costs, update
+from w2dual.estimate import Basis, Estimate, estimate, makespan, method, runtime_min
 from w2dual.records import InputError, finite
 
-COSTS = Path("reference") / "costs.csv"
 FIGURES = ("ms_per_step", "compile_s", "pretraining_s", "training_s", "hours")
 NOT_INCLUDED = (
     "not included: evaluations (during training and at its end), and starting the job; "
@@ -26,106 +24,77 @@ NOT_INCLUDED = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the job's arguments."""
-    add_config_arguments(parser)
-    parser.add_argument("--device", help="a device of the measurements (default: this machine's)")
-    parser.add_argument(
-        "--threads", type=positive, help="CPU threads of a job (default: the config's)"
-    )
-    parser.add_argument("--costs", type=Path, default=COSTS, help=f"measurements (default {COSTS})")
-    parser.add_argument(
-        "--from",
-        dest="runs",
-        action="append",
-        default=[],
-        metavar="FOLDER",
-        help="working folder with finished cells, whose times go before those of the costs file "
-        "(their pre-training with its compiling, and taken to have had --threads); "
-        "may be given again",
-    )
-    parser.add_argument(
-        "--assume-method",
-        metavar="LOSS,SOLVER",
-        help="what a cell is taken to cost whose own method gives no estimate",
-    )
-    parser.add_argument(
-        "--gpus", type=positive, help="also the time on that many devices, longest cell first"
-    )
-    parser.add_argument(
-        "--headroom", type=float, default=1.5, help="factor of the suggested time limits (1.5)"
-    )
-    parser.add_argument("--per-cell", action="store_true", help="a line for each cell")
-    parser.add_argument("--json", action="store_true", help="everything as one JSON record")
-    parser.add_argument("--strict", action="store_true", help="an unknown cell is an error")
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of an estimate.
+
+    Attributes:
+        device: of the measurements; None for this machine's.
+        threads: CPU threads of a job; None for the config's.
+        costs: file of measurements.
+        runs: working folders with finished cells, whose times go before those of `costs`.
+        assume_method: LOSS,SOLVER that a cell whose own method gives no estimate is taken to cost.
+        gpus: devices that the time is told for too; None for none.
+        headroom: factor of the suggested time limits, from 1.
+        per_cell: whether there is a line for each cell.
+        as_json: whether the text is one JSON record.
+    """
+
+    device: str | None = None
+    threads: int | None = None
+    costs: Path = COSTS
+    runs: Sequence[str] = ()
+    assume_method: str | None = None
+    gpus: int | None = None
+    headroom: float = 1.5
+    per_cell: bool = False
+    as_json: bool = False
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the config and the files that are merged over it."""
-    parser.add_argument("--config", default="config.yaml", help="config file (config.yaml)")
-    parser.add_argument(
-        "--configfile",
-        nargs="+",
-        default=[],
-        help="config files, each merged over the ones before (presets/smoke.yaml)",
-    )
+def text(config_files: Sequence[str], asked: Asked) -> tuple[str, str]:
+    """Return what the cells of a config cost, as text, and what is unknown of it.
 
+    Args:
+        config_files: each merged over the ones before.
+        asked: what is asked.
 
-def positive(text: str) -> int:
-    """Read a whole number above 0."""
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
-def main(args: argparse.Namespace) -> None:
-    """Print to standard output."""
-    if not args.headroom >= 1:
-        raise InputError(f"argument --headroom: {args.headroom:g}; expected a factor from 1")
-    config = load([args.config, *args.configfile])
-    threads = args.threads or config["resources"]["cpus"]
-    costs, device = _measurements(args, config, threads)
-    assume = method(args.assume_method, config) if args.assume_method else None
-    items = [estimate(cell, costs, assume) for cell in grid(config)]
-    record = summary(items, config, device, costs[0].kind, threads, args)
-    text = json.dumps(finite(record), indent=1) if args.json else "\n".join(_lines(record, args))
-    sys.stdout.write(text + "\n")
-    if args.strict and record["total"]["unknown"]:
-        raise InputError(
-            f"--strict: the cost of {record['total']['unknown']} of {len(items)} cells is unknown; "
-            "measure them with `w2dual measure`, or name a method with --assume-method"
-        )
-
-
-def method(text: str, config: Config) -> tuple[str, str]:
-    """Read LOSS,SOLVER, both names of the config.
+    Returns:
+        The text, and a sentence about the cells whose cost is unknown; empty where there are none.
 
     Raises:
-        InputError: it is not two names, or the config has no such.
+        InputError: the headroom, the config or the measurements cannot be used.
     """
-    names = text.split(",")
-    if len(names) != 2:
-        raise InputError(f"method {text!r}: expected a loss and a solver, as in regression,lbfgs")
-    for name, section in zip(names, ("amortizations", "solvers"), strict=True):
-        if name not in config[section]:
-            known = ", ".join(config[section])
-            raise InputError(f"method {text!r}: no `{name}` under `{section}`; there are {known}")
-    return names[0], names[1]
+    if not asked.headroom >= 1:
+        raise InputError(f"argument --headroom: {asked.headroom:g}; expected a factor from 1")
+    config = load(config_files)
+    threads = asked.threads or config["resources"]["cpus"]
+    costs, device = _measurements(asked, config, threads)
+    assume = method(asked.assume_method, config) if asked.assume_method else None
+    items = [estimate(cell, costs, assume) for cell in grid(config)]
+    record = summary(items, config, device, costs[0].kind, threads, asked)
+    lines = _lines(record, asked.per_cell)
+    words = json.dumps(finite(record), indent=1) if asked.as_json else "\n".join(lines)
+    count = record["total"]["unknown"]
+    unknown = (
+        f"--strict: the cost of {count} of {len(items)} cells is unknown; "
+        "measure them with `w2dual time`, or name a method with --assume-method"
+    )
+    return words + "\n", unknown if count else ""
 
 
-def _measurements(args: argparse.Namespace, config: Config, threads: int) -> tuple[list[Cost], str]:
+def _measurements(asked: Asked, config: Config, threads: int) -> tuple[list[Cost], str]:
     """Give the measurements of the device asked for, and its name."""
-    costs = read_costs(args.costs)
-    for folder in args.runs:
+    costs = read_costs(asked.costs)
+    for folder in asked.runs:
         costs = update(costs, from_runs(folder, threads))
     if not costs:
         raise InputError(
-            f"costs file {args.costs}: holds no measurements yet; make some with `w2dual measure`, "
+            f"costs file {asked.costs}: holds no measurements yet; make some with `w2dual time`, "
             "or give a folder of finished cells with --from"
         )
     known = sorted({cost.device for cost in costs})
     listed = "".join(f"\n  {name}" for name in known)
-    device = args.device
+    device = asked.device
     if device is None:
         # The device that a job of this config would run on here.
         gpu = provenance.gpu_name() if config["resources"]["gpus"] else None
@@ -157,7 +126,7 @@ def summary(
     device: str,
     kind: str,
     threads: int,
-    args: argparse.Namespace,
+    asked: Asked,
 ) -> dict[str, Any]:
     """Give everything that is printed as one record; what is unknown is None."""
     sources = list(dict.fromkeys(_source(c) for i in items if i.found for c in i.found.rows))
@@ -173,10 +142,10 @@ def summary(
         "threads": threads if kind == "cpu" else None,
         "total": _sum(items),
         "by_dimension": by_dimension,
-        "devices": args.gpus,
-        "wall_clock_hours": makespan(seconds, args.gpus) / 3600 if args.gpus else None,
-        "headroom": args.headroom,
-        "runtime_min": runtime_min(items, args.headroom),
+        "devices": asked.gpus,
+        "wall_clock_hours": makespan(seconds, asked.gpus) / 3600 if asked.gpus else None,
+        "headroom": asked.headroom,
+        "runtime_min": runtime_min(items, asked.headroom),
         "not_included": NOT_INCLUDED,
         "sources": sources,
         "cells": [_cell(item, sources) for item in items],
@@ -232,12 +201,12 @@ def _cell(item: Estimate, sources: list[str]) -> dict[str, Any]:
 # ---------------------------------------------------------------- for people
 
 
-def _lines(record: dict[str, Any], args: argparse.Namespace) -> list[str]:
+def _lines(record: dict[str, Any], per_cell: bool) -> list[str]:
     preset, cells = record["preset"], record["total"]["cells"]
     cpu = record["kind"] == "cpu"
     device = record["device"] + (f", {record['threads']} thread(s)" if cpu else "")
     lines = [f"{preset['name']} ({preset['label']}): {cells} cells on {device}", ""]
-    if args.per_cell:
+    if per_cell:
         lines += [*_cell_table(record), ""]
     lines += [*_dimension_table(record), ""]
     lines += _totals(record)

@@ -1,0 +1,24 @@
+"""The job `bundle`: the archive for reviewers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from w2dual.bundle import Plan, make, unpacked
+from w2dual.jobs.dispatch import call
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--plan", required=True, help="what goes in: packed, or a .json")
+    parser.add_argument("--root", type=Path, required=True, help="the checkout")
+    parser.add_argument(
+        "--outputs", type=Path, default=Path(), help="folder of the run's outputs [here]"
+    )
+    parser.add_argument("--zip", type=Path, required=True, help="archive to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    make(Plan.from_json(unpacked(args.plan)), args.root, args.outputs, args.zip, call)

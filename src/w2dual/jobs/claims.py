@@ -1,0 +1,23 @@
+"""The job `claims`: the paper's claims about its tables, checked."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from w2dual.claims_table import write
+from w2dual.jobs.options import add_table
+from w2dual.records import json_argument
+from w2dual.verdict import VerdictSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--verdict", type=Path, required=True, help=".csv of the verdict")
+    parser.add_argument("--settings", required=True, help="verdict settings: JSON or a file of it")
+    add_table(parser, csv="the same, tidy")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    write(args.verdict, VerdictSettings.from_json(json_argument(args.settings)), args.tex, args.csv)

@@ -1,0 +1,21 @@
+"""The job `line-search-tables`: what `line-search` found, as a table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from w2dual.jobs.options import add_table
+from w2dual.studies.line_search_tables import RENDERERS, write
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--study", choices=RENDERERS, required=True, help="which table")
+    parser.add_argument("--record", type=Path, required=True, help=".json of the study")
+    add_table(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    write(args.study, args.record, args.tex, args.csv)

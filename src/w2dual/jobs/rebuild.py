@@ -1,0 +1,19 @@
+"""The job `rebuild`: tables and figures of an unpacked archive again, without any training."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from w2dual.jobs.dispatch import call
+from w2dual.rebuild import rebuild_all
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--root", type=Path, default=Path(), help="the unpacked archive [here]")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    rebuild_all(args.root.resolve(), call)

@@ -1,0 +1,56 @@
+"""The job `simulate`: a config's cells on a cluster, on paper."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from w2dual.cells import grid
+from w2dual.config import load
+from w2dual.costs import COSTS
+from w2dual.jobs.options import add_config_arguments, positive
+from w2dual.simulate import Given, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    add_config_arguments(parser)
+    parser.add_argument("--device", help="of the measurements (default: the config's site_device)")
+    parser.add_argument("--costs", type=Path, default=COSTS, help=f"measurements (default {COSTS})")
+    parser.add_argument(
+        "--cell-min",
+        type=positive,
+        help="minutes that a cell whose cost is unknown is taken to need; the output says of how "
+        "many cells that is",
+    )
+    parser.add_argument("--gpus", type=positive, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--times", type=positive, default=1, help="every cell so many times (1)")
+    parser.add_argument("--jobs", type=positive, default=128, help="the profile's `jobs` (128)")
+    parser.add_argument("--limit-min", type=positive, help="time limit of a job (default: none)")
+    parser.add_argument(
+        "--start-s", type=float, default=45.0, help="seconds that starting a job takes (45)"
+    )
+    parser.add_argument(
+        "--submit-s", type=float, default=0.2, help="seconds between two submissions (0.2)"
+    )
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print a line for each number of GPUs.
+
+    Raises:
+        InputError: a cell's cost is unknown and --cell-min is not given, or the limit is too short.
+    """
+    config = load([args.config, *args.configfile])
+    given = Given(
+        device=args.device or config["site_device"],
+        cell_min=args.cell_min,
+        gpus=args.gpus,
+        times=args.times,
+        jobs=args.jobs,
+        limit_min=args.limit_min,
+        start_s=args.start_s,
+        submit_s=args.submit_s,
+    )
+    sys.stdout.write(table(grid(config), args.costs, given))

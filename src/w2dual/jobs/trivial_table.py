@@ -1,0 +1,23 @@
+"""The job `trivial-table`: the table of the maps that need no training."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from w2dual.records import json_argument
+from w2dual.summary import TableSettings
+from w2dual.tables import write_trivial
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--trivial", type=Path, required=True, help="metrics of the trivial maps")
+    parser.add_argument("--settings", required=True, help="table settings: JSON or a file of it")
+    parser.add_argument("--tex", type=Path, required=True, help="table to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    settings = TableSettings.from_json(json_argument(args.settings))
+    write_trivial(args.trivial, settings, args.tex)
