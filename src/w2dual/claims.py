@@ -16,7 +16,6 @@ much of the claim its tables carry.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,8 +31,6 @@ from w2dual.verdict import (
     MISSING,
     VerdictSettings,
 )
-
-log = logging.getLogger(__name__)
 
 HOLDS, FAILS, MIXED = "holds", "fails", "mixed"
 WORDS = (HOLDS, FAILS, MIXED, INCONCLUSIVE, MISSING)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import posixpath
 import re
@@ -22,8 +21,6 @@ from typing import Any
 
 from w2dual.records import InputError
 from w2dual.subcommands import JOBS
-
-log = logging.getLogger(__name__)
 
 PREFIX = ("python", "-m", "w2dual")
 RENDERED = ("tables/", "figures/", "results/metrics/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import sys
@@ -17,8 +16,6 @@ from w2dual import rebuild as archived
 from w2dual.cells import Cell
 from w2dual.records import InputError, read_json
 from w2dual.rendering import Runner
-
-log = logging.getLogger(__name__)
 
 ALPHA = 0.01
 """Of Welch's test that both trainings have one mean, where their numbers are not the same."""

@@ -28,7 +28,6 @@ reproduced even where its difference is not 0, since the margin says what does n
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +40,6 @@ from w2dual import aggregate, equivalence
 from w2dual.published import published_cells
 from w2dual.records import InputError
 from w2dual.summary import Entry, TableSettings, check_cell
-
-log = logging.getLogger(__name__)
 
 PAPER_SEEDS = 10
 """Amos 2023, section 5: "10 trials"."""

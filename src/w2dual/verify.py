@@ -12,7 +12,6 @@ those of jobs that render, and kinds by name out of this package.
 from __future__ import annotations
 
 import csv
-import logging
 import random
 import sys
 import tempfile
@@ -29,8 +28,6 @@ from w2dual.archive import MANIFEST, Archive, read_manifest, sha256
 from w2dual.cells import Cell, grid, hd_grid
 from w2dual.places import CHECKOUT
 from w2dual.records import InputError, file_sha256, load_arrays, no_file, parse_json, write_text
-
-log = logging.getLogger(__name__)
 
 SAMPLE = 4
 CONFIDENCE = 0.9999
