@@ -220,7 +220,7 @@ def _excluded(row: Mapping[Any, Any], settings: VerdictSettings) -> tuple[str, s
     if settings.reduced:
         return INCONCLUSIVE, f"reduced budget: preset {settings.preset}"
     if row["measures_source"] == "generated":
-        return INCONCLUSIVE, "measures generated anew, not the published ones"
+        return INCONCLUSIVE, "measures generated here, not the published ones"
     if row["ours_seeds"] < settings.min_seeds:
         return INCONCLUSIVE, f"too few seeds: {row['ours_seeds']}, needed {settings.min_seeds}"
     return None
@@ -348,7 +348,7 @@ def _notes(judged: pd.DataFrame, settings: VerdictSettings) -> list[str]:
         r"that diverged counts at its last evaluation, as in the paper's tables. Holm over the "
         rf"cells of a potential, $\alpha={settings.alpha:g}$, for either kind of test; intervals "
         r"are not adjusted. Inconclusive: neither, fewer than "
-        rf"{settings.min_seeds} seeds, a reduced budget, or measures generated anew."
+        rf"{settings.min_seeds} seeds, a reduced budget, or measures generated here."
     ]
     if missing:
         notes.append(f"Cells of the paper that this preset does not have: {missing}.")

@@ -27,9 +27,9 @@ def load(path: str | os.PathLike[str]) -> Measures:
     arrays, metadata = load_arrays(path)
     if metadata.get("format") != FORMAT or metadata.get("kind") not in _KINDS:
         raise InputError(
-            f"{path}: is no prepared pair of format {FORMAT} (format {metadata.get('format')!r}, "
-            f"kind {metadata.get('kind')!r}, known kinds {sorted(_KINDS)}); remove it, and "
-            "`prepare` makes it again"
+            f"{path}: is not a prepared pair of format {FORMAT} "
+            f"(format {metadata.get('format')!r}, kind {metadata.get('kind')!r}, "
+            f"known kinds {sorted(_KINDS)}); remove it, and `prepare` makes it again"
         )
     return _KINDS[metadata["kind"]](arrays, metadata, str(path))
 

@@ -156,7 +156,7 @@ def obtain(dimension: int, settings: Settings) -> Weights:
         raise InputError(
             f"n={dimension}: the benchmark publishes weights for n in "
             f"{list(settings.published_dimensions)} only; any other dimension needs `generated` "
-            "in measures.benchmark.sources (the pair is then trained anew)"
+            "in measures.benchmark.sources (a new pair is then trained)"
         )
     tried = []
     for source in settings.sources:
@@ -180,7 +180,7 @@ def obtain(dimension: int, settings: Settings) -> Weights:
         + "\n".join(tried)
         + f"\n  What would help: a mirror (environment variable {benchmark_files.MIRROR_VARIABLE}"
         " or measures.benchmark.mirror), a network, or `generated` in measures.benchmark.sources,"
-        " which trains the pair anew and marks every table as not made from the published weights"
+        " which trains a new pair and marks every table as not made from the published weights"
     )
 
 
@@ -196,7 +196,7 @@ def published_weights(dimension: int, source: str, files: list[BenchmarkFile]) -
 
 def generate(dimension: int, budget: Budget) -> Weights:
     """Train the two potentials anew, and record the budget and what it reached."""
-    log.warning("n=%d: training the pair anew; it will not be the published one", dimension)
+    log.warning("n=%d: training a new pair; it will not be the published one", dimension)
     trained: Generated = train(dimension, budget)
     record = asdict(budget) | {
         "identity_mse": dict(zip(VERSIONS, trained.identity_mse, strict=True)),
