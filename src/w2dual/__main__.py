@@ -66,12 +66,10 @@ _NO_BACKEND = "Unable to initialize backend"
 
 JOBS = {
     "cells": Job("w2dual.cells_job", "list the cells of a config, or print the record of one"),
-    "estimate": Job(
-        "w2dual.estimate_job", "say what a config's cells cost before they are started"
-    ),
-    "simulate": Job("w2dual.simulate_job", "run a config's cells on a cluster on paper"),
+    "estimate": Job("w2dual.estimate_job", "predict what a config's cells cost, before they start"),
+    "simulate": Job("w2dual.simulate_job", "simulate a config's cells on a cluster"),
     "measure": Job("w2dual.measure_job", "time training on the device at hand, for estimate"),
-    "doctor": Job("w2dual.doctor_job", "say what keeps the workflow from running on this cluster"),
+    "doctor": Job("w2dual.doctor_job", "check that the workflow can run on this cluster"),
     "prepare": Job("w2dual.measures.prepare", "make one pair of measures, with its ground truth"),
     "trivial": Job(
         "w2dual.measures.trivial",
@@ -80,12 +78,12 @@ JOBS = {
         computes=True,
     ),
     "train": Job("w2dual.train_job", "train all seeds of one cell"),
-    "status": Job("w2dual.status_job", "show the cells in training, and the finished ones"),
-    "push": Job("w2dual.push", "map points of your own by the ground truth or a trained cell"),
+    "status": Job("w2dual.status_job", "show how far cells are, running and finished"),
+    "push": Job("w2dual.push", "map your own points by the ground truth or a trained cell"),
     "conjugation-study": Job("w2dual.studies.conjugation", "follow a trained cell's conjugations"),
     "line-search": Job("w2dual.studies.line_search", "time line searches on trained cells"),
     "line-search-tables": Job(
-        "w2dual.studies.line_search_tables", "render what line-search found", writes=TABLE
+        "w2dual.studies.line_search_tables", "render the results of line-search", writes=TABLE
     ),
     "conjugation-figure": Job(
         "w2dual.plots.conjugation", "draw the studies of conjugation", writes=PICTURE
@@ -121,10 +119,10 @@ JOBS = {
         "w2dual.plots.accuracy", "draw accuracy against cost or dimension", writes=PICTURE
     ),
     "curves": Job("w2dual.plots.curves", "draw the training curves of one cell", writes=PICTURE),
-    "report": Job("w2dual.report", "set evaluation.pdf"),
+    "report": Job("w2dual.report", "typeset evaluation.pdf"),
     "bundle": Job("w2dual.bundle", "make the archive for reviewers"),
     "verify": Job("w2dual.verify", "check an archive: hashes, crate, tables, a sample of cells"),
-    "unpack": Job("w2dual.unpack", "unpack an archive, after checking that it is safe to"),
+    "unpack": Job("w2dual.unpack", "check that an archive is safe, and unpack it"),
     "rebuild": Job("w2dual.rebuild", "make an unpacked archive's tables and figures again"),
     "retrain": Job("w2dual.retrain", "train one cell of an unpacked archive again, and compare"),
 }

@@ -414,7 +414,7 @@ FOUND_IN_SPITE_OF_HASHES = [
     pytest.param(step(cells_lost), bundle.RENDER, "metrics of its cells", id="cells-lost"),
     pytest.param(step(cells_of_another_kind), bundle.RENDER, "records with name", id="cells-other"),
     pytest.param(step(written_twice), bundle.RENDER, "several steps write it", id="written-twice"),
-    pytest.param(as_json(METRICS, no_number), METRICS, "no finite number", id="infinite-metric"),
+    pytest.param(as_json(METRICS, no_number), METRICS, "not a finite number", id="infinite-metric"),
     pytest.param(add(METRICS, b"[" * 10**5), METRICS, "nested too deeply", id="deep-metrics"),
     pytest.param(
         add(bundle.RENDER, b"[" * 10**5), bundle.RENDER, "nested too deeply", id="deep-commands"
