@@ -69,7 +69,7 @@ smoke: env ## the evaluation at a tiny budget, to runs/smoke/evaluation.pdf
 laptop: env ## n = 2, 4, 8, all methods, under two hours on 2 cores
 	@$(call evaluate,laptop)
 
-paper-budget: env ## cells of n = 2 and 4 at the paper's budget, a seed each; hours, goes on where it stopped
+paper-budget: env ## cells of n = 2 and 4 at the paper's budget, a seed each; hours, resumes where it stopped
 	@cells=$$($(BIN)/python -m benchmarks.paper_budget missing); \
 	    [ -z "$$cells" ] || $(SNAKEMAKE) --keep-going --configfile presets/paper_budget.yaml -- \
 	    $$(printf 'results/train/%s/metrics.json ' $$cells)
@@ -174,7 +174,7 @@ format: env ## format Python and rules in place
 # ---------------------------------------------------------------- how fast it is
 
 .PHONY: bench bench-render
-bench: bench-env ## times beside other libraries, to docs/performance.md; half an hour on 2 idle cores
+bench: bench-env ## times next to other libraries, to docs/performance.md; half an hour on 2 idle cores
 	$(BENCH_PYTHON) -m benchmarks.run --out $(call quote,BENCH_RECORD) $(BENCH)
 	@$(MAKE) bench-render
 
@@ -223,7 +223,7 @@ env: ## the environment, .venv
 LOCK = --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
     --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
-lock: env ## pin anew what envs/*.in ask for
+lock: env ## pin again what envs/*.in ask for
 	@# cpu.txt first: the others follow its versions.
 	@uv=$$(realpath -- $(BIN)/uv); \
 	for name in cpu cuda12 cuda13 tools bench crate; do \

@@ -1,1 +1,1 @@
-"""How fast training and conjugation are beside other implementations; see benchmarks/README.md."""
+"""Speed of training and conjugation next to other implementations; see benchmarks/README.md."""

@@ -1,4 +1,4 @@
-"""Keeps what cells came to at the paper's own budget, and sets it beside the published values.
+"""Keeps the results of cells at the paper's own budget, and compares them with the published ones.
 
 Usage:
     python -m benchmarks.paper_budget missing

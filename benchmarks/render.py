@@ -184,7 +184,7 @@ def text(record: dict[str, Any], figure: str) -> str:
         "",
         "### A conjugation",
         "",
-        f"{cases[0]['batch_size']:,} points, each started at x_tilde, on one and the same trained "
+        f"{cases[0]['batch_size']:,} points, all started at x_tilde, on the same trained "
         "potential.",
         "",
         conjugations_table(cases),
@@ -279,7 +279,7 @@ def render(record_path: Path, document: Path, figure: Path) -> None:
     """
     record = read_json(record_path)
     if not isinstance(record, dict) or record.get("format") != FORMAT or not record.get("cases"):
-        raise InputError(f"{record_path}: is no record of benchmarks.run of format {FORMAT}")
+        raise InputError(f"{record_path}: is not a record of benchmarks.run of format {FORMAT}")
     if figure.suffix not in (".svg", ".png"):
         raise InputError(f"--figure {figure}: expected a .svg or a .png file")
     if document.is_file():
@@ -298,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("record", type=Path, help="written by benchmarks.run")
     parser.add_argument("--document", type=Path, default=DOCUMENT, help="[docs/performance.md]")
-    parser.add_argument("--figure", type=Path, help=".svg or .png [beside the document, .svg]")
+    parser.add_argument("--figure", type=Path, help=".svg or .png [next to the document, .svg]")
     args = parser.parse_args(argv)
     try:
         render(args.record, args.document, args.figure or args.document.with_suffix(".svg"))

@@ -74,9 +74,11 @@ def read_manifest(text: str) -> dict[str, str]:
     for number, line in enumerate(text.splitlines(), start=1):
         digest, gap, name = line.partition("  ")
         if not gap or not name or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise InputError(f"{MANIFEST}: line {number} is no SHA-256 and path: {line[:80]!r}")
+            raise InputError(
+                f"{MANIFEST}: line {number} is not a SHA-256 and a path: {line[:80]!r}"
+            )
         if name in found:
-            raise InputError(f"{MANIFEST}: {name} stands twice")
+            raise InputError(f"{MANIFEST}: duplicate path {name}")
         found[name] = digest
     return found
 
@@ -209,7 +211,7 @@ def unsafe(entries: list[zipfile.ZipInfo], limits: Limits) -> list[str]:
         key = unicodedata.normalize("NFC", entry.filename).casefold()
         if key in seen:
             same = "" if seen[key] == entry.filename else f", as {seen[key]!r}"
-            found.append(f"  {entry.filename!r}: stands twice{same}")
+            found.append(f"  {entry.filename!r}: is a duplicate{same}")
         seen[key] = entry.filename
     folders = {part for name in seen for part in _parents(name)}
     found += [f"  {seen[name]!r}: is a file and a folder" for name in sorted(folders & set(seen))]
@@ -240,7 +242,7 @@ def _faults(entry: zipfile.ZipInfo, limits: Limits) -> Iterator[str]:
     if kind == stat.S_IFLNK:
         yield "is a symbolic link"
     elif kind not in (0, stat.S_IFREG):
-        yield "is no plain file"
+        yield "is not a regular file"
     if entry.flag_bits & 0x1:
         yield "is encrypted"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -43,7 +43,7 @@ INTRODUCTIONS = {
     ),
     PLANE_SECTION: (
         "What the cells on the plane have learned, the first seed of each that has not diverged. "
-        r"Source $\alpha$ and target $\beta$ are sampled anew at each step, from laws in closed "
+        r"Each step draws fresh samples of source $\alpha$ and target $\beta$, from laws in closed "
         r"form or from the dark pixels of images. $f$ is the learned potential, $T=\nabla f$ moves "
         r"$\alpha$ to $\beta$, and $\nabla f^*$, which the conjugate solver computes, moves "
         r"$\beta$ to $\alpha$."
@@ -70,7 +70,7 @@ TABLES = {
     "runtime_hd": (
         "What training a cell takes, one seed's share of its job. What to look at: how much of the "
         "time a conjugate solver costs over the same loss without one, and how it grows with the "
-        "dimension; beside the tables of accuracy, whether it buys anything."
+        "dimension; and, by the tables of accuracy, whether it buys anything."
     ),
     "conjugation_iterations": (
         "Iterations that the conjugate solver needs from its amortized start once training has "
@@ -95,8 +95,8 @@ TABLES = {
         "with them here, so that no table above has its numbers."
     ),
     "verdict_hd": (
-        "The verdict: each cell of tables 2 and 3 of the paper beside ours. What to look at: cells "
-        "that are worse, and whether those called inconclusive have intervals that lie around 0."
+        "The verdict: each cell of tables 2 and 3 of the paper next to ours. What to look at: "
+        "cells that are worse, and whether those called inconclusive have intervals around 0."
     ),
     "claims": (
         "What the paper says about its tables, checked on these. What to look at: claims whose "
@@ -121,14 +121,14 @@ TABLES = {
     ),
 }
 _CONJUGATION = (
-    r"Conjugation on cells with POTENTIAL potential; number of points, device and preset stand at "
+    r"Conjugation on cells with POTENTIAL potential; number of points, device and preset are at "
     r"its lower edge. The objective on the way down, normalised for each point by the lowest and "
     r"highest value that any method meets, a line for each of a few points; the share of all "
     r"points for which L-BFGS has ended after so many iterations, and by the gradient norm that "
     r"it ended at; and how good the start $\tilde x(y)$ was while the cell was trained, by its "
     r"gradient norm and its amortization gap $J_f(\tilde x)-J_f(\hat x)$. What to look at: how "
     r"many iterations the warm start saves, whether it ends at the same accuracy, and whether the "
-    r"gap closes as training goes on."
+    r"gap closes during training."
 )
 FIGURES = {
     "conjugation_hd_icnn": _CONJUGATION.replace("POTENTIAL", "an input-convex"),
@@ -169,7 +169,7 @@ FIGURES = {
     ),
     "density": (
         r"Densities that the maps give by the change of variables, which needs second derivatives "
-        r"of $f$, beside the true ones. What to look at: mass in the wrong place, and ridges "
+        r"of $f$, next to the true ones. What to look at: mass in the wrong place, and ridges "
         "where the potential's curvature is not smooth."
     ),
     "landscape": (

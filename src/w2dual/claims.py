@@ -295,7 +295,7 @@ def _reason(judged: pd.DataFrame, settings: VerdictSettings) -> str:
     if settings.reduced:
         return f"reduced budget: preset {settings.preset}"
     if (present["measures_source"] == "generated").any():
-        return "measures generated anew, not the published ones"
+        return "measures generated here, not the published ones"
     if (present["ours_seeds"] < settings.min_seeds).any():
         return f"too few seeds, needed {settings.min_seeds}"
     return ""

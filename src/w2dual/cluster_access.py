@@ -131,14 +131,14 @@ def closed(
     if p.hidden and not named:
         return "hidden (Hidden=YES); name it by --partition if it is meant for you"
     if p.root_only and not user.root:
-        return "takes jobs of root alone (RootOnly=YES)"
+        return "takes only jobs of root (RootOnly=YES)"
     if p.no_root and user.root:
-        return "takes no jobs of root's (DisableRootJobs=YES)"
+        return "takes no jobs of root (DisableRootJobs=YES)"
     if p.needs_reservation:
-        return "takes jobs of a reservation alone (ReqResv=YES)"
+        return "takes only jobs of a reservation (ReqResv=YES)"
     if p.allow_groups is not None and not user.root and not set(p.allow_groups) & set(user.groups):
         theirs, yours = _listed(p.allow_groups), _listed(user.groups)
-        return f"takes jobs of users in the group(s) {theirs} alone (AllowGroups); yours: {yours}"
+        return f"takes only jobs of the group(s) {theirs} (AllowGroups); yours: {yours}"
     # SLURM may know this host by another name: once the partition is named, sbatch has the word.
     if p.alloc_nodes is not None and not named and not among(user.host, p.alloc_nodes):
         return f"takes jobs from the host(s) {_listed(p.alloc_nodes)}; this is {user.host}"
@@ -178,7 +178,7 @@ def admitted(partition: Partition, accounting: Accounting) -> Access | str:
         yours = _listed([a.account for a in own])
         if partition.allow_accounts is not None:
             listed = _listed(partition.allow_accounts)
-            return f"takes jobs of the account(s) {listed} alone (AllowAccounts); yours: {yours}"
+            return f"takes only jobs of the account(s) {listed} (AllowAccounts); yours: {yours}"
         listed = _listed(partition.deny_accounts)
         return f"takes no jobs of the account(s) {listed} (DenyAccounts); yours: {yours}"
     for association in let_in:
@@ -188,7 +188,7 @@ def admitted(partition: Partition, accounting: Accounting) -> Access | str:
     yours = _listed(dict.fromkeys(name for a in let_in for name in (_by_default(a), *a.qos)))
     if partition.allow_qos is not None:
         listed = _listed(partition.allow_qos)
-        return f"takes jobs of the QOS {listed} alone (AllowQos); yours: {yours}"
+        return f"takes only jobs of the QOS {listed} (AllowQos); yours: {yours}"
     return f"takes no jobs of the QOS {_listed(partition.deny_qos)} (DenyQos); yours: {yours}"
 
 
@@ -198,12 +198,12 @@ def _without_association(partition: Partition, accounting: Accounting) -> Access
             partition, limit_min=partition.limit_min, limit_of=f"partition {partition.name}"
         )
     if accounting.needs_account:
-        return "takes jobs of registered accounts alone, and you have none on this cluster"
+        return "takes only jobs of registered accounts, and you have none on this cluster"
     if partition.allow_accounts is not None:
         listed = _listed(partition.allow_accounts)
-        return f"takes jobs of the account(s) {listed} alone (AllowAccounts), and you have none"
+        return f"takes only jobs of the account(s) {listed} (AllowAccounts), and you have none"
     if partition.allow_qos is not None and USUAL_QOS not in partition.allow_qos:
-        return f"takes jobs of the QOS {_listed(partition.allow_qos)} alone (AllowQos)"
+        return f"takes only jobs of the QOS {_listed(partition.allow_qos)} (AllowQos)"
     return Access(partition, limit_min=partition.limit_min, limit_of=f"partition {partition.name}")
 
 

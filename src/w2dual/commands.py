@@ -70,7 +70,7 @@ def _aggregated(step: Step, expected: Mapping[str, str]) -> tuple[set[str], list
     if not all(isinstance(cell, Mapping) and {"name", "hash"} <= cell.keys() for cell in cells):
         return set(), [f"step {step.rule}: --cells: expected records with name and hash"]
     found = [
-        f"{cell['name']} is no cell of the config"
+        f"{cell['name']} is not a cell of the config"
         for cell in cells
         if not isinstance(cell["name"], str) or expected.get(cell["name"]) != cell["hash"]
     ]

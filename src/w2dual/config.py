@@ -137,7 +137,7 @@ def _check_foreign_kind(section: str, name: str, kind: str) -> None:
         raise InputError(
             f"config key `{section}.{name}.kind`: there is no module w2dual.{room}.{kind} of "
             f"that kind; add src/w2dual/{room.replace('.', '/')}/{kind}.py (docs/extending.md), "
-            f"or name one that is there: {', '.join(known)}"
+            f"or name a known one: {', '.join(known)}"
         )
 
 
@@ -183,8 +183,8 @@ def _explain(error: Any, prefix: tuple[str, ...]) -> str:
 def _known(config: Config, key: str, name: str, section: str, under: str = "") -> None:
     if name not in config[section]:
         raise InputError(
-            f"config key `{key}`: there is no `{name}` under `{under}{section}`; "
-            f"there are {', '.join(config[section])}"
+            f"config key `{key}`: unknown name `{name}`; `{under}{section}` "
+            f"has {', '.join(config[section])}"
         )
 
 
@@ -203,8 +203,8 @@ def _check_grids(config: Config) -> None:
                     cell = (pair, potential, method["amortization"], method["solver"])
                     if seen.setdefault(cell, index) != index:
                         raise InputError(
-                            f"config key `{where}`: the cell {'-'.join(cell)} stands in "
-                            f"`synthetic.grids.{seen[cell]}` already"
+                            f"config key `{where}`: the cell {'-'.join(cell)} is already in "
+                            f"`synthetic.grids.{seen[cell]}`"
                         )
     for name, figure in config["synthetic"]["figures"].items():
         for pair in figure["pairs"] if figure else ():
@@ -238,7 +238,7 @@ def _check_methods(config: Config, section: str, grid: Mapping[str, Any]) -> Non
             )
         pair = (method["amortization"], method["solver"])
         if pair in seen:
-            raise InputError(f"{where}: {pair[0]} + {pair[1]} stands twice")
+            raise InputError(f"{where}: duplicate method {pair[0]} + {pair[1]}")
         seen.add(pair)
 
 
@@ -277,7 +277,7 @@ def _check_measures(config: Config) -> None:
             raise InputError(
                 f"config key `hd.dimensions`: the benchmark has no weights for n = {dimension} "
                 f"(it has {', '.join(map(str, published))}); take one of these, or add `generated` "
-                "to `measures.benchmark.sources` to train a pair anew"
+                "to `measures.benchmark.sources` to train a new pair"
             )
     if not config["preset"]["reduced"]:
         admitted = [n for n in config["hd"]["dimensions"] if n in published]
@@ -301,7 +301,7 @@ def _check_numbers(config: Config) -> None:
         if evaluation["history_every"] % every:
             raise InputError(
                 f"config key `{name}.evaluation.history_every`: {evaluation['history_every']} is "
-                f"no multiple of `{name}.logging.every` = {every} steps"
+                f"not a multiple of `{name}.logging.every` = {every} steps"
             )
     for name, settings in config["amortizations"].items():
         weight = settings.get("weight", 1.0)

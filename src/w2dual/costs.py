@@ -141,7 +141,9 @@ def read_costs(path: str | Path) -> list[Cost]:
 
 def _parse(line: Mapping[Any, Any], where: str) -> Cost:
     if None in line or None in line.values():
-        raise InputError(f"{where}: has not as many fields as the header, {len(COLUMNS)}")
+        named = sum(value is not None for name, value in line.items() if name is not None)
+        found = named + len(line.get(None, ()))
+        raise InputError(f"{where}: expected {len(COLUMNS)} fields, found {found}")
     values = {
         item.name: _value(item.name, str(item.type), line[item.name].strip(), where)
         for item in dataclasses.fields(Cost)
@@ -240,7 +242,7 @@ def _from_run(path: Path, name: str, threads: int) -> Cost:
         raise InputError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise InputError(
-            f"{path}: is no record of a finished cell with its times ({error!r}); "
+            f"{path}: is not the record of a finished cell with its times ({error!r}); "
             "remove it, and its job makes it again"
         ) from error
     if not all(math.isfinite(value) and value > 0 for value in cost.figures):

@@ -196,7 +196,7 @@ def problems(text: str, hashes: Mapping[str, str], others: Iterable[str]) -> lis
         record = json.loads(text)
         entities = {entity["@id"]: entity for entity in record["@graph"]}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return [f"{METADATA}: is no RO-Crate metadata: {error!r}"]
+        return [f"{METADATA}: is not RO-Crate metadata: {error!r}"]
     if len(entities) != len(record["@graph"]):
         return [f"{METADATA}: an entity stands twice"]
     descriptor, root = entities.get(METADATA), entities.get("./")
@@ -212,7 +212,7 @@ def problems(text: str, hashes: Mapping[str, str], others: Iterable[str]) -> lis
         found.append(f"{METADATA}: its main entity is not {WORKFLOW}")
     listed = set(_references(root.get("hasPart")))
     expected = hashes.keys() | set(others)
-    found += [f"{name}: is no part of the crate" for name in sorted(expected - listed)]
+    found += [f"{name}: is not part of the crate" for name in sorted(expected - listed)]
     found += [f"{METADATA}: lists {name}, which is not there" for name in sorted(listed - expected)]
     for name in sorted(listed & hashes.keys()):
         said = entities.get(name, {}).get("sha256")

@@ -32,8 +32,10 @@ def number(text: str) -> float:
     if re.fullmatch(r"[-+]?(nan|inf|infinity)", plain, re.IGNORECASE):
         raise ValueError(f"{text!r} is not finite")
     if taken_by_python(plain):
-        raise ValueError(f"{text!r} is no plain decimal number; write it in digits, such as 1000.5")
-    raise ValueError(f"{text!r} is no number")
+        raise ValueError(
+            f"{text!r} is not a plain decimal number; write it in digits, such as 1000.5"
+        )
+    raise ValueError(f"{text!r} is not a number")
 
 
 def whole_number(text: str) -> int:
@@ -45,7 +47,7 @@ def whole_number(text: str) -> int:
     plain = text.strip(_BLANKS)
     if not _WHOLE.fullmatch(plain):
         number(text)
-        raise ValueError(f"{text!r} is no whole number in digits alone")
+        raise ValueError(f"{text!r} is not a whole number written only in digits")
     return int(plain)
 
 

@@ -87,7 +87,7 @@ def slurm(config: Answer) -> Finding:
         return Finding(
             "SLURM",
             Level.FAIL,
-            "there is none here: no `scontrol`",
+            "not found here: no `scontrol`",
             "run this on the login node of your cluster; on one machine use "
             "`snakemake --profile profiles/gpu all` or, without a GPU, profiles/cpu",
         )
@@ -105,7 +105,7 @@ def status_command(config: dict[str, str], sacct: Answer) -> Finding:
     """By which command can Snakemake see what becomes of its jobs?"""
     works = sacct.code == 0
     storage = config.get("AccountingStorageType", "")
-    has = "sacct works" if works else f"sacct is of no use: {sacct.words}"
+    has = "sacct works" if works else f"sacct does not work: {sacct.words}"
     if sacct.missing:
         has = "there is no sacct"
     elif not works and storage.endswith("none"):
@@ -296,7 +296,7 @@ def benchmark_files(
     if "generated" in sources:
         remedy = "set W2BENCHMARK_MIRROR if you want the published ones"
         return Finding(
-            "benchmark files", Level.NOTE, f"{text}; the others are trained anew", remedy
+            "benchmark files", Level.NOTE, f"{text}; new pairs are trained for the others", remedy
         )
     return Finding(
         "benchmark files",

@@ -205,18 +205,19 @@ def waiting(watched: Watched, request: Sequence[str], known: Sequence[Setting]) 
         return Finding(
             CHECK,
             Level.FAIL,
-            f"it would wait for ever, as training jobs would: {reason}. It is taken from the queue",
+            f"it would wait forever, as training jobs would: {reason}. It is taken from the queue",
             f"{share}ask your site about `{shlex.join(request)}`, or name another partition with "
             "--partition",
         )
     start = f"; SLURM expects a start at {watched.start}" if watched.start else ""
-    old = f", but for {', '.join(str(s.value) for s in known)} from before" if known else ""
+    old = f", except {', '.join(str(s.value) for s in known)} from before" if known else ""
     return Finding(
         CHECK,
         Level.NOTE,
         f"pending for {watched.waited_s:.0f} s, then taken from the queue: {reason}{start}. The "
-        "cluster is busy, which is no fault: SLURM has taken the request, and training jobs will "
-        f"wait their turn. Not known is what a node sees: JAX, its GPU and the checkout{old}",
+        "cluster is busy, which is not a fault: SLURM has accepted the request, and training jobs "
+        f"will wait their turn. Still unknown: what a node sees of JAX, its GPU and the "
+        f"checkout{old}",
         "look again later, or wait longer with --probe-wait SECONDS; --no-probe leaves it out",
         tuple(known),
     )

@@ -62,7 +62,7 @@ def choose_partition(
     if asked is not None:
         answer = found.get(asked, "")
         if isinstance(answer, str):
-            text = f"{asked}: {answer}" if answer else f"there is no partition {asked}"
+            text = f"{asked}: {answer}" if answer else f"unknown partition {asked}"
             return None, Finding("partition", Level.FAIL, text, f"there are: {listed or 'none'}")
         if gpus and not nodes_of(answer.partition, nodes, gpus):
             text = f"{asked}: none of its nodes has a GPU"
@@ -80,8 +80,8 @@ def choose_partition(
             Level.FAIL,
             f"no partition{' with GPUs' if gpus else ''} takes your jobs now; there are: "
             f"{listed or 'none'}",
-            "wait until one does, or ask your site; or set `resources.gpus: 0` in a config of "
-            "yours to train on CPU",
+            "wait until one does, or ask your site; or set `resources.gpus: 0` in your "
+            "config to train on CPU",
         )
     best = max(candidates, key=_longest)
     whose = "of those with GPUs " if gpus else ""

@@ -46,7 +46,7 @@ def account(
         return Finding(
             "account",
             Level.FAIL,
-            "the cluster takes jobs of registered accounts alone, and you have none on it",
+            "the cluster takes jobs only of registered accounts, and you have none on it",
             "ask the administrators for an account",
         )
     chosen = access.account if access else None
@@ -117,8 +117,8 @@ def time_limit(access: Access, longest_min: int, cell: str, start_min: int) -> F
     return Finding(
         "time limit",
         Level.NOTE,
-        f"{needs}; {whose} has {limit} min: it goes on over {jobs} jobs",
-        "nothing to do: a job is warned before its limit and writes a checkpoint; the next goes on",
+        f"{needs}; {whose} has {limit} min: it takes {jobs} jobs",
+        "nothing to do: a job is warned before its limit and writes a checkpoint; the next resumes",
         (
             Setting(("config", "site_runtime_min"), limit, reason),
             Setting(
@@ -142,7 +142,7 @@ def memory(partition: Partition, nodes: Sequence[Node], wanted: Wanted) -> Findi
             Level.FAIL,
             f"a training job asks for {wanted.memory_mb} MB and {wanted.cpus} CPU(s) on one node; "
             f"those in use of {partition.name} have up to {most} MB and {processors}",
-            "set `resources.memory_mb` and `resources.cpus` in a config of yours",
+            "set `resources.memory_mb` and `resources.cpus` in your config",
         )
     setting = Setting(
         ("config", "site_memory_mb"), most, f"of the largest node of partition {partition.name}"

@@ -59,18 +59,18 @@ def make(
         if error.name == full:
             known = [*others, *code.modules_with(package.partition(".")[2], "make")]
             raise InputError(
-                f"{what} kind {kind!r}: there is no module {full}; add it, or take one of the "
-                f"kinds that there are: {', '.join(known) or 'none so far'}"
+                f"{what} kind {kind!r}: there is no module {full}; add it, or use one of the "
+                f"known kinds: {', '.join(known) or 'none so far'}"
             ) from error
         raise InputError(f"{full} cannot be imported: {error}") from error
     except (ImportError, SyntaxError, *MISTAKES) as error:
         raise InputError(f"{full} cannot be imported: {_worded(error)}") from error
     if not callable(getattr(module, "make", None)):
-        raise InputError(f"{full} lacks `{signature}`, which gives {gives}")
+        raise InputError(f"{full} lacks `{signature}`, which returns {gives}")
     return tried(
         lambda: module.make(*arguments),
         f"{what} kind {kind!r}: `make` of {full} does not work with {_settings(arguments[0])}; "
-        f"expected `{signature}`, which gives {gives}",
+        f"expected `{signature}`, which returns {gives}",
     )
 
 

@@ -92,7 +92,7 @@ def _in_environment(environ: Mapping[str, str], started: Path, checkout: Path) -
         raise InputError(
             f"mirror {named} (named by {MIRROR_VARIABLE}): there is no such folder; looked for "
             + " and ".join(str(place) for place in dict.fromkeys(places))
-            + "; name a folder that is there, or unset the variable"
+            + "; name an existing folder, or unset the variable"
         )
     return found
 

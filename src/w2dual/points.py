@@ -225,7 +225,7 @@ def _rows(path: Path) -> list[_Row]:
     try:
         rows = [_Row(reader.line_num, fields) for fields in reader]
     except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: is no CSV: {error}") from error
+        raise InputError(f"{path}, line {reader.line_num}: is not CSV: {error}") from error
     return [row for row in rows if len(row.fields) > 1 or "".join(row.fields).strip()]
 
 
@@ -268,7 +268,7 @@ def _is_header(path: Path, rows: Sequence[_Row]) -> bool:
         if len(rows) > 1 and whole[0] and not any(whole[1:]) and len(set(values)) == len(values):
             raise InputError(
                 f"{where}: {','.join(fields)} may be names of columns or a point, since no other "
-                f"line is of whole numbers alone; {say}"
+                f"line has only whole numbers; {say}"
             )
         counted = values == list(range(1, len(fields) + 1))
         if counted and len(rows) > 1 and len(rows[1].fields) == len(fields):
@@ -280,7 +280,7 @@ def _is_header(path: Path, rows: Sequence[_Row]) -> bool:
     if any(numbers) or any(taken_by_python(field) for field in fields):
         _numbers(path, rows[0], f"; {say}")
     if all(map(_DIGITS_FIRST.match, fields)) or any(map(_MARK_AND_DIGIT.match, fields)):
-        raise InputError(f"{where}: {','.join(fields)} is no point, and hardly names; {say}")
+        raise InputError(f"{where}: {','.join(fields)} is neither a point nor names; {say}")
     if len(rows) > 1 and any(field.strip() and _MISSING.fullmatch(field) for field in fields):
         raise InputError(
             f"{where}: {','.join(fields)} may be a point whose values are missing; take the line "
@@ -299,8 +299,8 @@ def _check_index(path: Path, row: _Row) -> None:
     first = row.fields[0]
     if len(row.fields) > 1 and (not first.strip() or first.startswith("Unnamed: ")):
         raise InputError(
-            f"{path}, line {row.line}: the first column has no name, as where pandas writes its "
-            "index; write `to_csv(index=False)`, so that the coordinates alone are left"
+            f"{path}, line {row.line}: the first column has no name, as when pandas writes its "
+            "index; write `to_csv(index=False)`, so that only the coordinates are left"
         )
 
 

@@ -76,10 +76,10 @@ def git(root: Path, *arguments: str) -> str:
         InputError: git is missing, or refuses; the message has its own words.
     """
     if not (root / ".git").exists():
-        raise NoCheckout(f"{root} is no git checkout")
+        raise NoCheckout(f"{root} is not a git checkout")
     top = _git(root, "rev-parse", "--show-toplevel")
     if Path(top).resolve() != root.resolve():
-        raise NoCheckout(f"{root} is no git checkout, but lies in that of {top}")
+        raise NoCheckout(f"{root} is not a git checkout, but lies in that of {top}")
     return _git(root, *arguments)
 
 

@@ -28,7 +28,7 @@ FIGURES_PER_PAGE = 8
 SOURCES = {
     "mirror": "the published weights, from a local mirror",
     "download": "the published weights, downloaded",
-    "generated": "generated anew, not the published ones",
+    "generated": "generated here, not the published ones",
 }
 
 
@@ -83,7 +83,7 @@ def read_metrics(hd: Sequence[Path], synthetic: Sequence[Path]) -> pd.DataFrame:
     twice = frame[frame.duplicated(["cell", "seed"])]
     if not twice.empty:
         raise InputError(
-            f"report: cell {twice['cell'].iloc[0]} stands twice in "
+            f"report: duplicate cell {twice['cell'].iloc[0]} in "
             + ", ".join(str(path) for path, _ in files)
         )
     return frame
@@ -195,7 +195,7 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
     generated = sorted(set(hd[hd["measures_source"] == "generated"]["dimension"]))
     if generated:
         found.append(
-            r"\textbf{Measures generated anew.} For $n = "
+            r"\textbf{Measures generated here.} For $n = "
             + ", ".join(str(n) for n in generated)
             + "$ the benchmark's published weights were not at hand, and a pair of the same family "
             "was trained instead. Values there are not comparable with published ones."

@@ -46,7 +46,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, bool]:
         {entry["seed"]: (entry["status"], entry[column]) for entry in record["seeds"]}
         for record in (old, new)
     ]
-    lines = [f"{'seed':>6}  {'archived':>12}  {'trained anew':>12}   {column}"]
+    lines = [f"{'seed':>6}  {'archived':>12}  {'trained again':>12}   {column}"]
     for seed in sides[0]:
         shown = [
             f"{value:12.6g}" if status == "finished" and value is not None else f"{status:>12}"
@@ -122,10 +122,10 @@ def retrain(
         cell, flags = Cell.from_json(old["cell"]), old["provenance"].get("xla_flags")
         cores, preset = threads or old["provenance"].get("devices"), old["preset"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{metrics}: is no metrics of a cell: {error!r}") from error
+        raise InputError(f"{metrics}: is not the metrics of a cell: {error!r}") from error
     pair = results / "measures" / f"{cell.pair}.safetensors"
     if Path(cell.pair).name != cell.pair:
-        raise InputError(f"{metrics}: the pair {cell.pair!r} is no name of one")
+        raise InputError(f"{metrics}: the pair {cell.pair!r} is not the name of a pair")
     if not pair.is_file():
         raise InputError(f"{pair}: was too large for the archive; make it by `w2dual prepare`")
     out = into / name

@@ -32,7 +32,7 @@ def checked(seed: Any, what: str = "seed") -> int:
             raise TypeError
         number = operator.index(seed)
     except TypeError:
-        raise InputError(f"{what}: {seed!r} is no seed; expected {EXPECTED}") from None
+        raise InputError(f"{what}: {seed!r} is not a seed; expected {EXPECTED}") from None
     if not 0 <= number <= LARGEST:
         cut = number % 2**32
         raise InputError(
@@ -49,7 +49,9 @@ def checked_list(given: Any, what: str = "seeds") -> list[int]:
         InputError: it is no list, empty, holds one twice, or what is no seed.
     """
     if isinstance(given, str | bytes) or not isinstance(given, Sequence) or not given:
-        raise InputError(f"{what}: {given!r:.60} is no list of seeds; expected such as [0, 1, 2]")
+        raise InputError(
+            f"{what}: {given!r:.60} is not a list of seeds; expected such as [0, 1, 2]"
+        )
     found = [checked(seed, what) for seed in given]
     twice = sorted({seed for seed in found if found.count(seed) > 1})
     if twice:
@@ -68,7 +70,7 @@ def argument(text: str) -> int:
     """
     try:
         if not (text.isascii() and text.isdigit()):
-            raise InputError(f"{text!r} is no seed; expected {EXPECTED}")
+            raise InputError(f"{text!r} is not a seed; expected {EXPECTED}")
         return checked(int(text))
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

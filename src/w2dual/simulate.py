@@ -71,7 +71,7 @@ def simulate(work_s: Sequence[float], site: Site) -> Run:
         ValueError: the time limit leaves a job no time to train.
     """
     if site.limit_s is not None and site.limit_s <= site.start_s:
-        raise ValueError(f"a limit of {site.limit_s:g} s is no more than what starting a job takes")
+        raise ValueError(f"a limit of {site.limit_s:g} s is not longer than a job takes to start")
     left = list(work_s)
     ready = deque(range(len(left)))  # not submitted
     waiting: deque[int] = deque()  # submitted, in SLURM's queue

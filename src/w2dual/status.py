@@ -63,7 +63,7 @@ class CellStatus:
         """
         record = read_json(path)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise InputError(f"{path}: is no status file of format {FORMAT}")
+            raise InputError(f"{path}: is not a status file of format {FORMAT}")
         text = {name: field(record, name, str, path) for name in ("cell", "phase", "headline")}
         if text["phase"] not in PHASES:
             raise InputError(f"{path}: phase is {text['phase']!r}; expected one of {PHASES}")

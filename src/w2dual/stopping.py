@@ -16,7 +16,7 @@ class Stopped(Exception):
         super().__init__(
             f"stopped at step {step} by {signal.Signals(signum).name}, "
             f"{step - began_at} steps further than this attempt began; "
-            f"the same command goes on from {where}"
+            f"the same command resumes from {where}"
         )
         self.signum = signum
 

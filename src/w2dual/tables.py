@@ -136,7 +136,7 @@ def measures_notes(frame: pd.DataFrame) -> list[str]:
         return []
     listed = ", ".join(str(n) for n in sorted(set(generated)))
     return [
-        rf"\textbf{{Measures generated anew}} for $n = {listed}$, not the benchmark's published "
+        rf"\textbf{{Measures generated here}} for $n = {listed}$, not the benchmark's published "
         "ones: values there are of another problem of the same family."
     ]
 

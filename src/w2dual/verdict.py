@@ -213,7 +213,7 @@ def _excluded(row: Mapping[Any, Any], settings: VerdictSettings) -> tuple[str, s
     if settings.reduced:
         return INCONCLUSIVE, f"reduced budget: preset {settings.preset}"
     if row["measures_source"] == "generated":
-        return INCONCLUSIVE, "measures generated anew, not the published ones"
+        return INCONCLUSIVE, "measures generated here, not the published ones"
     if row["ours_seeds"] < settings.min_seeds:
         return INCONCLUSIVE, f"too few seeds: {row['ours_seeds']}, needed {settings.min_seeds}"
     return None

@@ -113,7 +113,7 @@ def _notes(judged: pd.DataFrame, settings: VerdictSettings) -> list[str]:
         r"that diverged counts at its last evaluation, as in the paper's tables. Holm over the "
         rf"cells of a potential, $\alpha={settings.alpha:g}$, for either kind of test; intervals "
         r"are not adjusted. Inconclusive: neither, fewer than "
-        rf"{settings.min_seeds} seeds, a reduced budget, or measures generated anew."
+        rf"{settings.min_seeds} seeds, a reduced budget, or measures generated here."
     ]
     if missing:
         notes.append(f"Cells of the paper that this preset does not have: {missing}.")

@@ -281,7 +281,7 @@ def check_choice(checks: Checks, root: Path, environment: Mapping[str, str]) -> 
     code, said = look(root, environment, "--partition", "bigmem_vip", "--no-write", "--no-probe")
     checks.check(
         "a partition that does not admit the user is a fault where it is asked for",
-        code == 1 and "takes jobs of the account(s) vip alone" in line(said, "partition"),
+        code == 1 and "takes only jobs of the account(s) vip" in line(said, "partition"),
         line(said, "partition"),
     )
 

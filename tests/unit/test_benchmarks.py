@@ -273,7 +273,7 @@ def test_render_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "no such file" in capsys.readouterr().err
     source.write_text("{}")
     assert render.main([str(source), "--document", str(document)]) == 2
-    assert "no record" in capsys.readouterr().err
+    assert "is not a record" in capsys.readouterr().err
     source.write_text(json.dumps(record()))
     document.write_text("# No markers\n")
     assert render.main([str(source), "--document", str(document)]) == 2

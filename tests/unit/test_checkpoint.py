@@ -168,7 +168,7 @@ def test_a_signal_stops_after_the_chunk_with_a_checkpoint(pair, tmp_path: Path, 
     name = signal.Signals(signum).name
     assert str(caught.value) == (
         f"stopped at step 8 by {name}, 8 steps further than this attempt began; "
-        "the same command goes on from there"
+        "the same command resumes from there"
     )
     assert (tmp_path / "step-000000008.safetensors").is_file()
     assert signal.getsignal(signum) == before
@@ -186,7 +186,7 @@ def test_the_job_ends_with_128_and_the_signal(monkeypatch, pair_file: Path, tmp_
     assert caught.value.code == 128 + signal.SIGUSR1
     assert (
         "stopped at step 12 by SIGUSR1, 4 steps further than this attempt began; "
-        "the same command goes on from step 8"
+        "the same command resumes from step 8"
     ) in caplog.text
     assert list(tmp_path.iterdir()) == []
 

@@ -29,12 +29,18 @@ def judge(partition: Partition, accounting: Accounting = BOTH, user: User = ME) 
         ({"hidden": True}, "Hidden"),
         ({"root_only": True}, "RootOnly"),
         ({"needs_reservation": True}, "ReqResv"),
-        ({"allow_groups": ("vips",)}, "vips alone (AllowGroups); yours: staff, lab"),
+        (
+            {"allow_groups": ("vips",)},
+            "only jobs of the group(s) vips (AllowGroups); yours: staff, lab",
+        ),
         ({"alloc_nodes": ("login[2-9]", "gate")}, "login[2-9], gate; this is login1"),
         ({"min_nodes": 2}, "MinNodes"),
-        ({"allow_accounts": ("vip",)}, "vip alone (AllowAccounts); yours: lab, side"),
+        (
+            {"allow_accounts": ("vip",)},
+            "only jobs of the account(s) vip (AllowAccounts); yours: lab, side",
+        ),
         ({"deny_accounts": ("lab", "side")}, "DenyAccounts"),
-        ({"allow_qos": ("urgent",)}, "urgent alone (AllowQos); yours: normal, high"),
+        ({"allow_qos": ("urgent",)}, "only jobs of the QOS urgent (AllowQos); yours: normal, high"),
         ({"deny_qos": ("normal", "high")}, "DenyQos"),
     ],
 )
@@ -168,5 +174,7 @@ def test_without_an_association():
     assert isinstance(judge(OPEN, replace(nobody, trouble="gives no answer")), Access)
     without = Accounting()
     assert isinstance(judge(OPEN, without), Access)
-    assert "vip alone" in str(judge(replace(OPEN, allow_accounts=("vip",)), without))
-    assert "high alone" in str(judge(replace(OPEN, allow_qos=("high",)), without))
+    assert "only jobs of the account(s) vip (" in str(
+        judge(replace(OPEN, allow_accounts=("vip",)), without)
+    )
+    assert "only jobs of the QOS high (" in str(judge(replace(OPEN, allow_qos=("high",)), without))

@@ -303,13 +303,17 @@ def test_neither_loss_nor_solver():
     [
         (
             "hd: {methods: [{amortization: cycles, solver: lbfgs}]}",
-            ["`hd.methods.0.amortization`", "no `cycles`", "none, objective, cycle, regression"],
+            [
+                "`hd.methods.0.amortization`",
+                "unknown name `cycles`",
+                "none, objective, cycle, regression",
+            ],
         ),
         (
             "hd: {methods: [{amortization: cycle, solver: newton}]}",
-            ["`hd.methods.0.solver`", "no `newton`", "lbfgs_high_precision, adam"],
+            ["`hd.methods.0.solver`", "unknown name `newton`", "lbfgs_high_precision, adam"],
         ),
-        ("hd: {potentials: [resnet]}", ["`hd.potentials`", "no `resnet`", "icnn, mlp"]),
+        ("hd: {potentials: [resnet]}", ["`hd.potentials`", "unknown name `resnet`", "icnn, mlp"]),
     ],
 )
 def test_unknown_method_name_is_named_with_what_there_is(text: str, parts: list[str]):
@@ -341,17 +345,23 @@ def one_grid(pair="rings", potential="mlp_leaky", loss="regression", solver="lbf
             one_grid(pair="ring"),
             [
                 "`synthetic.grids.0.pairs`",
-                "no `ring` under `measures.synthetic`",
+                "unknown name `ring`; `measures.synthetic` has ",
                 "maf_moon, rings",
             ],
         ),
-        (one_grid(pair="hd2"), ["`synthetic.grids.0.pairs`", "no `hd2`"]),
-        (one_grid(potential="resnet"), ["`synthetic.grids.0.potentials`", "no `resnet`", "icnn, "]),
+        (one_grid(pair="hd2"), ["`synthetic.grids.0.pairs`", "unknown name `hd2`"]),
+        (
+            one_grid(potential="resnet"),
+            ["`synthetic.grids.0.potentials`", "unknown name `resnet`", "icnn, "],
+        ),
         (
             one_grid(loss="cycles"),
-            ["`synthetic.grids.0.methods.0.amortization`", "no `cycles` under `amortizations`"],
+            [
+                "`synthetic.grids.0.methods.0.amortization`",
+                "unknown name `cycles`; `amortizations` has ",
+            ],
         ),
-        (one_grid(solver="sgd"), ["`synthetic.grids.0.methods.0.solver`", "no `sgd`"]),
+        (one_grid(solver="sgd"), ["`synthetic.grids.0.methods.0.solver`", "unknown name `sgd`"]),
         (one_grid(solver="none"), ["`synthetic.grids.0.methods.0`", "regression loss needs"]),
     ],
     ids=["pair", "benchmark", "potential", "loss", "solver", "no-solver"],
@@ -368,7 +378,8 @@ def test_a_cell_of_two_grids():
     message = refusal(yaml.safe_dump({"synthetic": {"grids": [part, again]}}))
     assert "`synthetic.grids.1`" in message
     assert (
-        "rings-icnn_leaky-regression-lbfgs_high_precision stands in `synthetic.grids.0`" in message
+        "rings-icnn_leaky-regression-lbfgs_high_precision is already in `synthetic.grids.0`"
+        in message
     )
 
 
@@ -391,7 +402,7 @@ def test_method_given_twice():
     method = "{amortization: cycle, solver: adam}"
     message = refusal(f"hd: {{methods: [{method}, {method}]}}")
     assert "`hd.methods.1`" in message
-    assert "cycle + adam stands twice" in message
+    assert "duplicate method cycle + adam" in message
 
 
 @pytest.mark.parametrize(
@@ -447,7 +458,7 @@ def test_generated_pair_at_full_budget():
 def test_history_between_log_lines(kind: str):
     message = refusal(f"{kind}: {{evaluation: {{history_every: 2500}}}}")
     assert f"`{kind}.evaluation.history_every`" in message
-    assert f"2500 is no multiple of `{kind}.logging.every` = 1000" in message
+    assert f"2500 is not a multiple of `{kind}.logging.every` = 1000" in message
     load(f"{kind}: {{evaluation: {{history_every: 2500}}, logging: {{every: 500}}}}")
 
 

@@ -140,7 +140,7 @@ def test_reduced_preset_and_new_measures_are_marked() -> None:
     _, tex = tidy("runtime_hd", frame(preset="smoke", measures_source="generated"), preset=reduced)
     assert r"\textbf{Reduced budget}" in tex
     assert r"a \{test\}" in tex
-    assert "Measures generated anew" in tex
+    assert "Measures generated here" in tex
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_reduced_and_generated_are_said() -> None:
     one["preset"]["reduced"] = False
     one["measures"]["source"] = "generated"
     found = texts(drawn(one, history({0: 2, 1: 2}), None))
-    assert "generated anew" in found
+    assert "generated here" in found
     assert "reduced" not in found
 
 

@@ -44,10 +44,10 @@ def test_costs_are_read_by_their_digits(tmp_path: Path, column: str, text: str) 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("cycle,adam,2,1_0,0.1,false", "line 3, column mean: '1_0' is no plain decimal number"),
+        ("cycle,adam,2,1_0,0.1,false", "line 3, column mean: '1_0' is not a plain decimal number"),
         ('cycle,adam,2,"0,5",0.1,false', "line 3, column mean: '0,5' has a comma"),
         ("cycle,adam,2,inf,0.1,false", "line 3, column mean: 'inf' is not finite"),
-        ("cycle,adam,two,1,0.1,false", "line 3, column dimension: 'two' is no number"),
+        ("cycle,adam,two,1,0.1,false", "line 3, column dimension: 'two' is not a number"),
         ("cycle,adam,,1,0.1,false", "line 3, column dimension: is empty"),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_partition_shorter_than_the_longest_cell(monkeypatch: pytest.MonkeyPat
     """1440 min, 10 of them to start, in jobs of 60 - 10: 29 of them, and 5 retries more."""
     found = look(Replay("short-limit"), monkeypatch)
     assert found["time limit"].level == Level.NOTE
-    assert "goes on over 29 jobs" in found["time limit"].text
+    assert "takes 29 jobs" in found["time limit"].text
     assert settings(found)["retries"] == 28 + 5
     assert settings(found)["config.site_runtime_min"] == 60
     assert verdict(list(found.values()))
@@ -428,7 +428,7 @@ def test_two_clusters_in_one_database_and_partitions_that_are_of_no_use(
     assert written["set-resources.train.slurm_partition"] == "'gpu'"
     told = {name: f.text for f in findings if f.check == "left out" for name in names_of(f)}
     expected = {
-        "bigmem_vip": "vip alone (AllowAccounts); yours: lab_here, lab_too",
+        "bigmem_vip": "only jobs of the account(s) vip (AllowAccounts); yours: lab_here, lab_too",
         "denied": "DenyAccounts",
         "closed": "State=DOWN",
         "draining": "State=DRAIN",
@@ -437,9 +437,9 @@ def test_two_clusters_in_one_database_and_partitions_that_are_of_no_use(
         "hidden": "Hidden=YES",
         "root_only": "RootOnly",
         "reserved": "ReqResv",
-        "other_qos": "other alone (AllowQos); yours: normal, high",
+        "other_qos": "only jobs of the QOS other (AllowQos); yours: normal, high",
         "no_normal": "DenyQos",
-        "members": "adm alone (AllowGroups); yours: nogroup",
+        "members": "only jobs of the group(s) adm (AllowGroups); yours: nogroup",
         "from_login7": "login7",
     }
     assert told.keys() == expected.keys()
@@ -459,7 +459,7 @@ def test_two_clusters_in_one_database_and_partitions_that_are_of_no_use(
     assert "the QOS half_hour has 30 min" in found["time limit"].text
     found = look(run, monkeypatch, partition="bigmem_vip")
     assert found["partition"].level == Level.FAIL
-    assert "vip alone" in found["partition"].text
+    assert "only jobs of the account(s) vip (" in found["partition"].text
     assert not verdict(list(found.values()))
 
 

@@ -236,6 +236,6 @@ def test_impossible_cells_are_refused():
     with pytest.raises(InputError, match="solver is needed"):
         make_problem(settings("mlp", "none", {"kind": "none"}), 2)
     with pytest.raises(
-        InputError, match="take one of the kinds that there are: none, cycle, objective, regression"
+        InputError, match="use one of the known kinds: none, cycle, objective, regression"
     ):
         make_problem(settings("mlp", "hinge"), 2)

@@ -298,8 +298,8 @@ def field(name: str, value: str) -> str:
         ([..., field("source", "")], "source is empty"),
         ([..., field("ms_per_step_low", "2.5")], "2 is not between ms_per_step_low 2.5"),
         ([..., LINE, field("dimension", "4"), LINE], "line 4: measures the same as line 2"),
-        ([..., LINE + ",more"], "line 2: has not as many fields"),
-        ([..., LINE.rpartition(",")[0]], "line 2: has not as many fields"),
+        ([..., LINE + ",more"], "line 2: expected 22 fields, found 23"),
+        ([..., LINE.rpartition(",")[0]], "line 2: expected 22 fields, found 21"),
     ],
 )
 def test_costs_that_do_not_fit_are_refused(tmp_path: Path, lines: list[Any], message: str):
@@ -361,7 +361,7 @@ def test_a_run_without_times_is_refused(tmp_path: Path, key: str):
     record = run_record(cell())
     path = write_run(tmp_path, record)
     write_json(path, {k: v for k, v in record.items() if k != key})
-    with pytest.raises(InputError, match="metrics.json: is no record .*" + key):
+    with pytest.raises(InputError, match="metrics.json: is not the record .*" + key):
         from_runs(tmp_path, 1)
 
 

@@ -90,7 +90,7 @@ def test_missing_module_make_and_signature(
     write(package, "def make(settings:")
     expect(message(action), f"{full} cannot be imported", "SyntaxError")
     write(package, "x = 1")
-    expect(message(action), f"{full} lacks `{signature}`, which gives ")
+    expect(message(action), f"{full} lacks `{signature}`, which returns ")
     write(package, "def make(): return None")
     expect(message(action), "the settings {'a': 1}", f"expected `{signature}`", "positional")
     write(package, "def make(settings, *rest): return settings['b']")

@@ -99,15 +99,15 @@ def test_what_was_taken_for_what_is_said(
         ("0\n1.5\n", "0 is what pandas writes"),
         ("1,2\n" + THREE, "1,2 may be names of columns or a point"),
         ("2019,2020\n" + THREE, "2019,2020 may be names of columns or a point"),
-        ("1x,2x\n" + THREE, "1x,2x is no point, and hardly names"),
+        ("1x,2x\n" + THREE, "1x,2x is neither a point nor names"),
         ("1,2\n3,4\n5,6\n", "1,2 may be the columns' numbers or a point"),
-        ("\u22121,\u22122\n" + THREE, "is no point, and hardly names"),
-        ("(1),(2)\n" + THREE, "(1),(2) is no point, and hardly names"),
-        ("$1,$2\n" + THREE, "is no point, and hardly names"),
-        ("'1','2'\n" + THREE, "is no point, and hardly names"),
-        ("x,\u22121\n" + THREE, "is no point, and hardly names"),
-        ("x,1\n" + THREE, "column 1: 'x' is no number"),
-        ("1.0,O\n" + THREE, "column 2: 'O' is no number"),
+        ("\u22121,\u22122\n" + THREE, "is neither a point nor names"),
+        ("(1),(2)\n" + THREE, "(1),(2) is neither a point nor names"),
+        ("$1,$2\n" + THREE, "is neither a point nor names"),
+        ("'1','2'\n" + THREE, "is neither a point nor names"),
+        ("x,\u22121\n" + THREE, "is neither a point nor names"),
+        ("x,1\n" + THREE, "column 1: 'x' is not a number"),
+        ("1.0,O\n" + THREE, "column 2: 'O' is not a number"),
         ("nan,nan\n" + THREE, "column 1: 'nan' is not finite"),
     ],
 )
@@ -142,7 +142,7 @@ def test_names_are_names(tmp_path: Path, fields: str):
 def test_the_index_of_pandas_is_refused(tmp_path: Path, header: Header, name: str, names: str):
     rows = "".join(f"{i},{line}\n" for i, line in enumerate(THREE.split()))
     said = refusal(as_text(tmp_path, f"{name},{names}\n{rows}"), header)
-    assert said.startswith(", line 1: the first column has no name, as where pandas writes its")
+    assert said.startswith(", line 1: the first column has no name, as when pandas writes its")
     assert "to_csv(index=False)" in said
 
 
@@ -159,20 +159,20 @@ def test_points_of_whole_numbers_are_points(tmp_path: Path):
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        ("1_000", "'1_000' is no plain decimal number"),
-        ("\u0661\u0662", "is no plain decimal number"),
-        ("\u00a01", "is no plain decimal number"),  # a space that does not break the line
+        ("1_000", "'1_000' is not a plain decimal number"),
+        ("\u0661\u0662", "is not a plain decimal number"),
+        ("\u00a01", "is not a plain decimal number"),  # a space that does not break the line
         ("nan", "'nan' is not finite"),
         ("-inf", "'-inf' is not finite"),
         ("Infinity", "'Infinity' is not finite"),
         ("1e400", "'1e400' is too large"),
         ('"0,5"', "'0,5' has a comma; write 0.5 with a point"),
         ('"1,000.5"', "'1,000.5' has a comma"),
-        ("0x10", "'0x10' is no number"),
-        ("1 000", "'1 000' is no number"),
-        ("1+2j", "'1+2j' is no number"),
-        ("50%", "'50%' is no number"),
-        ("four", "'four' is no number"),
+        ("0x10", "'0x10' is not a number"),
+        ("1 000", "'1 000' is not a number"),
+        ("1+2j", "'1+2j' is not a number"),
+        ("50%", "'50%' is not a number"),
+        ("four", "'four' is not a number"),
         ("", "is empty; take out the comma at the end of the line"),
     ],
 )
@@ -193,7 +193,7 @@ def test_numbers_as_nobody_means_them(tmp_path: Path, field: str, message: str, 
             "1,2\n3\n",
             ", line 2: cannot be read as a table: expected 2 fields, as in line 1, found 1",
         ),
-        ("1.5,2\nx0,x1\n", ", line 2, column 1: 'x0' is no number"),
+        ("1.5,2\nx0,x1\n", ", line 2, column 1: 'x0' is not a number"),
         ("a,b\n1.5,2,\n", ", line 2: cannot be read as a table: expected 2 fields"),
         ("1.5,2,\n3,4,\n", ", line 1, column 3: is empty; take out the comma"),
         ("a,b,\n1.5,2,\n", ", line 1: column 3 has no name"),
@@ -203,7 +203,7 @@ def test_numbers_as_nobody_means_them(tmp_path: Path, field: str, message: str, 
         ("x0;x1\n0,5;1,5\n", ", line 1: has semicolons"),
         ("1.5\t2\n", ", line 1: has tabs"),
         ("1.5 2\n3 4\n", "has blanks between its numbers; expected commas"),
-        ('1.5,"2\n', "is no CSV: unexpected end of data"),
+        ('1.5,"2\n', "is not CSV: unexpected end of data"),
         ("1e39,2\n", ": point 0 (counted from 0) has a coordinate not finite in single precision"),
     ],
 )
@@ -379,4 +379,4 @@ def test_written_points_are_read_again(tmp_path: Path, name: str, count: int):
 
 def test_a_refused_value_is_shown_as_it_was_written(tmp_path: Path):
     said = refusal(as_text(tmp_path, "1.5,2\n3, 1_0\n"))
-    assert re.fullmatch(r", line 2, column 2: ' 1_0' is no plain decimal number; .*", said)
+    assert re.fullmatch(r", line 2, column 2: ' 1_0' is not a plain decimal number; .*", said)

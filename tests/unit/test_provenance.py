@@ -80,7 +80,7 @@ def test_source_within_another_repository_has_no_commit(tmp_path: Path, place: s
         (tmp_path / "thesis" / ".gitignore").write_text("w2dual-main\n")
     found = provenance.commit(root)
     assert (found.name, found.committed) == (None, None)
-    assert found.unknown == f"{root} is no git checkout"
+    assert found.unknown == f"{root} is not a git checkout"
     with pytest.raises(NoCheckout):
         provenance.git(root, "ls-files")
     assert source.files(root, root / "runs") == ["b.txt"]
@@ -170,8 +170,8 @@ def test_a_record_says_why_its_commit_is_unknown(
     with caplog.at_level(logging.WARNING):
         record = provenance.gather("2026-01-01", "2026-01-02")
     assert record["git_commit"] is None
-    assert record["git_commit_unknown"] == f"{tmp_path} is no git checkout"
-    assert f"unknown: {tmp_path} is no git checkout" in caplog.text
+    assert record["git_commit_unknown"] == f"{tmp_path} is not a git checkout"
+    assert f"unknown: {tmp_path} is not a git checkout" in caplog.text
     own = repository(tmp_path)
     record = provenance.gather("2026-01-01", "2026-01-02")
     assert (record["git_commit"], record["git_commit_unknown"]) == (own, None)

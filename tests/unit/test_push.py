@@ -202,7 +202,7 @@ def test_inverse_undoes_forward(tmp_path: Path, params_file: Path, run: Run):
         (["--map", "ground-truth", "--measures", "PAIR", "--seed", "0"], "no use of --seed"),
         (["--map", "forward", "--params", "CELL", "--seed", "5"], "has no seed 5; it has 3, 8"),
         (["--map", "forward", "--params", "PAIR"], "holds no parameters of a trained cell"),
-        (["--map", "ground-truth", "--measures", "CELL"], "is no prepared pair"),
+        (["--map", "ground-truth", "--measures", "CELL"], "is not a prepared pair"),
         (["--map", "ground-truth", "--measures", "none.safetensors"], "no such file"),
     ],
 )

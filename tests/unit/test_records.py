@@ -327,9 +327,9 @@ def test_metadata_is_json_in_one_key(stored: Path):
     ("text", "message"),
     [
         ('{"a": {"b": 1, "b": 2}}', "duplicate key `b`"),
-        ('{"a": NaN}', "NaN is no finite number"),
-        ('{"a": [-Infinity]}', "-Infinity is no finite number"),
-        ('{"a": 1e400}', "1e400 is no finite number"),
+        ('{"a": NaN}', "NaN is not a finite number"),
+        ('{"a": [-Infinity]}', "-Infinity is not a finite number"),
+        ('{"a": 1e400}', "1e400 is not a finite number"),
     ],
 )
 def test_an_argument_in_json_hides_nothing(

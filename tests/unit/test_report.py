@@ -232,7 +232,7 @@ def test_box_only_where_it_is_due(frame: pd.DataFrame) -> None:
     full = loaded(preset={"name": "smoke", "label": "", "reduced": False})
     assert report.warnings(frame, full) == []
     (only,) = report.warnings(frame.assign(measures_source="generated"), full)
-    assert "Measures generated anew" in only
+    assert "Measures generated here" in only
     assert "$n = 2$" in only
 
 
@@ -299,7 +299,7 @@ def test_metrics_come_in_several_files_without_overlap(frame: pd.DataFrame, tmp_
     on_plane = tmp_path / "synthetic.csv"
     assert len(report.read_metrics(parts, [])) == len(whole) == 4
     assert len(report.read_metrics(parts, [on_plane])) == len(frame) == 10
-    with pytest.raises(InputError, match="cell hd2-mlp-objective-none stands twice"):
+    with pytest.raises(InputError, match="duplicate cell hd2-mlp-objective-none"):
         report.read_metrics([*parts, parts[0]], [on_plane])
     with pytest.raises(InputError, match=r"hd.csv: lacks the columns sinkhorn_forward"):
         report.read_metrics(parts, [tmp_path / "hd.csv"])

@@ -156,7 +156,7 @@ def test_whoever_logs_in_can_make_an_archive(
 def test_hosts_of_all_records_are_taken_out(run: tuple[Path, dict], tmp_path: Path):
     """Also those of studies; and their names out of logs that were written there."""
     root, record = run
-    made = {"provenance": {"host": "gpu23", "git_commit_unknown": f"{root} is no git checkout"}}
+    made = {"provenance": {"host": "gpu23", "git_commit_unknown": f"{root} is not a git checkout"}}
     study = "results/conjugation/hd2.safetensors"
     write_json(root / RUN / "results" / "conjugation" / "times.json", made)
     save_arrays(root / RUN / study, {}, made)
@@ -165,7 +165,7 @@ def test_hosts_of_all_records_are_taken_out(run: tuple[Path, dict], tmp_path: Pa
     more = record | {"files": [*record["files"], "results/conjugation/times.json", study]}
     bundle.make(small_archive.plan_of(more), root, root / RUN, tmp_path / "out.zip", call)
     found = contents(tmp_path / "out.zip")
-    wanted = {"provenance": {"host": None, "git_commit_unknown": "<path> is no git checkout"}}
+    wanted = {"provenance": {"host": None, "git_commit_unknown": "<path> is not a git checkout"}}
     assert json.loads(found[f"{RUN}/results/conjugation/times.json"]) == wanted
     (tmp_path / "a.safetensors").write_bytes(found[f"{RUN}/{study}"])
     assert load_arrays(tmp_path / "a.safetensors")[1] == wanted

@@ -95,13 +95,13 @@ def test_the_config_has_seeds_in_five_places_and_refuses_duplicates():
     ("given", "message"),
     [
         ([0, 2**32], "4294967296 is out of range"),
-        ([0, 1.0], "1.0 is no seed"),
-        ([True], "True is no seed"),
+        ([0, 1.0], "1.0 is not a seed"),
+        ([True], "True is not a seed"),
         ([1, 0, 1], "duplicate 1; each would train the same network"),
-        ([], r"\[\] is no list of seeds"),
-        ("01", "'01' is no list of seeds"),
-        (3, "3 is no list of seeds"),
-        (None, "None is no list of seeds"),
+        ([], r"\[\] is not a list of seeds"),
+        ("01", "'01' is not a list of seeds"),
+        (3, "3 is not a list of seeds"),
+        (None, "None is not a list of seeds"),
     ],
 )
 def test_a_record_of_a_cell_with_other_seeds_is_refused(

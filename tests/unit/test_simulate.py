@@ -38,7 +38,7 @@ def test_the_queue_is_no_longer_than_jobs_allows():
 
 
 def test_a_limit_that_leaves_no_time_to_train_is_refused():
-    with pytest.raises(ValueError, match="starting a job"):
+    with pytest.raises(ValueError, match="than a job takes to start"):
         simulate([1.0], dataclasses.replace(SITE, limit_s=10.0))
 
 

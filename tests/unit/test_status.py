@@ -230,8 +230,8 @@ def with_field(name: str, value: Any) -> str:
     ("text", "reason"),
     [
         ("", "is not a JSON record"),
-        ("[1]", "is no status file of format 3"),
-        (with_field("format", 2), "is no status file of format 3"),
+        ("[1]", "is not a status file of format 3"),
+        (with_field("format", 2), "is not a status file of format 3"),
         (with_field("step", "7"), "field `step` is '7'; expected int"),
         (with_field("seeds", True), "field `seeds` is True; expected int"),
         (with_field("phase", "resting"), "phase is 'resting'; expected one of"),

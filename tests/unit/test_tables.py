@@ -206,7 +206,7 @@ def test_reduced_preset_and_generated_measures_are_labelled() -> None:
     tex = tables.hd_tex(frame, chosen)
     assert r"\textbf{Reduced budget}" in tex
     assert r"smoke (smoke \& mirrors), 250,001 iterations at batch size 1,024, 2 seeds" in tex
-    assert r"\textbf{Measures generated anew} for $n = 4$" in tex
+    assert r"\textbf{Measures generated here} for $n = 4$" in tex
     assert set(frame["reduced"]) == {True}
     assert set(frame["preset"]) == {"smoke"}
     plain = tables.hd_tex(*tidy(metrics(full())))
@@ -291,7 +291,7 @@ def test_trivial_maps(tmp_path: Path) -> None:
     tex = trivial(source)
     assert r"Identity & L$^2$-UVP forward (\%) & 32.70 & 33.70 \\" in tex
     assert r" & L$^2$-UVP inverse (\%) & -- & -- \\" in tex
-    assert r"generated anew} for $n = 4$" in tex
+    assert r"generated here} for $n = 4$" in tex
     assert "Reduced" not in tex
     reduced = {"name": "smoke", "label": "test", "reduced": True}
     shrunk = summary.TableSettings.from_json(settings(preset=reduced))

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, default=Path(), help="the unpacked archive [here]")
     parser.add_argument("--into", type=Path, default=Path("retrained"), help="[%(default)s]")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with a training of yours that was stopped"
+        "--resume", action="store_true", help="resume a training of yours that was stopped"
     )
     parser.add_argument("--threads", type=int, help="CPU threads (default: as archived)")
 

@@ -50,7 +50,7 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
     if lacking or not isinstance(pair, Measures):
         without = f" lacks {' and '.join(f'`{name}`' for name in lacking)}" if lacking else ""
         refuse(
-            f"`make` gives {extensions.described(pair)}, which{without or ' is no `Measures`'}",
+            f"`make` gives {extensions.described(pair)}, which{without or ' is not a `Measures`'}",
             "expected a `w2dual.measures.Measures`, such as "
             "`SyntheticPair(dimension=2, source=LAW, target=LAW)`",
         )

@@ -81,7 +81,7 @@ class Cells:
         if self.settings.reduced:
             marks.append(f"reduced budget: preset {self.settings.preset}")
         if (self.frame["measures_source"] == "generated").any():
-            marks.append("measures generated anew, not the published ones")
+            marks.append("measures generated here, not the published ones")
         return "; ".join(mark for mark in marks if mark).replace("$", r"\$")
 
 

@@ -209,7 +209,7 @@ def footnote(record: Mapping[str, Any], errors: Errors) -> str:
     if record["preset"]["reduced"]:
         marks.append(f"reduced budget: preset {record['preset']['name']}")
     if record["measures"]["source"] == "generated":
-        marks.append("measures generated anew, not the published ones")
+        marks.append("measures generated here, not the published ones")
     if marks:
         lines.append("; ".join(marks).replace("$", r"\$"))
     return "\n".join(lines)

@@ -185,7 +185,7 @@ def _laws(cell: Trained) -> tuple[Law, Law]:
         )
     pair = cell.pair
     if not isinstance(pair, SyntheticPair):
-        raise InputError(f"{cell.cell.name}: {cell.cell.pair} is no pair of laws with densities")
+        raise InputError(f"{cell.cell.name}: {cell.cell.pair} is not a pair of laws with densities")
     return pair.source, pair.target
 
 

@@ -152,7 +152,7 @@ def frames(cells: Sequence[Trained]) -> list[Pillow.Image]:
 def _images(cell: Trained) -> tuple[tuple[Image, Image], float]:
     """Give source and target, and the side of the square to show."""
     if not isinstance(cell.pair, ImagePair):
-        raise InputError(f"{cell.cell.name}: {cell.cell.pair} is no pair of images")
+        raise InputError(f"{cell.cell.name}: {cell.cell.pair} is not a pair of images")
     return (cell.pair.source, cell.pair.target), cell.pair.scale * BINS / BINS_ACROSS
 
 

@@ -321,9 +321,12 @@ REFUSED = {
     "one dark pixel": (lambda path: write(path, np.zeros((1, 1))), "has one pixel that is not"),
     "huge": (huge, "has 1024 x 1025 pixels, expected 1,048,576 at most"),
     "truncated": (cut, "cannot be read as an image"),
-    "empty": (lambda path: path.write_bytes(b""), "is no image, damaged, or of a format that"),
-    "text": (lambda path: path.write_text("no image"), "is no image, damaged, or of a format"),
-    "heic": (lambda path: path.write_bytes(HEIC), "not read, such as HEIC"),
+    "empty": (
+        lambda path: path.write_bytes(b""),
+        "is not an image, is damaged, or has an unsupported",
+    ),
+    "text": (lambda path: path.write_text("no image"), "is not an image, is damaged, or has an"),
+    "heic": (lambda path: path.write_bytes(HEIC), "unsupported format, such as HEIC"),
 }
 
 

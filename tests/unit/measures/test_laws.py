@@ -472,8 +472,8 @@ def test_a_pair_tells_its_laws(tmp_path: Path):
         ({"scale": 2.0}, "measures.synthetic.mine: unknown ['scale']"),
         (
             {"kind": "fractal"},
-            "kind 'fractal': there is no module w2dual.measures.pairs.fractal; add it, or take one "
-            "of the kinds that there are: benchmark, synthetic, images",
+            "kind 'fractal': there is no module w2dual.measures.pairs.fractal; add it, or use one "
+            "of the known kinds: benchmark, synthetic, images",
         ),
     ],
     ids=["source", "target", "number", "key", "kind"],

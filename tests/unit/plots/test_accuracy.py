@@ -122,7 +122,7 @@ def test_footnote_names_device_and_preset() -> None:
     of = frame().assign(preset="smoke", measures_source="generated")
     note = cells(of, preset=reduced).footnote
     assert note.endswith(
-        "; reduced budget: preset smoke; measures generated anew, not the published ones"
+        "; reduced budget: preset smoke; measures generated here, not the published ones"
     )
 
 

@@ -57,8 +57,8 @@ def test_another_method_where_the_grid_lacks_the_papers() -> None:
     ("changes", "message"),
     [
         ({"lbfgs": "adam"}, r"`conjugation.lbfgs`: solver `adam` is of kind `adam`; expected"),
-        ({"adam": "mine"}, r"`conjugation.adam`: there is no `mine` under `solvers`"),
-        ({"method": {"solver": "mine"}}, r"`conjugation.method.solver`: there is no `mine`"),
+        ({"adam": "mine"}, r"`conjugation.adam`: unknown name `mine`; `solvers` has"),
+        ({"method": {"solver": "mine"}}, r"`conjugation.method.solver`: unknown name `mine`"),
         ({"points": 20000}, r"`conjugation.points`: 20000 is more than `hd.evaluation.samples`"),
         ({"line_search": {"rows": ["mine"]}}, r"`conjugation.line_search.rows.0`: 'mine' is not"),
     ],

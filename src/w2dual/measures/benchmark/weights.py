@@ -54,7 +54,7 @@ def obtain(
         raise InputError(
             f"n={dimension}: the benchmark publishes weights for n in "
             f"{list(published_dimensions)} only; any other dimension needs `generated` "
-            "in measures.benchmark.sources (the pair is then trained anew)"
+            "in measures.benchmark.sources (a new pair is then trained)"
         )
     tried = []
     for source in sources:
@@ -78,7 +78,7 @@ def obtain(
         + "\n".join(tried)
         + f"\n  What would help: a mirror (environment variable {files.MIRROR_VARIABLE}"
         " or measures.benchmark.mirror), a network, or `generated` in measures.benchmark.sources,"
-        " which trains the pair anew and marks every table as not made from the published weights"
+        " which trains a new pair and marks every table as not made from the published weights"
     )
 
 
@@ -93,8 +93,8 @@ def published_weights(dimension: int, source: str, found: list[BenchmarkFile]) -
 
 
 def generate(dimension: int, budget: Budget) -> Weights:
-    """Train the two potentials anew, and record the budget and what it reached."""
-    log.warning("n=%d: training the pair anew; it will not be the published one", dimension)
+    """Train the two potentials, and record the budget and what it reached."""
+    log.warning("n=%d: training a new pair; it will not be the published one", dimension)
     trained: Generated = train(dimension, budget)
     record = asdict(budget) | {
         "identity_mse": dict(zip(VERSIONS, trained.identity_mse, strict=True)),

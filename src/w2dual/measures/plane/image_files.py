@@ -112,8 +112,8 @@ def _opened(path: Path) -> Iterator[Image]:
                 yield image
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{path}: is no image, damaged, or of a format that is not read, such as HEIC, SVG and "
-            "PDF; save it as PNG"
+            f"{path}: is not an image, is damaged, or has an unsupported format, such as HEIC, SVG "
+            "and PDF; save it as PNG"
         ) from error
     except Pillow.DecompressionBombError as error:
         raise InputError(f"{path}: is too large: {error}") from error
