@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from w2dual import measure_job, provenance, training
+from w2dual import measure_job, pretraining, provenance
 from w2dual.__main__ import main, parser
 from w2dual.cells import hd_grid
 from w2dual.config import load
 from w2dual.costs import read_costs, write_costs
-from w2dual.dual import make_problem
 from w2dual.measures import gaussian
+from w2dual.methods.dual import make as make_problem
 from w2dual.records import InputError, save_arrays
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +133,9 @@ def test_methods_start_from_the_same_networks(tiny: list[str]):
     (cell,) = measure_job._cells(args, load([args.config, *args.configfile]))
     effort = measure_job.Effort(1, 1, 1, 1)
     problem = make_problem(cell.settings, 2)
-    start = measure_job.Start(jax.device_get(training.initial_params(problem, cell)[0]), 1.0, 1.0)
+    start = measure_job.Start(
+        jax.device_get(pretraining.initial_params(problem, cell)[0]), 1.0, 1.0
+    )
     before = copy.deepcopy(start.params)
     arrays, metadata = gaussian.make(2, seed=0)
     pair = gaussian.from_arrays(arrays, metadata)

@@ -17,9 +17,10 @@ from matplotlib.text import Text
 from w2dual import rng
 from w2dual.cells import synthetic_grid
 from w2dual.config import load
-from w2dual.dual import Networks, make_problem
 from w2dual.measures import Measures, images, synthetic
 from w2dual.measures.laws import Gaussians
+from w2dual.methods.dual import Networks
+from w2dual.methods.dual import make as make_problem
 from w2dual.plots import density, interpolation, landscape, overview, style
 from w2dual.plots.trained import Trained
 from w2dual.records import InputError
