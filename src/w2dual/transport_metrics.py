@@ -124,12 +124,15 @@ def _moved(
     keys = jax.vmap(lambda k: jax.random.split(k, 4))(key)
     x, other_x = (jax.vmap(lambda k: pair.sample_source(k, samples))(keys[:, i]) for i in (0, 1))
     y, other_y = (jax.vmap(lambda k: pair.sample_target(k, samples))(keys[:, i]) for i in (2, 3))
-    conjugating = isinstance(method, Conjugating)
-    value, pushed = method.oracle(params)(x) if conjugating else (None, method.push(params, x))
-    # One solve for both, so that the solver is compiled once.
-    both = jnp.concatenate([y, pushed], axis=1)
-    result = method.conjugate(params, both) if conjugating else None
-    images = method.pull(params, both) if result is None else result.x
+    # One inverse map of both, so that a solver is compiled once.
+    if isinstance(method, Conjugating):
+        value, pushed = method.oracle(params)(x)
+        result = method.conjugate(params, jnp.concatenate([y, pushed], axis=1))
+        images, conjugation = result.x, _conjugation(result, value, samples)
+    else:
+        pushed = method.push(params, x)
+        images = method.pull(params, jnp.concatenate([y, pushed], axis=1))
+        conjugation = _unknown(len(x))
     pulled, back = images[:, :samples], images[:, samples:]
 
     def mean_square(difference: Sets) -> Float[Array, " seeds"]:
@@ -139,8 +142,7 @@ def _moved(
         "cycle_forward": mean_square(back - x),
         "cycle_inverse": mean_square(method.push(params, pulled) - y),
     }
-    measured |= _conjugation(result, value, samples) if conjugating else _unknown(len(x))
-    return _Moved(x, y, other_x, other_y, pushed, pulled, measured)
+    return _Moved(x, y, other_x, other_y, pushed, pulled, measured | conjugation)
 
 
 def _conjugation(result: ConjugateResult, value: Array, samples: int) -> dict[str, Array]:
