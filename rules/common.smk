@@ -141,7 +141,6 @@ CODE = {
         "pretraining.py",
         "watch.py",
         "incidents.py",
-        "activations.py",
         "extensions.py",
         "metrics.py",
         "transport_metrics.py",
@@ -288,7 +287,7 @@ def code_of_cells(names):
     """Modules of the kinds that cells are of; a kind of another cell is no reason to rerun."""
     patterns = {"conjugate/__init__.py", "conjugate/base.py", "conjugate/costs/*.py"}
     patterns |= {f"{package}/__init__.py" for package in ("potentials", "amortization", "methods")}
-    patterns |= {"methods/base.py"}
+    patterns |= {"methods/base.py", "activations.py"}
     for name in names:
         settings = CELLS[name].settings
         patterns.add(f"methods/{method_kind(settings)}.py")
@@ -530,6 +529,7 @@ CODE |= {
         "plots/style.py",
         "plots/trained.py",
         "conjugates.py",
+        "methods/dual.py",
         "studies/conjugation.py",
         "studies/trace.py",
         "aggregate.py",

@@ -83,7 +83,7 @@ _KINDS = {"potential": "potentials", "amortization": "amortization", "solver": "
 class Snapshot:
     """All that the result of a cell depends on, between two chunks of its training."""
 
-    state: State
+    state: Any  # a `methods.State`
     history: list[dict[str, Any]]
     timing: Timing
     totals: Totals

@@ -21,7 +21,7 @@ from w2dual.checkpoint import Checkpoints, Snapshot
 from w2dual.incidents import Totals
 from w2dual.loop import compile_loop
 from w2dual.measures import Measures
-from w2dual.methods import Method, State
+from w2dual.methods import Method
 from w2dual.pretraining import fresh_params, initial_params
 from w2dual.progress import CHUNK_S, Progress, Timing
 from w2dual.stopping import StopSignals
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class TrainingResult:
     """What training a cell gave: final parameters, metrics per seed, history and times."""
 
-    state: State
+    state: Any  # a `methods.State`
     headline: Headline
     seeds: list[dict[str, Any]]
     history: list[dict[str, Any]]

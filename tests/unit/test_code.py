@@ -131,6 +131,7 @@ RULES = rules()
 LISTS = lists()
 FIGURES = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["synthetic"]["figures"]
 OF_CELLS = {
+    "activations.py",
     "conjugate/__init__.py",
     "conjugate/base.py",
     "conjugate/costs/__init__.py",

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -111,11 +110,10 @@ def make(given, dimension):
 
 
 @pytest.fixture(autouse=True)
-def regression(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def regression(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("w2dual.methods.regression")
     vars(module)["make"] = make
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    yield
 
 
 def cell(iterations: int = 20, **changes: Any) -> Cell:

@@ -386,7 +386,9 @@ def test_blocks_keep_the_statuses_of_all_points(
     monkeypatch: pytest.MonkeyPatch, hurried: tuple[Path, np.ndarray]
 ):
     monkeypatch.setattr(push, "BLOCK", 4)
-    _, (result, has_solver) = push.inverse(hurried[0], FAR, None)
+    _, found = push.inverse(hurried[0], FAR, None)
+    assert found is not None
+    result, has_solver = found
     assert has_solver
     np.testing.assert_array_equal(result.status, hurried[1])
 
