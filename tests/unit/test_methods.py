@@ -1,4 +1,4 @@
-"""A method that conjugates nothing goes through loop, checkpoints, metrics and files as the dual."""
+"""A method that conjugates nothing goes through loop, checkpoints, metrics and files like dual."""
 
 import json
 import sys
