@@ -23,7 +23,6 @@ from w2dual import config, rng
 from w2dual.backend import jit
 from w2dual.cells import Cell, hd_grid
 from w2dual.conjugate import ConjugateResult
-from w2dual.dual import DualProblem, DualState, Networks, make_problem
 from w2dual.loop import Loop, compile_loop
 from w2dual.measures import base
 from w2dual.measures.benchmark import files as benchmark_files
@@ -31,8 +30,10 @@ from w2dual.measures.benchmark import icnn_dense
 from w2dual.measures.benchmark.weights import published_weights
 from w2dual.measures.pairs import benchmark
 from w2dual.measures.preparation import benchmark as prepare
+from w2dual.methods.dual import DualProblem, DualState, Networks
+from w2dual.methods.dual import make as make_problem
+from w2dual.pretraining import initial_params
 from w2dual.records import InputError
-from w2dual.training import initial_params
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import sys
 from snakemake.io import flag
 
 from w2dual import places
-from w2dual.cells import hd_grid, synthetic_grid
+from w2dual.cells import hd_grid, method_kind, synthetic_grid
 from w2dual.config import PAIR_KINDS, pairs
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
@@ -129,7 +129,6 @@ CODE = {
         "!measures/trivial.py",
         "measures/git-blobs.csv",
         "extensions.py",
-        "activations.py",
         "environment.py",
         "rng.py",
     ],
@@ -140,10 +139,11 @@ CODE = {
         "training.py",
         "loop.py",
         "checkpoint.py",
+        "cell_evaluation.py",
         "conjugation_time.py",
-        "dual.py",
+        "pretraining.py",
+        "watch.py",
         "incidents.py",
-        "activations.py",
         "extensions.py",
         "metrics.py",
         "transport_metrics.py",
@@ -166,7 +166,6 @@ CODE = {
         "!measures/prepare.py",
         "!measures/generated.py",
         "!measures/torchfile.py",
-        "activations.py",
         "environment.py",
         "extensions.py",
         "rng.py",
@@ -271,7 +270,9 @@ CODE = {
         "plots/transport.py",
         "plots/{name}.py",
         "studies/trace.py",
-        "dual.py",
+        "methods/__init__.py",
+        "methods/base.py",
+        "methods/dual.py",
         "names.py",
         "measures/*.py",
     ],
@@ -320,10 +321,12 @@ def code(stage, name=""):
 
 def code_of_cells(names):
     """Modules of the kinds that cells are of; a kind of another cell is no reason to rerun."""
-    patterns = {"conjugate/__init__.py", "conjugate/base.py"}
-    patterns |= {f"{package}/__init__.py" for package in ("potentials", "amortization")}
+    patterns = {"conjugate/__init__.py", "conjugate/base.py", "conjugate/costs/*.py"}
+    patterns |= {f"{package}/__init__.py" for package in ("potentials", "amortization", "methods")}
+    patterns |= {"methods/base.py", "activations.py"}
     for name in names:
         settings = CELLS[name].settings
+        patterns.add(f"methods/{method_kind(settings)}.py")
         patterns.add(f"potentials/{settings['potential']['kind']}.py")
         if settings["solver"]["kind"] != "none":
             patterns.add(f"conjugate/{settings['solver']['kind']}.py")
@@ -523,7 +526,9 @@ DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
 _CONJUGATES = [
     "trained.py",
     "conjugates.py",
-    "dual.py",
+    "methods/__init__.py",
+    "methods/base.py",
+    "methods/dual.py",
     "activations.py",
     "backend.py",
     "environment.py",
@@ -568,6 +573,7 @@ CODE |= {
         "plots/style.py",
         "trained.py",
         "conjugates.py",
+        "methods/dual.py",
         "studies/conjugation.py",
         "studies/trace.py",
         "aggregate.py",

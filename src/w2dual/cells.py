@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,11 @@ class Cell:
             )
         seeds.checked_list(cell.settings.get("seeds"), f"cell {cell.name}: `settings.seeds`")
         return cell
+
+
+def method_kind(settings: Mapping[str, Any]) -> str:
+    """Return the kind of method that trains a cell: `dual` where its settings name none."""
+    return settings.get("method", {"kind": "dual"})["kind"]
 
 
 def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:

@@ -24,10 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2dual import attempts, code, environment, provenance, status
-from w2dual.cells import Cell
-from w2dual.dual import DualState
+from w2dual.cells import Cell, method_kind
 from w2dual.incidents import Totals
 from w2dual.loop import shards
+from w2dual.methods import State
 from w2dual.progress import Timing
 from w2dual.records import (
     InputError,
@@ -75,11 +75,15 @@ WORDS = {
 }
 
 
+_KINDS = {"potential": "potentials", "amortization": "amortization", "solver": "conjugate"}
+"""Package of the modules that each part of a cell's settings names by its kind."""
+
+
 @dataclass
 class Snapshot:
     """All that the result of a cell depends on, between two chunks of its training."""
 
-    state: DualState
+    state: Any  # a `methods.State`
     history: list[dict[str, Any]]
     timing: Timing
     totals: Totals
@@ -90,8 +94,9 @@ def code_files(
 ) -> list[str]:
     """Return the files of the package whose bytes a checkpoint of a cell depends on.
 
-    They are what training imports, and the modules of the cell's own kinds with what these import.
-    A module of another kind is none of them: that one is added leaves all running cells alone.
+    They are what training imports, what evaluates the cell for its history, and the modules of the
+    cell's own kinds with what these import. A module of another kind is none of them: that one is
+    added leaves all running cells alone.
 
     Args:
         cell: the cell.
@@ -99,14 +104,13 @@ def code_files(
         package: folder of the package.
     """
     settings = cell.settings
-    kinds = [
-        f"potentials.{settings['potential']['kind']}",
-        f"amortization.{settings['amortization']['kind']}",
-        f"conjugate.{settings['solver']['kind']}",
-    ]
+    kinds = [f"methods.{method_kind(settings)}"]
+    for section, folder in _KINDS.items():  # not every method has all
+        kinds += [f"{folder}.{settings[section]['kind']}"] if section in settings else []
     kinds += [f"measures.pairs.{pair_module}"] if pair_module else []
     # The losses of the paper stand in their package; a kind that is nowhere is refused later.
-    modules = ["training", *(name for name in kinds if code.exists(name, package))]
+    modules = [name for name in kinds if code.exists(name, package)]
+    modules += ["training", "cell_evaluation"]
     return [name for name in code.closure(modules, package) if name not in STILL]
 
 
@@ -163,7 +167,7 @@ class Checkpoints:
         self._refused: list[Path] = []
         self._last = time.monotonic()
 
-    def resume(self, like: DualState) -> Snapshot | None:
+    def resume(self, like: State) -> Snapshot | None:
         """Read the newest checkpoint that can be used, and note that an attempt begins.
 
         Args:
@@ -176,7 +180,7 @@ class Checkpoints:
         attempts.begin(self.folder, self.began_at)
         return snapshot
 
-    def _newest(self, like: DualState) -> Snapshot | None:
+    def _newest(self, like: State) -> Snapshot | None:
         """Read the newest that can be used; the log names the others, with the reason."""
         remove_partials(self.folder / PATTERN)
         newest = None
@@ -275,7 +279,7 @@ def write(path: Path, origin: Mapping[str, str | None], snapshot: Snapshot) -> N
     save_arrays(path, arrays, metadata | {"sha256": _digest(arrays, metadata)})
 
 
-def read(path: Path, origin: Mapping[str, str | None], like: DualState) -> Snapshot:
+def read(path: Path, origin: Mapping[str, str | None], like: State) -> Snapshot:
     """Read a checkpoint.
 
     Raises:

@@ -14,9 +14,9 @@ import numpy as np
 
 from w2dual import rng
 from w2dual.backend import jit
-from w2dual.dual import DualProblem, Networks
 from w2dual.loop import streams
 from w2dual.measures import Measures
+from w2dual.methods import Conjugating, Method
 
 REPETITIONS = 7
 """Batches that are timed, each a fresh one; one more before them warms up."""
@@ -25,8 +25,8 @@ FIELDS = ("conjugation_ms", "conjugation_ms_low", "conjugation_ms_high")
 
 
 def measure(
-    problem: DualProblem,
-    params: Networks,
+    method: Method[Any],
+    params: Any,
     pair: Measures,
     seeds: list[int],
     batch_size: int,
@@ -40,7 +40,7 @@ def measure(
     stream, and keeps the last of them.
 
     Args:
-        problem: networks and conjugate solver.
+        method: networks and conjugate solver.
         params: parameters, with a leading axis of seeds.
         pair: the measures; points are drawn from the target.
         seeds: the seeds, in the order of that axis.
@@ -50,14 +50,14 @@ def measure(
     Returns:
         `FIELDS`; each None without a conjugate solver, where there is nothing to time.
     """
-    if problem.solver is None:
+    if not isinstance(method, Conjugating) or method.solver is None:
         return dict.fromkeys(FIELDS)
     keys = streams(seeds, "conjugation timing")
 
     def draw(pair: Any, step: int) -> Any:
         return jax.vmap(lambda key: pair.sample_target(rng.at(key, step), batch_size))(keys)
 
-    draw, conjugate = jit(draw), jit(problem.conjugate)
+    draw, conjugate = jit(draw), jit(method.conjugate)
     milliseconds = []
     for step in range(repetitions + 1):
         y = jax.block_until_ready(draw(pair, step))

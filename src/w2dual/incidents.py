@@ -2,7 +2,7 @@
 
 A *spike* is a step whose |loss| is above the config's `divergence_loss`, or not finite. Most pass:
 one point of a batch whose conjugate was not found can make one, and the next steps show nothing
-of it. So spikes are recorded; whether a seed has diverged is judged in `dual`.
+of it. So spikes are recorded; whether a seed has diverged is for its method to judge.
 
 On the device a record covers the steps of one chunk, in 32-bit numbers; the host adds chunks up in
 64-bit ones (`Totals`). Both are functions of the steps alone, however those fall into chunks.

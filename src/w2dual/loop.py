@@ -1,8 +1,8 @@
 """The fused loop: many training steps of all seeds in one compiled program.
 
-Sampling, the ground-truth push, conjugation, both updates and the sums of the metrics run on the
-device; the host is touched once a call. What a seed draws depends on (seed, stream, step) alone,
-so neither its neighbours nor the number of steps in a call move it.
+Sampling, the ground-truth push, the method's update and the sums of its metrics run on the device;
+the host is touched once a call. What a seed draws depends on (seed, stream, step) alone, so neither
+its neighbours nor the number of steps in a call move it.
 
 A batch is drawn in `PARTS` parts with keys of their own. On a CPU with several cores each core is a
 device of JAX's that works some of the parts: it draws, pushes and conjugates them alone, and then
@@ -13,6 +13,7 @@ are the same however many cores work them; the order of summation, and so the la
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -22,8 +23,8 @@ from jaxtyping import Array, Float, Key
 
 from w2dual import incidents, rng
 from w2dual.backend import jit
-from w2dual.dual import DualProblem, DualState, StepMetrics
 from w2dual.incidents import Incidents
+from w2dual.methods import Method
 
 PARTS = 8
 """Parts that a batch is drawn in, where it has a multiple of so many points; else it is one."""
@@ -34,15 +35,17 @@ class Chunk(NamedTuple):
     """What is known of the steps of one call, beside the state they lead to.
 
     Attributes:
-        means: of the metrics over the steps, each of shape (seeds,).
+        means: of the method's metrics over the steps, each of shape (seeds,).
         incidents: over the steps.
     """
 
-    means: StepMetrics
+    means: Any
     incidents: Incidents
 
 
-Loop = Callable[[DualState, int], tuple[DualState, Chunk]]
+AnyState = Any
+"""A `methods.State`."""
+Loop = Callable[[AnyState, int], tuple[AnyState, Chunk]]
 
 
 def shards(batch_size: int) -> int:
@@ -53,12 +56,12 @@ def shards(batch_size: int) -> int:
 
 
 def compile_loop(
-    problem: DualProblem, seeds: list[int], batch_size: int, state: DualState, pair: Any
+    method: Method[Any], seeds: list[int], batch_size: int, state: AnyState, pair: Any
 ) -> Loop:
     """Compile the loop for a cell.
 
     Args:
-        problem: what is trained.
+        method: what is trained, and how.
         seeds: the seeds, in the order of the state's leading axis.
         batch_size: points per step of each measure.
         state: a state, for its shapes.
@@ -69,7 +72,7 @@ def compile_loop(
         takes the state over: its arrays may not be used afterwards.
     """
     count = shards(batch_size)
-    run = _chunk(problem, seeds, batch_size, count)
+    run = _chunk(method, seeds, batch_size, count)
     if count == 1:
         compiled = jit(run, donate_argnums=0).lower(state, pair, jnp.int32(1)).compile()
         return lambda state, steps: compiled(state, pair, jnp.int32(steps))
@@ -88,7 +91,7 @@ def compile_loop(
     example = (jax.device_put(state, everywhere), copies, jax.device_put(jnp.int32(1), everywhere))
     compiled = jit(sharded, donate_argnums=0).lower(*example).compile()
 
-    def loop(state: DualState, steps: int) -> tuple[DualState, Chunk]:
+    def loop(state: AnyState, steps: int) -> tuple[AnyState, Chunk]:
         placed = jax.device_put((state, jnp.int32(steps)), everywhere)
         results = compiled(placed[0], copies, placed[1])
         return jax.tree.map(lambda leaf: leaf.addressable_data(0), results)
@@ -97,11 +100,12 @@ def compile_loop(
 
 
 def _chunk(
-    problem: DualProblem, seeds: list[int], batch_size: int, count: int
-) -> Callable[[DualState, Any, Array], tuple[DualState, Chunk]]:
+    method: Method[Any], seeds: list[int], batch_size: int, count: int
+) -> Callable[[AnyState, Any, Array], tuple[AnyState, Chunk]]:
     """Give the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
     parts = PARTS if batch_size % PARTS == 0 else 1
     source, target = streams(seeds, "source"), streams(seeds, "target")
+    more_source, more_target = streams(seeds, "more source"), streams(seeds, "more target")
     over = AXIS if count > 1 else None
     cpu = jax.default_backend() == "cpu"
 
@@ -129,17 +133,38 @@ def _chunk(
 
         return jax.vmap(whole)(keys)
 
-    def step(
-        pair: Any, carry: tuple[DualState, StepMetrics, Incidents]
-    ) -> tuple[DualState, StepMetrics, Incidents]:
-        state, sums, happened = carry
-        x = draw(pair.sample_source, source, state.step)
-        y = draw(pair.sample_target, target, state.step)
-        state, metrics, new = problem.update(state, x, y, over)
-        return state, jax.tree.map(jnp.add, sums, metrics), incidents.added(happened, new)
+    @dataclass(frozen=True)
+    class Drawn:
+        """Points of one step (`methods.Batches`)."""
 
-    def run(state: DualState, pair: Any, steps: Array) -> tuple[DualState, Chunk]:
-        zeros = StepMetrics(*(jnp.zeros(len(seeds)) for _ in StepMetrics._fields))
+        pair: Any
+        step: Array
+
+        def source(self, index: int | Array = 0) -> Float[Array, "seeds batch n"]:
+            return self._batch(self.pair.sample_source, source, more_source, index)
+
+        def target(self, index: int | Array = 0) -> Float[Array, "seeds batch n"]:
+            return self._batch(self.pair.sample_target, target, more_target, index)
+
+        def truth(self, x: Float[Array, "seeds batch n"]) -> Float[Array, "seeds batch n"]:
+            return self.pair.ground_truth(x)
+
+        def _batch(
+            self, sample: Any, first: Array, more: Array, index: int | Array
+        ) -> Float[Array, "seeds batch n"]:
+            if isinstance(index, int) and index == 0:
+                return draw(sample, first, self.step)
+            keys = jax.vmap(rng.at, (0, None))(more, self.step)
+            return draw(sample, keys, jnp.asarray(index))
+
+    def step(pair: Any, carry: tuple[AnyState, Any, Incidents]) -> tuple[AnyState, Any, Incidents]:
+        state, sums, happened = carry
+        state, metrics, new = method.update(state, Drawn(pair, state.step), over)
+        happened = happened if new is None else incidents.added(happened, new)
+        return state, jax.tree.map(jnp.add, sums, metrics), happened
+
+    def run(state: AnyState, pair: Any, steps: Array) -> tuple[AnyState, Chunk]:
+        zeros = method.metrics(*(jnp.zeros(len(seeds)) for _ in method.metrics._fields))
         start = (state, zeros, incidents.none_yet(len(seeds)))
         state, sums, happened = jax.lax.fori_loop(
             0, steps, lambda _, carry: step(pair, carry), start

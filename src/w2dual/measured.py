@@ -22,12 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2dual import measures, provenance, training
+from w2dual import measures, methods, pretraining, provenance
 from w2dual.backend import configure
 from w2dual.cells import Cell, hd_grid
 from w2dual.config import Config, load, read
 from w2dual.costs import Cost, method_of, read_costs, update, write_costs
-from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.estimate import method
 from w2dual.loop import compile_loop
 from w2dual.measures.base import FORMAT
@@ -35,6 +34,7 @@ from w2dual.measures.benchmark import icnn_dense
 from w2dual.measures.benchmark.files import VERSIONS
 from w2dual.measures.pairs import benchmark
 from w2dual.measures.preparation import benchmark as prepare
+from w2dual.methods import Method
 from w2dual.records import InputError, short_hash
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Start(NamedTuple):
         pretraining_s: seconds of `Effort.pretraining_steps` steps.
     """
 
-    params: Networks
+    params: Any
     once_s: float
     pretraining_s: float
 
@@ -241,7 +241,7 @@ def measure(cell: Cell, pair: measures.Measures, start: Start, effort: Effort) -
     Raises:
         InputError: a seed diverged, so that what was timed is no training.
     """
-    problem = make_problem(cell.settings, cell.dimension)
+    problem = methods.make(cell.settings, cell.dimension)
     # Copies, since the loop takes its state over, and other methods start from the same.
     state = problem.init(jax.tree.map(jnp.array, start.params))
     seeds, batch_size = cell.settings["seeds"], cell.settings["training"]["batch_size"]
@@ -277,7 +277,7 @@ def pretrain(cell: Cell, steps: int) -> Start:
 
     The line through both times, less compiling, tells what a step takes from what is paid once.
     """
-    problem = make_problem(cell.settings, cell.dimension)
+    problem = methods.make(cell.settings, cell.dimension)
     short, compile_s, _ = _timed_pretraining(problem, cell, steps)
     long, _, params = _timed_pretraining(problem, cell, 3 * steps)
     # Noise can hide the difference; then all that is not compiling counts as steps.
@@ -285,9 +285,7 @@ def pretrain(cell: Cell, steps: int) -> Start:
     return Start(jax.device_get(params), compile_s + max(short - each, 0.0), each)
 
 
-def _timed_pretraining(
-    problem: DualProblem, cell: Cell, steps: int
-) -> tuple[float, float, Networks]:
+def _timed_pretraining(problem: Method[Any], cell: Cell, steps: int) -> tuple[float, float, Any]:
     """Give seconds without and of compiling, and the parameters."""
     settings = copy.deepcopy(cell.settings)
     settings["pretraining"] |= {"iterations": steps, "min_iterations": steps}
@@ -295,7 +293,7 @@ def _timed_pretraining(
     compiling = _compile_times()
     compiling.clear()
     began = time.perf_counter()
-    params, _ = training.initial_params(problem, shortened)
+    params, _ = pretraining.initial_params(problem, shortened)
     jax.block_until_ready(params)
     return time.perf_counter() - began - sum(compiling), sum(compiling), params
 

@@ -6,7 +6,8 @@ sqrt(E||T*(x) - x||^2 E||T(x) - x||^2), with the truth's cost frozen in the prep
 
 How good the solver's start x_tilde is, is the amortization gap, the mean of J_f(x_tilde(y); y) -
 J_f(x_hat(y); y), and the mean of max|grad J_f| at x_tilde(y). Without a solver there is no x_hat
-to compare with, and the gap is not a number.
+to compare with, and the gap is not a number. Of a method that has no conjugate, none of what is
+said of conjugates is a number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from jaxtyping import Array, Float, Int, Key
 from w2dual import rng
 from w2dual.backend import jit
 from w2dual.conjugate import Status
-from w2dual.dual import DualProblem, Networks
+from w2dual.methods import Conjugating, Method
 
 BLOCK = 2048  # points evaluated at once, so that memory does not grow with their number
 
@@ -55,9 +56,50 @@ class _Sums(NamedTuple):
     start_norm: Array
 
 
+class _Maps(NamedTuple):
+    """Where points go, (seeds, block, n), and of each point how its conjugate fared."""
+
+    pushed: Array
+    pulled: Array
+    dual: Array
+    iterations: Array
+    gap: Array
+    start_norm: Array
+    norm: Array
+    status: Array
+
+
+def _maps(method: Method[Any], params: Any, x: Array, y: Array) -> _Maps:
+    if not isinstance(method, Conjugating):
+        unknown = jnp.full(x.shape[:2], jnp.nan)
+        return _Maps(
+            pushed=method.push(params, x),
+            pulled=method.pull(params, y),
+            dual=unknown,
+            iterations=unknown,
+            gap=unknown,
+            start_norm=unknown,
+            norm=unknown,
+            status=jnp.full(x.shape[:2], -1, jnp.int32),  # none of them
+        )
+    result = method.conjugate(params, y)
+    value, pushed = method.oracle(params)(x)
+    start_value, start_gradient = method.objective(params, method.amortized(params, y), y)
+    return _Maps(
+        pushed=pushed,
+        pulled=result.x,
+        dual=result.value - value,
+        iterations=result.iterations.astype(jnp.float32),
+        gap=start_value - result.value,
+        start_norm=jnp.max(jnp.abs(start_gradient), axis=-1),
+        norm=result.gradient_norm,
+        status=result.status,
+    )
+
+
 def evaluator(
-    problem: DualProblem, most_samples: int
-) -> Callable[[Networks, Key[Array, " seeds"], Any, int], Evaluation]:
+    method: Method[Any], most_samples: int
+) -> Callable[[Any, Key[Array, " seeds"], Any, int], Evaluation]:
     """Give a function of (params, one key per seed, pair, samples) that evaluates every seed.
 
     One compiled program serves any number of samples up to `most_samples`: points are drawn in
@@ -66,20 +108,16 @@ def evaluator(
     """
     block = min(BLOCK, most_samples)
     most_blocks = -(-most_samples // block)
-    solved = problem.solver is not None
+    solved = isinstance(method, Conjugating) and method.solver is not None
 
     def one_block(
-        params: Networks, key: Array, pair: Any, index: Array, samples: Array
+        params: Any, key: Array, pair: Any, index: Array, samples: Array
     ) -> tuple[_Sums, Array, Array]:
         keys = jax.vmap(rng.at, (0, None))(key, index)
         x = jax.vmap(lambda k: pair.sample_source(k, block))(keys)
         y = pair.ground_truth(x)
         kept = ((index * block + jnp.arange(block)) < samples)[None]
-        result = problem.conjugate(params, y)
-        value, pushed = problem.oracle(params)(x)
-        start = problem.amortized(params, y)
-        start_value, start_gradient = problem.oracle(params)(start)
-        start_value -= jnp.sum(start * y, axis=-1)
+        found = _maps(method, params, x, y)
 
         def total(values: Array) -> Array:
             return jnp.sum(jnp.where(kept, values, 0.0), axis=1)
@@ -88,21 +126,21 @@ def evaluator(
             return jnp.sum(vectors**2, axis=-1)
 
         sums = _Sums(
-            error_forward=total(square(pushed - y)),
-            error_inverse=total(square(result.x - x)),
-            inner_forward=total(jnp.sum((y - x) * (pushed - x), axis=-1)),
-            inner_inverse=total(jnp.sum((x - y) * (result.x - y), axis=-1)),
-            moved_forward=total(square(pushed - x)),
-            moved_inverse=total(square(result.x - y)),
-            dual=total(result.value - value),
-            iterations=total(result.iterations.astype(jnp.float32)),
-            gap=total(start_value - result.value),
-            start_norm=total(jnp.max(jnp.abs(start_gradient - y), axis=-1)),
+            error_forward=total(square(found.pushed - y)),
+            error_inverse=total(square(found.pulled - x)),
+            inner_forward=total(jnp.sum((y - x) * (found.pushed - x), axis=-1)),
+            inner_inverse=total(jnp.sum((x - y) * (found.pulled - y), axis=-1)),
+            moved_forward=total(square(found.pushed - x)),
+            moved_inverse=total(square(found.pulled - y)),
+            dual=total(found.dual),
+            iterations=total(found.iterations),
+            gap=total(found.gap),
+            start_norm=total(found.start_norm),
         )
-        norm = jnp.where(kept, result.gradient_norm, jnp.nan)
-        return sums, norm, jnp.where(kept, result.status, -1)
+        norm = jnp.where(kept, found.norm, jnp.nan)
+        return sums, norm, jnp.where(kept, found.status, -1)
 
-    def run(params: Networks, key: Key[Array, " seeds"], pair: Any, samples: Array) -> Evaluation:
+    def run(params: Any, key: Key[Array, " seeds"], pair: Any, samples: Array) -> Evaluation:
         seeds = key.shape[0]
 
         def add(index: Array, carry: tuple[_Sums, Array, Array]) -> tuple[_Sums, Array, Array]:
@@ -139,9 +177,7 @@ def evaluator(
 
     compiled = jit(run)
 
-    def evaluate(
-        params: Networks, key: Key[Array, " seeds"], pair: Any, samples: int
-    ) -> Evaluation:
+    def evaluate(params: Any, key: Key[Array, " seeds"], pair: Any, samples: int) -> Evaluation:
         if not 0 < samples <= most_samples:
             raise ValueError(f"samples = {samples}; expected 1 to {most_samples}")
         return compiled(params, key, pair, jnp.asarray(samples, jnp.int32))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from w2dual.cells import Cell
-from w2dual.dual import DualState, StepMetrics
 from w2dual.incidents import Totals
+from w2dual.methods import State
 from w2dual.status import CellStatus, rate
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Progress:
         self._phase = phase
         self._write()
 
-    def restore(self, state: DualState, timing: Timing, totals: Totals) -> None:
+    def restore(self, state: State, timing: Timing, totals: Totals) -> None:
         """Begin at a state, with the times and incidents so far, which are added to in place."""
         self._take(state)
         self.timing = timing
@@ -142,7 +142,7 @@ class Progress:
             limit_s=limit_s,
         )
 
-    def add(self, state: DualState, seconds: float) -> None:
+    def add(self, state: State, seconds: float) -> None:
         """Count a chunk that has led to `state`."""
         before = self.step
         self._take(state)
@@ -160,7 +160,7 @@ class Progress:
         self._last_rate = mine
         self.timing.training_s += seconds
 
-    def _take(self, state: DualState) -> None:
+    def _take(self, state: State) -> None:
         self.step = int(state.step)
         self.diverged_seeds = int(np.sum(np.asarray(state.diverged_at) >= 0))
 
@@ -168,11 +168,11 @@ class Progress:
         """Give the median over the chunks."""
         return float(np.median(self.timing.rates))
 
-    def line(self, means: StepMetrics, evaluated: tuple[int, float] | None) -> str:
+    def line(self, means: list[str], evaluated: tuple[int, float] | None) -> str:
         """Word the progress line of a chunk, and write the status unless that was just done.
 
         Args:
-            means: of the chunk's steps, each of shape (seeds,).
+            means: of the chunk's steps, as the method words them.
             evaluated: the last step evaluated and the headline there; None before the first.
         """
         self.error = evaluated[1] if evaluated else None
@@ -183,8 +183,7 @@ class Progress:
             f"step {self.step}/{self.iterations}",
             f"{rate(1 / self.seconds_per_step())} steps/s",
             f"{left_s:.0f} s left",
-            f"dual {np.mean(means.dual_objective):.4f}",
-            f"conjugate iterations {np.mean(means.conjugate_iterations):.1f}",
+            *means,
         ]
         if self.totals.spikes:
             words.append(f"spikes {self.totals.spikes}")

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from w2dual import conjugates, measures
+from w2dual import conjugates, measures, methods
 from w2dual.cells import Cell
 from w2dual.conjugate import ConjugateResult
 from w2dual.conjugates import Tally
-from w2dual.dual import DualProblem, Networks, make_problem
+from w2dual.methods import Conjugating, Method
 from w2dual.points import Header, read_points, write_points
 from w2dual.records import InputError, atomic_path, read_json
 from w2dual.trained_files import load_params
@@ -49,38 +49,42 @@ def ground_truth(
 def forward(
     path: Path, points: Float[np.ndarray, "points n"], seed: int | None
 ) -> Float[np.ndarray, "points n"]:
-    """Map points by a trained cell's T = grad f.
+    """Map points by a trained cell's map T, the gradient of its potential if it has one.
 
     Raises:
         InputError: the cell has no such seed, or another dimension.
     """
-    problem, params = _cell(path, points, seed)
-    apply = jax.jit(lambda params, x: problem.push(params, x[None])[0])
+    method, params = _cell(path, points, seed)
+    apply = jax.jit(lambda params, x: method.push(params, x[None])[0])
     return _in_blocks(lambda x: apply(params, x), points)
 
 
 def inverse(
     path: Path, points: Float[np.ndarray, "points n"], seed: int | None
-) -> tuple[ConjugateResult, bool]:
-    """Map points by a trained cell's x_hat = grad f*, the conjugate's argmin.
+) -> tuple[Float[np.ndarray, "points n"], tuple[ConjugateResult, bool] | None]:
+    """Map points by a trained cell's inverse map: x_hat = grad f*, the conjugate's argmin.
 
     Returns:
-        What the solver found, without the axis of seeds; and whether there is a solver. Without
-        one the points are x_tilde(y).
+        The images; and what the solver found, without the axis of seeds, and whether there is a
+        solver: without one the points are x_tilde(y). None for a method that has no conjugate.
 
     Raises:
         InputError: the cell has no such seed, or another dimension.
     """
-    problem, params = _cell(path, points, seed)
+    method, params = _cell(path, points, seed)
+    if not isinstance(method, Conjugating):
+        pull = jax.jit(lambda params, y: method.pull(params, y[None])[0])
+        return _in_blocks(lambda y: pull(params, y), points), None
 
     @jax.jit
-    def apply(params: Networks, y: jax.Array) -> ConjugateResult:
-        return jax.tree.map(lambda leaf: leaf[0], problem.conjugate(params, y[None]))
+    def apply(params: Any, y: jax.Array) -> ConjugateResult:
+        return jax.tree.map(lambda leaf: leaf[0], method.conjugate(params, y[None]))
 
-    return _in_blocks(lambda y: apply(params, y), points), problem.solver is not None
+    result = _in_blocks(lambda y: apply(params, y), points)
+    return np.asarray(result.x), (result, method.solver is not None)
 
 
-def _cell(path: Path, points: np.ndarray, seed: int | None) -> tuple[DualProblem, Networks]:
+def _cell(path: Path, points: np.ndarray, seed: int | None) -> tuple[Method[Any], Any]:
     """Read a cell that maps such points; its parameters are of one seed, as `_live` has it."""
     params, cell, seeds = load_params(path)
     _check_dimension(points, cell.dimension, path)
@@ -88,7 +92,7 @@ def _cell(path: Path, points: np.ndarray, seed: int | None) -> tuple[DualProblem
         raise InputError(f"{path}: has no seed {seed}; it has {', '.join(map(str, seeds))}")
     index = seeds.index(_live(path, cell, seeds, seed))
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf[index : index + 1]), params)
-    return make_problem(cell.settings, cell.dimension), one
+    return methods.make(cell.settings, cell.dimension), one
 
 
 def _live(path: Path, cell: Cell, seeds: list[int], asked: int | None) -> int:
@@ -215,9 +219,14 @@ def push(
     points = read_points(points_path, header)
     solved = None
     if by_solver:
-        result, solver = solved = inverse(of, points, seed)
-        _report(Tally.of(result, solver), result, require_converged)
-        mapped = np.asarray(result.x)
+        mapped, solved = inverse(of, points, seed)
+        if solved is not None:
+            _report(Tally.of(*solved), solved[0], require_converged)
+        elif status is not None or require_converged:
+            raise InputError(
+                f"--map inverse: {of} is of a method that conjugates nothing; leave out "
+                "--status and --require-converged"
+            )
     elif name in TRAINED:
         mapped = forward(of, points, seed)
     else:

@@ -19,13 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from w2dual import measures, rng
-from w2dual.dual import make_problem
+from w2dual import cell_evaluation, measures, methods, rng
 from w2dual.loop import streams
 from w2dual.metrics import BLOCK
 from w2dual.records import InputError
 from w2dual.trained_files import load_params
-from w2dual.training import evaluation_of
 
 REPEATS = 24
 """Sets of fresh samples, whose spread gives the standard error."""
@@ -109,12 +107,13 @@ def evaluate(
     samples = int(settings["samples"])
     prepared = measures.load_pair(pair)
     # The program that made the metrics; a set of fresh samples fills one of its blocks.
-    run, _, _ = evaluation_of(make_problem(cell.settings, cell.dimension), prepared, settings)
+    method = methods.make(cell.settings, cell.dimension)
+    run = cell_evaluation.make(method, prepared, cell).evaluate
     size = min(BLOCK, samples)
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf[:1]), networks)
-    again = run(one, streams([seeds[0]], "final evaluation"), prepared, samples)
+    again = run(one, streams([seeds[0]], "final evaluation"), samples)
     stream = rng.stream(seed, "verify")
-    found = [run(one, rng.at(stream, repeat)[None], prepared, size) for repeat in range(REPEATS)]
+    found = [run(one, rng.at(stream, repeat)[None], size) for repeat in range(REPEATS)]
     comparisons = []
     forward = QUANTITIES[0]
     if measured[forward] is not None:

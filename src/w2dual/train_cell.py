@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from w2dual import measures, provenance, training
+from w2dual import cell_evaluation, measures, provenance, training
 from w2dual.cells import Cell
 from w2dual.checkpoint import EVERY_S, KEEP, Checkpoints, origin
 from w2dual.loop import shards
@@ -88,7 +88,7 @@ def train_cell(
     started = _now()
     try:
         with EarlyWarning():
-            result = training.train(cell, pair, checkpoints)
+            result = training.train(cell, pair, cell_evaluation.make, checkpoints)
     except Stopped as stopped:
         log.warning("%s", stopped)
         raise SystemExit(128 + stopped.signum) from None

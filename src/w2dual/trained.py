@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from w2dual import conjugates, measures, potentials, rng
-from w2dual.cells import Cell
+from w2dual import conjugates, measures, methods, potentials, rng
+from w2dual.cells import Cell, method_kind
 from w2dual.conjugate import ConjugateResult
 from w2dual.conjugates import Tally
-from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.measures import Measures
+from w2dual.methods.dual import DualProblem, Networks
 from w2dual.records import InputError, read_json
 from w2dual.trained_files import load_params
 
@@ -136,7 +136,8 @@ def load(params: Path, metrics: Path, pair: Path) -> Trained:
         pair: the prepared file of its measures.
 
     Raises:
-        InputError: a file cannot be used, they are not of one cell, or every seed has diverged.
+        InputError: a file cannot be used, they are not of one cell, every seed has diverged, or the
+            cell's method has no potential to draw.
     """
     arrays, cell, seeds = load_params(params)
     record = read_json(metrics)
@@ -155,5 +156,10 @@ def load(params: Path, metrics: Path, pair: Path) -> Trained:
         raise InputError(
             f"{pair}: holds measures on R^{prepared.dimension}, not R^{cell.dimension}"
         )
-    problem = make_problem(cell.settings, cell.dimension)
+    problem = methods.make(cell.settings, cell.dimension)
+    if not isinstance(problem, DualProblem):
+        raise InputError(
+            f"{params}: is of the method {method_kind(cell.settings)!r}; figures and studies "
+            f"of potentials and conjugates need `dual`"
+        )
     return Trained(cell, record, live[0], problem, one, prepared)

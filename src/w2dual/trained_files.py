@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from w2dual import methods
 from w2dual.cells import Cell
-from w2dual.dual import Networks
 from w2dual.records import InputError, load_arrays, save_arrays, write_text
 
 FORMAT = 1
@@ -20,7 +20,7 @@ METRICS_FORMAT = 2
 """Of metrics.json."""
 
 
-def flatten(params: Networks) -> dict[str, np.ndarray]:
+def flatten(params: Any) -> dict[str, np.ndarray]:
     """Name every parameter array, for example `potential/x_0/kernel`; leading axis: seeds."""
     named: dict[str, np.ndarray] = {}
 
@@ -31,30 +31,30 @@ def flatten(params: Networks) -> dict[str, np.ndarray]:
         elif tree is not None:
             named[prefix] = np.asarray(tree)
 
-    walk("potential", params.potential)
-    walk("model", params.model)
+    for network, tree in params._asdict().items():
+        walk(network, tree)
     return named
 
 
-def unflatten(named: Mapping[str, np.ndarray]) -> Networks:
-    """Invert `flatten`."""
-    trees: dict[str, Any] = {"potential": {}, "model": {}}
+def unflatten(named: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Invert `flatten`, to the parameters of each network by its name."""
+    trees: dict[str, Any] = {}
     for name, array in named.items():
         *path, last = name.split("/")
         node = trees
         for part in path:
             node = node.setdefault(part, {})
         node[last] = array
-    return Networks(trees["potential"], trees["model"] or None)
+    return trees
 
 
-def save_params(path: Path, params: Networks, cell: Cell) -> None:
+def save_params(path: Path, params: Any, cell: Cell) -> None:
     """Write the parameters of all seeds of a cell."""
     metadata = {"format": FORMAT, "cell": cell.to_json(), "seeds": cell.settings["seeds"]}
     save_arrays(path, flatten(params), metadata)
 
 
-def load_params(path: str | Path) -> tuple[Networks, Cell, list[int]]:
+def load_params(path: str | Path) -> tuple[Any, Cell, list[int]]:
     """Read trained parameters, with the cell and the seeds they belong to.
 
     Raises:
@@ -63,7 +63,14 @@ def load_params(path: str | Path) -> tuple[Networks, Cell, list[int]]:
     arrays, metadata = load_arrays(path)
     if metadata.get("format") != FORMAT or not {"cell", "seeds"} <= metadata.keys():
         raise InputError(f"{path}: holds no parameters of a trained cell of format {FORMAT}")
-    return unflatten(arrays), Cell.from_json(metadata["cell"]), metadata["seeds"]
+    cell = Cell.from_json(metadata["cell"])
+    trees, wanted = unflatten(arrays), methods.make(cell.settings, cell.dimension)
+    if trees.keys() != wanted.networks.keys():
+        raise InputError(
+            f"{path}: holds the networks {', '.join(sorted(trees)) or 'none'}; "
+            f"the cell {cell.name} has {', '.join(sorted(wanted.networks))}"
+        )
+    return wanted.assemble(trees), cell, metadata["seeds"]
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

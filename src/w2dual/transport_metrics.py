@@ -26,8 +26,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from w2dual.backend import jit
-from w2dual.conjugate import Status
-from w2dual.dual import DualProblem, Networks
+from w2dual.conjugate import ConjugateResult, Status
+from w2dual.methods import Conjugating, Method
 
 Sets = Float[Array, "seeds samples n"]
 ENDS = ("forward", "inverse")
@@ -46,7 +46,8 @@ class TransportEvaluation(NamedTuple):
         cycle_forward: E||x_hat(T(x)) - x||^2 over the source; cycle_inverse: E||T(x_hat(y)) - y||^2
             over the target.
         dual_objective: V.
-        conjugate_*: state of the conjugate solver at samples of the target.
+        conjugate_*: state of the conjugate solver at samples of the target. Neither is a number
+            for a method that has no conjugate.
     """
 
     sinkhorn_forward: Float[Any, " seeds"]
@@ -71,19 +72,19 @@ class TransportEvaluation(NamedTuple):
 
 
 def evaluator(
-    problem: DualProblem, epsilon: float
-) -> Callable[[Networks, Key[Array, " seeds"], Any, int], TransportEvaluation]:
+    method: Method[Any], epsilon: float
+) -> Callable[[Any, Key[Array, " seeds"], Any, int], TransportEvaluation]:
     """Give a function of (params, one key per seed, pair, samples) that evaluates every seed.
 
     Args:
-        problem: what is trained.
+        method: what is trained.
         epsilon: regularisation of Sinkhorn's algorithm, as a fraction of the mean squared distance
             between two sample sets of the measure aimed at.
     """
-    compiled = jit(partial(_moved, problem), static_argnums=3)
+    compiled = jit(partial(_moved, method), static_argnums=3)
 
     def evaluate(
-        params: Networks, key: Key[Array, " seeds"], pair: Any, samples: int
+        params: Any, key: Key[Array, " seeds"], pair: Any, samples: int
     ) -> TransportEvaluation:
         if samples < 2:
             raise ValueError(f"samples = {samples}; expected 2 or more")
@@ -118,23 +119,42 @@ class _Moved(NamedTuple):
 
 
 def _moved(
-    problem: DualProblem, params: Networks, key: Key[Array, " seeds"], pair: Any, samples: int
+    method: Method[Any], params: Any, key: Key[Array, " seeds"], pair: Any, samples: int
 ) -> _Moved:
     keys = jax.vmap(lambda k: jax.random.split(k, 4))(key)
     x, other_x = (jax.vmap(lambda k: pair.sample_source(k, samples))(keys[:, i]) for i in (0, 1))
     y, other_y = (jax.vmap(lambda k: pair.sample_target(k, samples))(keys[:, i]) for i in (2, 3))
-    value, pushed = problem.oracle(params)(x)
-    # One solve for both, so that the solver is compiled once.
-    result = problem.conjugate(params, jnp.concatenate([y, pushed], axis=1))
-    pulled, back = result.x[:, :samples], result.x[:, samples:]
-    status, norm = result.status[:, :samples], result.gradient_norm[:, :samples]
+    # One inverse map of both, so that a solver is compiled once.
+    if isinstance(method, Conjugating):
+        value, pushed = method.oracle(params)(x)
+        result = method.conjugate(params, jnp.concatenate([y, pushed], axis=1))
+        images, conjugation = result.x, _conjugation(result, value, samples)
+    else:
+        pushed = method.push(params, x)
+        images = method.pull(params, jnp.concatenate([y, pushed], axis=1))
+        conjugation = _unknown(len(x))
+    pulled, back = images[:, :samples], images[:, samples:]
 
     def mean_square(difference: Sets) -> Float[Array, " seeds"]:
         return jnp.mean(jnp.sum(difference**2, axis=2), axis=1)
 
     measured = {
         "cycle_forward": mean_square(back - x),
-        "cycle_inverse": mean_square(problem.push(params, pulled) - y),
+        "cycle_inverse": mean_square(method.push(params, pulled) - y),
+    }
+    return _Moved(x, y, other_x, other_y, pushed, pulled, measured | conjugation)
+
+
+def _conjugation(result: ConjugateResult, value: Array, samples: int) -> dict[str, Array]:
+    """Measure the conjugates of the first points, samples of the target.
+
+    Args:
+        result: of all points.
+        value: f at samples of the source.
+        samples: how many come first.
+    """
+    status, norm = result.status[:, :samples], result.gradient_norm[:, :samples]
+    return {
         "dual_objective": jnp.mean(result.value[:, :samples] - value, axis=1),
         "conjugate_iterations_mean": jnp.mean(
             result.iterations[:, :samples].astype(jnp.float32), axis=1
@@ -143,7 +163,14 @@ def _moved(
         "conjugate_gradient_norm_max": jnp.max(norm, axis=1),
         "conjugate_status_counts": jnp.stack([jnp.sum(status == s, axis=1) for s in Status], 1),
     }
-    return _Moved(x, y, other_x, other_y, pushed, pulled, measured)
+
+
+def _unknown(seeds: int) -> dict[str, Array]:
+    """Return the same of a method that has no conjugate."""
+    names = ("dual_objective", "conjugate_iterations_mean")
+    names += ("conjugate_gradient_norm_median", "conjugate_gradient_norm_max")
+    counts = jnp.zeros((seeds, len(Status)), jnp.int32)
+    return dict.fromkeys(names, jnp.full(seeds, jnp.nan)) | {"conjugate_status_counts": counts}
 
 
 def sinkhorn(a: Sets, b: Sets, other: Sets, epsilon: float) -> Float[Array, " seeds"]:

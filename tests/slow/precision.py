@@ -23,7 +23,7 @@ import jax
 import yaml
 from jax._src.lax import lax as lax_module
 
-from w2dual import cells, measures, provenance, training
+from w2dual import cell_evaluation, cells, measures, provenance, training
 from w2dual.backend import configure
 from w2dual.measures.preparation import prepare
 from w2dual.records import write_json
@@ -70,7 +70,7 @@ def run(name: str, kind: str, seeds: int, iterations: int, folder: Path) -> dict
     if not path.exists():
         prepare(cell.pair, config["measures"]["benchmark"], path)
     with rounded_products(MANTISSA_BITS[kind]):
-        result = training.train(cell, measures.load(path))
+        result = training.train(cell, measures.load(path), cell_evaluation.make)
     return {
         "cell": wanted,
         "precision": kind,

@@ -24,13 +24,14 @@ import numpy as np
 import yaml
 from tests.unit.conjugate.reference import lbfgs as plain_lbfgs
 
-from w2dual import cells, conjugate, measures, rng, training
+from w2dual import cells, conjugate, measures, rng
 from w2dual.backend import configure
 from w2dual.conjugate import Status
 from w2dual.conjugate.lbfgs import LBFGS
-from w2dual.dual import make_problem
 from w2dual.loop import compile_loop
 from w2dual.measures.preparation import prepare
+from w2dual.methods.dual import make as make_problem
+from w2dual.pretraining import initial_params
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-6
@@ -52,7 +53,7 @@ def compare(
     name = f"hd{dimension}-{potential}-regression-lbfgs"
     cell = next(cell for cell in cells.grid(config) if cell.name == name)
     problem = make_problem(cell.settings, dimension)
-    state = problem.init(training.initial_params(problem, cell)[0])
+    state = problem.init(initial_params(problem, cell)[0])
     batch_size = cell.settings["training"]["batch_size"]
     state, _ = compile_loop(problem, [0], batch_size, state, pair)(state, steps)
 

@@ -17,7 +17,7 @@ import pytest
 from tests.slow.kill import OUTPUTS, Job, alone, differences, environment
 from tests.unit import settings
 
-from w2dual import checkpoint, code, measures, trained_files, training
+from w2dual import cell_evaluation, checkpoint, code, measures, trained_files, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints, Snapshot, read, write
@@ -83,7 +83,7 @@ def pair(pair_file: Path) -> measures.Pair:
 
 @pytest.fixture(scope="module")
 def base(pair: measures.Pair) -> training.TrainingResult:
-    return training.train(cell(), pair)
+    return training.train(cell(), pair, cell_evaluation.make)
 
 
 def same_leaves(one, other) -> None:
@@ -113,9 +113,11 @@ def test_resumed_equals_uninterrupted_bit_for_bit(base, pair, tmp_path: Path, sa
         dying = Dying(tmp_path, ORIGIN, every_s=EVERY_CHUNK)
         dying.chunks, dying.saves = chunks, saves
         with pytest.raises(Interrupted):
-            training.train(cell(), pair, dying)
+            training.train(cell(), pair, cell_evaluation.make, dying)
         assert CellStatus.read(tmp_path / NAME).phase == "stopped"
-    result = training.train(cell(), pair, Checkpoints(tmp_path, ORIGIN, every_s=EVERY_CHUNK))
+    result = training.train(
+        cell(), pair, cell_evaluation.make, Checkpoints(tmp_path, ORIGIN, every_s=EVERY_CHUNK)
+    )
     same_result(result, base)
     # Each attempt begins with a chunk of one step, then goes on to a multiple of 4. What an
     # attempt did after its last checkpoint is done again.
@@ -128,9 +130,9 @@ def test_resumed_equals_uninterrupted_bit_for_bit(base, pair, tmp_path: Path, sa
 
 
 def test_a_cell_killed_after_its_last_step_is_only_evaluated(base, pair, tmp_path: Path, caplog):
-    training.train(cell(), pair, Checkpoints(tmp_path, ORIGIN))
+    training.train(cell(), pair, cell_evaluation.make, Checkpoints(tmp_path, ORIGIN))
     caplog.set_level(logging.INFO)
-    result = training.train(cell(), pair, Checkpoints(tmp_path, ORIGIN))
+    result = training.train(cell(), pair, cell_evaluation.make, Checkpoints(tmp_path, ORIGIN))
     same_result(result, base)
     assert result.timing["resumed_at_steps"] == [24]
     assert "pre-training" not in caplog.text
@@ -138,7 +140,7 @@ def test_a_cell_killed_after_its_last_step_is_only_evaluated(base, pair, tmp_pat
 
 
 def test_diverged_seeds_and_numbers_that_are_not_finite_come_back(pair, tmp_path: Path):
-    state = training.train(cell(), pair).state
+    state = training.train(cell(), pair, cell_evaluation.make).state
     state = state._replace(diverged_at=state.diverged_at.at[1].set(7))
     rows = [{"seed": 2**60 + 1, "step": 0, "value": float("nan")}]
     rows += [{"seed": 0, "step": 1, "value": float("-inf")}]
@@ -164,7 +166,7 @@ def test_a_signal_stops_after_the_chunk_with_a_checkpoint(pair, tmp_path: Path, 
 
     before = signal.getsignal(signum)
     with pytest.raises(Stopped) as caught:
-        training.train(cell(), pair, Signalled(tmp_path, ORIGIN))
+        training.train(cell(), pair, cell_evaluation.make, Signalled(tmp_path, ORIGIN))
     name = signal.Signals(signum).name
     assert str(caught.value) == (
         f"stopped at step 8 by {name}, 8 steps further than this attempt began; "
@@ -205,7 +207,7 @@ def test_how_often_things_happen_moves_no_bit(base, pair, tmp_path: Path, caplog
     caplog.set_level(logging.INFO)
     often = cell(logging={"every": 5}, evaluation={"history_every": 4})
     checkpoints = Checkpoints(tmp_path, ORIGIN, every_s=EVERY_CHUNK, keep=1)
-    result = training.train(often, pair, checkpoints, chunk_s=1e-9)
+    result = training.train(often, pair, cell_evaluation.make, checkpoints, chunk_s=1e-9)
     assert sum("steps/s" in line for line in caplog.messages) == 24
     assert [path.name for path in tmp_path.glob("step-*")] == ["step-000000024.safetensors"]
     same_leaves(result.state, base.state)
@@ -225,7 +227,7 @@ def written(pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dying = Dying(folder, ORIGIN, every_s=EVERY_CHUNK)
     dying.chunks = 3
     with pytest.raises(Interrupted):
-        training.train(cell(), pair, dying)
+        training.train(cell(), pair, cell_evaluation.make, dying)
     assert [p.name for p in sorted(folder.glob("step-*"))] == [
         "step-000000004.safetensors",
         "step-000000008.safetensors",
@@ -302,7 +304,9 @@ def test_what_cannot_be_used_is_refused_and_the_older_one_taken(base, folder, ca
 def test_after_a_refusal_the_numbers_are_the_same(base, pair, folder: Path, caplog):
     newest = folder / "step-000000008.safetensors"
     flip(newest, base.state)
-    result = training.train(cell(), pair, Checkpoints(folder, ORIGIN, every_s=EVERY_CHUNK))
+    result = training.train(
+        cell(), pair, cell_evaluation.make, Checkpoints(folder, ORIGIN, every_s=EVERY_CHUNK)
+    )
     same_result(result, base)
     assert result.timing["resumed_at_steps"] == [4]
     assert f"{newest}: was refused, and is now replaced" in caplog.text
@@ -494,7 +498,9 @@ def test_what_is_not_ours_stays_in_the_folder(folder: Path, caplog):
 
 def test_training_goes_on_where_no_checkpoint_can_be_written(base, pair, tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    result = training.train(cell(), pair, Checkpoints(tmp_path / "file" / "in", ORIGIN))
+    result = training.train(
+        cell(), pair, cell_evaluation.make, Checkpoints(tmp_path / "file" / "in", ORIGIN)
+    )
     same_result(result, base)
     assert "no checkpoint at step 24: " in caplog.text
 

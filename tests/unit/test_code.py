@@ -134,8 +134,14 @@ RULES = rules()
 LISTS = lists()
 FIGURES = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["synthetic"]["figures"]
 OF_CELLS = {
+    "activations.py",
     "conjugate/__init__.py",
     "conjugate/base.py",
+    "conjugate/costs/__init__.py",
+    "conjugate/costs/base.py",
+    "conjugate/costs/inner_product.py",
+    "methods/__init__.py",
+    "methods/base.py",
     "potentials/__init__.py",
     "amortization/__init__.py",
 }

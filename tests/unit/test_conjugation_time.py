@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from tests.unit.test_training import cell
 
-from w2dual import conjugation_time, measures, rng, training
+from w2dual import cell_evaluation, conjugation_time, measures, rng, training
 from w2dual.conjugation_time import FIELDS
 from w2dual.loop import streams
 from w2dual.measures.pairs import gaussian
@@ -53,10 +53,10 @@ def test_without_a_solver_there_is_nothing_to_time(tmp_path):
 def test_a_trained_cell_is_timed_and_its_numbers_do_not_move(tmp_path, monkeypatch):
     pair = gaussian_pair(tmp_path)
     short = cell(training__iterations=3, evaluation__history_every=3, logging__every=3)
-    timed = training.train(short, pair)
+    timed = training.train(short, pair, cell_evaluation.make)
     assert timed.timing["conjugation_ms"] > 0
     monkeypatch.setattr(conjugation_time, "measure", lambda *_: {})
-    untimed = training.train(short, pair)
+    untimed = training.train(short, pair, cell_evaluation.make)
     assert untimed.seeds == timed.seeds
     for one, other in zip(
         jax.tree.leaves(timed.state), jax.tree.leaves(untimed.state), strict=True

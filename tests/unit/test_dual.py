@@ -14,7 +14,9 @@ from w2dual import amortization, conjugate
 from w2dual.amortization.cycle import cycle
 from w2dual.amortization.objective import objective
 from w2dual.amortization.regression import regression
-from w2dual.dual import Networks, make_problem
+from w2dual.methods import Given
+from w2dual.methods.dual import Networks
+from w2dual.methods.dual import make as make_problem
 from w2dual.records import InputError
 
 SOLVER = solver_settings(
@@ -86,7 +88,7 @@ def test_the_dual_objective_of_a_quadratic_is_the_closed_form():
         problem = make_problem(settings("mlp", "none"), 2)
         params, x, y = setup(problem)
         quadratic = jax.tree.map(jnp.zeros_like, params)  # log_alpha = 0, the MLP 0
-        _, metrics, _ = jax.jit(problem.update)(problem.init(quadratic), x, y)
+        _, metrics, _ = jax.jit(problem.update)(problem.init(quadratic), Given(x, y))
         expected = -jnp.mean(jnp.sum(x**2, -1)) / 2 - jnp.mean(jnp.sum(y**2, -1)) / 2
         np.testing.assert_allclose(metrics.dual_objective[0], expected, rtol=1e-10)
 
@@ -170,8 +172,8 @@ def test_a_diverging_seed_is_frozen_and_its_neighbours_are_untouched():
     apart = jnp.asarray([1.0, 1e4, 1.0])[:, None, None]
     clean, broken = problem.init(params), problem.init(params)
     for step in range(4):
-        clean, *_ = update(clean, x, y)
-        broken, *_ = update(broken, x * (apart if step == 2 else 1.0), y)
+        clean, *_ = update(clean, Given(x, y))
+        broken, *_ = update(broken, Given(x * (apart if step == 2 else 1.0), y))
     assert broken.diverged_at.tolist() == [-1, 3, -1]
     assert clean.diverged_at.tolist() == [-1, -1, -1]
     for one, other in zip(
@@ -191,7 +193,7 @@ def test_the_loss_is_judged_at_the_first_step_and_at_each_multiple():
     fatal = [
         step
         for step in range(1, 8)
-        if update(start._replace(step=jnp.int32(step - 1)), x, y)[0].diverged_at[0] == step
+        if update(start._replace(step=jnp.int32(step - 1)), Given(x, y))[0].diverged_at[0] == step
     ]
     assert fatal == [1, 3, 6]
 
@@ -200,7 +202,7 @@ def test_parameters_that_are_not_finite_are_divergence_at_any_step():
     problem = make_problem(settings("mlp", "objective", {"kind": "none"}), 2)
     params, x, y = setup(problem, seeds=2, dtype=jnp.float32)
     before = problem.init(params)._replace(step=jnp.int32(16))
-    state, *_ = jax.jit(problem.update)(before, x.at[0, 0, 0].set(jnp.nan), y)
+    state, *_ = jax.jit(problem.update)(before, Given(x.at[0, 0, 0].set(jnp.nan), y))
     assert state.diverged_at.tolist() == [17, -1]
     jax.tree.map(
         lambda new, old: np.testing.assert_array_equal(new[0], old[0]), state.params, params
@@ -214,7 +216,7 @@ def test_nothing_recompiles_on_the_second_step():
 
     def traced(state, x, y):
         traces.append(1)
-        return problem.update(state, x, y)
+        return problem.update(state, Given(x, y))
 
     update = jax.jit(traced)
     state, *_ = update(problem.init(params), x, y)

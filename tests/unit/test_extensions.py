@@ -13,9 +13,9 @@ import pytest
 from tests.unit import settings
 
 from w2dual import amortization, conjugate, potentials
-from w2dual.dual import make_problem
 from w2dual.measures import base as measures_base
 from w2dual.measures import own, pairs, preparation
+from w2dual.methods.dual import make as make_problem
 from w2dual.records import InputError
 
 IMPORTS = """\

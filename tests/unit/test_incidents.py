@@ -13,13 +13,15 @@ import pytest
 from tests.unit import settings
 from tests.unit.test_checkpoint import EVERY_CHUNK, ORIGIN, Dying, Interrupted, same_result
 
-from w2dual import incidents, loop, measures, training
+from w2dual import cell_evaluation, incidents, loop, measures, methods, pretraining, training
 from w2dual.cells import Cell
 from w2dual.checkpoint import Checkpoints
 from w2dual.conjugate import ConjugateResult, Status
-from w2dual.dual import DualProblem, make_problem
 from w2dual.incidents import SOLVED, Incidents, Totals
 from w2dual.measures.pairs import gaussian
+from w2dual.methods import Given
+from w2dual.methods.dual import DualProblem
+from w2dual.methods.dual import make as make_problem
 from w2dual.records import save_arrays
 
 HUGE = 1e6  # times the source's points: a loss far beyond the bound, and finite gradients
@@ -49,12 +51,13 @@ def cell() -> Cell:
 class Spiking(DualProblem):
     """Points of the source lie far out, or nowhere, at the seeds and steps of `SCHEDULE`."""
 
-    def update(self, state, x, y, over=None):
+    def update(self, state, batches, over=None):
         """Take a step, its number counted from 1."""
         factors = jnp.asarray(
             [[SCHEDULE.get(seed, {}).get(step, 1.0) for seed in SEEDS] for step in range(25)]
         )
-        return super().update(state, x * factors[state.step + 1][:, None, None], y, over)
+        x = batches.source() * factors[state.step + 1][:, None, None]
+        return super().update(state, Given(x, batches.target()), over)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,7 +69,7 @@ def spiking() -> Iterator[None]:
         return Spiking(**{f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "make_problem", make)
+        patch.setattr(methods, "make", make)
         yield
 
 
@@ -79,7 +82,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> measures.Pair:
 
 @pytest.fixture(scope="module")
 def result(pair: measures.Pair) -> training.TrainingResult:
-    return training.train(cell(), pair)
+    return training.train(cell(), pair, cell_evaluation.make)
 
 
 def test_a_spike_between_the_judged_steps_is_recorded_and_not_fatal(result):
@@ -132,8 +135,10 @@ def test_resumed_around_the_spikes_to_the_same_bits(result, pair, tmp_path: Path
         dying = Dying(tmp_path, ORIGIN, every_s=EVERY_CHUNK)
         dying.chunks, dying.saves = chunks, saves
         with pytest.raises(Interrupted):
-            training.train(cell(), pair, dying)
-    resumed = training.train(cell(), pair, Checkpoints(tmp_path, ORIGIN, every_s=EVERY_CHUNK))
+            training.train(cell(), pair, cell_evaluation.make, dying)
+    resumed = training.train(
+        cell(), pair, cell_evaluation.make, Checkpoints(tmp_path, ORIGIN, every_s=EVERY_CHUNK)
+    )
     assert len(resumed.timing["resumed_at_steps"]) == 3
     same_result(resumed, result)
 
@@ -215,7 +220,7 @@ def test_spans_add_up_however_they_are_cut():
 def test_the_devices_that_share_a_batch_count_all_of_it(pair: measures.Pair):
     """On one device, and on two that share it: the same points, the same worst residual."""
     problem = make_problem(cell().settings, 2)
-    state = problem.init(training.initial_params(problem, cell())[0])
+    state = problem.init(pretraining.initial_params(problem, cell())[0])
     seeds, steps = SEEDS, jnp.int32(3)
     _, alone = jax.jit(loop._chunk(problem, seeds, 16, 1))(state, pair, steps)
     two = jax.vmap(

@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from w2dual import measured, provenance, training
+from w2dual import measured, pretraining, provenance
 from w2dual.__main__ import main
 from w2dual.cells import hd_grid
 from w2dual.config import load
 from w2dual.costs import read_costs, write_costs
-from w2dual.dual import make_problem
 from w2dual.measures.pairs import gaussian
+from w2dual.methods.dual import make as make_problem
 from w2dual.records import InputError, save_arrays
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +135,7 @@ def test_methods_start_from_the_same_networks(tiny: list[str]):
     (cell,) = measured.cells_of(axes, load([CONFIG, tiny[tiny.index("--configfile") + 1]]))
     effort = measured.Effort(1, 1, 1, 1)
     problem = make_problem(cell.settings, 2)
-    start = measured.Start(jax.device_get(training.initial_params(problem, cell)[0]), 1.0, 1.0)
+    start = measured.Start(jax.device_get(pretraining.initial_params(problem, cell)[0]), 1.0, 1.0)
     before = copy.deepcopy(start.params)
     arrays, metadata = gaussian.draw(2, seed=0)
     pair = gaussian.from_arrays(arrays, metadata)

@@ -16,9 +16,10 @@ from w2dual import push
 from w2dual.__main__ import main
 from w2dual.cells import Cell
 from w2dual.conjugate import Status
-from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.measures.pairs import gaussian
 from w2dual.measures.preparation import synthetic as preparation
+from w2dual.methods.dual import DualProblem, Networks
+from w2dual.methods.dual import make as make_problem
 from w2dual.points import read_points
 from w2dual.records import load_arrays, save_arrays, write_json
 from w2dual.trained_files import FORMAT, flatten, load_params
@@ -386,7 +387,9 @@ def test_blocks_keep_the_statuses_of_all_points(
     monkeypatch: pytest.MonkeyPatch, hurried: tuple[Path, np.ndarray]
 ):
     monkeypatch.setattr(push, "BLOCK", 4)
-    result, has_solver = push.inverse(hurried[0], FAR, None)
+    _, found = push.inverse(hurried[0], FAR, None)
+    assert found is not None
+    result, has_solver = found
     assert has_solver
     np.testing.assert_array_equal(result.status, hurried[1])
 

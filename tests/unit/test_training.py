@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tests.unit import settings
 
-from w2dual import aggregate, loop, measures, metrics, rng, trained_files, training
+from w2dual import aggregate, cell_evaluation, loop, measures, metrics, rng, trained_files, training
 from w2dual.__main__ import main
 from w2dual.cells import Cell
-from w2dual.dual import make_problem
 from w2dual.measures.pairs import gaussian
 from w2dual.measures.preparation import synthetic as preparation
+from w2dual.methods.dual import make as make_problem
 from w2dual.records import load_arrays, read_json, save_arrays
 
 SETTINGS = {
@@ -55,7 +55,7 @@ def pair(pair_file):
 
 @pytest.fixture(scope="module")
 def base(pair):
-    return training.train(cell(), pair)
+    return training.train(cell(), pair, cell_evaluation.make)
 
 
 PLANE = {
@@ -89,11 +89,11 @@ def same_bits(one, other):
     ids=["often", "seldom"],
 )
 def test_logging_and_evaluating_move_no_bit(base, pair, changes):
-    same_bits(base, training.train(cell(**changes), pair))
+    same_bits(base, training.train(cell(**changes), pair, cell_evaluation.make))
 
 
 def test_a_seeds_result_does_not_depend_on_its_neighbours(base, pair):
-    alone = training.train(cell(seeds=[1]), pair)
+    alone = training.train(cell(seeds=[1]), pair, cell_evaluation.make)
     for a, b in zip(
         jax.tree.leaves(base.state.params), jax.tree.leaves(alone.state.params), strict=True
     ):
@@ -145,7 +145,9 @@ def test_the_start_is_measured_against_the_solvers_result(base, pair):
 def test_a_diverging_cell_is_recorded_and_no_error(file, request, caplog):
     changes = PLANE if file == "plane_file" else {}
     diverging = cell(training__divergence_loss=1e-9, **changes)
-    result = training.train(diverging, measures.load(request.getfixturevalue(file)))
+    result = training.train(
+        diverging, measures.load(request.getfixturevalue(file)), cell_evaluation.make
+    )
     for record in result.seeds:
         assert record["status"] == "diverged"
         assert record["diverged_at_step"] == 1
@@ -155,7 +157,7 @@ def test_a_diverging_cell_is_recorded_and_no_error(file, request, caplog):
 
 def test_pretraining_reaches_the_identity_and_stops_at_its_tolerance(pair):
     long = cell(pretraining__iterations=2000, pretraining__tolerance=0.05, training__iterations=1)
-    result = training.train(long, pair)
+    result = training.train(long, pair, cell_evaluation.make)
     assert result.timing["pretraining_loss_potential"] < 0.05
     assert 11 <= result.timing["pretraining_steps"] < 2000
 
@@ -257,6 +259,6 @@ def test_a_gaussian_pair_is_learned(pair, monkeypatch):
         evaluation__history_every=8000,
         logging__every=8000,
     )
-    record = training.train(long, pair).seeds[0]
+    record = training.train(long, pair, cell_evaluation.make).seeds[0]
     assert record["l2_uvp_forward_percent"] < 0.1
     assert record["l2_uvp_inverse_percent"] < 0.1

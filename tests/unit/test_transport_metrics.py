@@ -12,11 +12,12 @@ from tests.unit import settings
 
 from w2dual import transport_metrics
 from w2dual.conjugate import Status
-from w2dual.dual import DualProblem, Networks, make_problem
 from w2dual.loop import streams
 from w2dual.measures import Measures
 from w2dual.measures.pairs.synthetic import SyntheticPair
 from w2dual.measures.plane.laws import Gaussians
+from w2dual.methods.dual import DualProblem, Networks
+from w2dual.methods.dual import make as make_problem
 from w2dual.transport_metrics import TransportEvaluation, assignment, evaluator, sinkhorn
 
 EPSILON = 0.05

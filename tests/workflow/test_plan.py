@@ -143,10 +143,10 @@ def test_bad_config_stops_before_the_first_job_and_names_the_key(
 
 def test_missing_module_is_named(tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path / "checkout")
-    (checkout.path / "src" / "w2dual" / "dual.py").unlink()
+    (checkout.path / "src" / "w2dual" / "methods" / "dual.py").unlink()
     run = checkout.snakemake("--dry-run")
     assert run.returncode != 0
-    assert "src/w2dual/dual.py: the checkout has no such file" in run.stdout
+    assert "src/w2dual/methods/dual.py: the checkout has no such file" in run.stdout
 
 
 def test_figure_without_a_module_is_named(checkout: Checkout, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Conjugate solvers: x_hat(y) = argmin_x J_f(x; y) with J_f(x; y) = f(x) - <x, y>."""
+"""Conjugate solvers: x_hat(y) = argmin_x J_f(x; y) with J_f(x; y) = f(x) + c(x, y).
+
+For the convex conjugate the cost c is -<x, y>, which it is where none is named.
+"""
 
 from w2dual.conjugate.base import (
     ConjugateResult,
@@ -6,16 +9,21 @@ from w2dual.conjugate.base import (
     Oracle,
     SolverState,
     Status,
+    evaluate,
     make,
     solve,
 )
+from w2dual.conjugate.costs import Cost, InnerProduct
 
 __all__ = [
     "ConjugateResult",
     "ConjugateSolver",
+    "Cost",
+    "InnerProduct",
     "Oracle",
     "SolverState",
     "Status",
+    "evaluate",
     "make",
     "solve",
 ]

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from w2dual import extensions
+from w2dual.conjugate.costs import Cost, InnerProduct
 
 Points = Float[Array, "seeds lanes n"]
 Lanes = Float[Array, "seeds lanes"]
@@ -35,6 +36,7 @@ Oracle = Callable[[Points], tuple[Lanes, Points]]
 """f and grad f at points of shape (seeds, any number of lanes, n)."""
 Objective = Callable[[Vectors], tuple[Lanes, Vectors]]
 """J_f(x; y) and its gradient in x, for each lane's own y."""
+INNER_PRODUCT = InnerProduct()
 
 LANES_CPU = 128
 """Lanes of all seeds together, on a CPU."""
@@ -68,7 +70,7 @@ class SolverState(Protocol):
 
     @property
     def gradient(self) -> Vectors:
-        """Grad f(x) - y."""
+        """Gradient of J_f(.; y) at x."""
         ...
 
     @property
@@ -110,7 +112,7 @@ class ConjugateSolver(abc.ABC, Generic[State]):
 
 
 class ConjugateResult(NamedTuple):
-    """The result for each lane. The conjugate itself is f*(y) = -value."""
+    """The result for each lane. For the inner product the conjugate itself is f*(y) = -value."""
 
     x: Points
     value: Float[Array, "seeds lanes"]
@@ -228,38 +230,54 @@ def default_lanes(seeds: int, points: int) -> int:
 def solve(
     solver: ConjugateSolver[Any],
     oracle: Oracle,
-    y: Points,
+    y: Any,
     x_init: Points,
     lanes: int | None = None,
+    cost: Cost = INNER_PRODUCT,
 ) -> ConjugateResult:
-    """Minimise J_f(.; y) for each point, from x_init.
+    """Minimise J_f(x; y) = f(x) + c(x, y) over x for each point, from x_init.
 
     Args:
         solver: the solver.
         oracle: f and its gradient.
-        y: points to conjugate at, (seeds, points, n).
+        y: points to conjugate at, (seeds, points, n); or the context that the cost takes, a tree
+            with leaves of shape (seeds, points, any number).
         x_init: starts, (seeds, points, n).
         lanes: points of each seed in work at once; None for `default_lanes`. The result of a
             point does not depend on it but for rounding in the oracle.
+        cost: c, by default -<x, y>.
 
     Returns:
         The result for each point; the status says whether it converged.
     """
-    seeds, points, _ = y.shape
+    seeds, points, _ = x_init.shape
     lanes = min(lanes or default_lanes(seeds, points), points)
     if lanes == points:
-        return _solve_all_at_once(solver, oracle, y, x_init)
-    return _solve_from_queue(solver, oracle, y, x_init, lanes)
+        return _solve_all_at_once(solver, oracle, y, x_init, cost)
+    return _solve_from_queue(solver, oracle, y, x_init, lanes, cost)
 
 
-def objective_of(oracle: Oracle, y: Vectors) -> Objective:
-    """Give J_f(.; y) and its gradient, from f and its gradient."""
+def objective_of(oracle: Oracle, y: Any, cost: Cost = INNER_PRODUCT) -> Objective:
+    """Return J_f(.; y) and its gradient.
+
+    Args:
+        oracle: f and its gradient.
+        y: the points, or the cost's context, of each lane, coordinates first.
+        cost: c.
+    """
 
     def evaluate(x: Vectors) -> tuple[Lanes, Vectors]:
         value, gradient = oracle(_points(x))
-        return value - inner(x, y), _vectors(gradient) - y
+        coupling, slope = cost.value_and_gradient(x, y)
+        return value + coupling, _vectors(gradient) + slope
 
     return evaluate
+
+
+def evaluate(oracle: Oracle, y: Any, x: Points, cost: Cost = INNER_PRODUCT) -> tuple[Lanes, Points]:
+    """Return J_f(x; y) and its gradient in x at points, with arguments as of `solve`."""
+    value, gradient = objective_of(oracle, _contexts(y), cost)(_vectors(x))
+    return value, _points(gradient)
 
 
 def _vectors(points: Points) -> Vectors:
@@ -268,6 +286,10 @@ def _vectors(points: Points) -> Vectors:
 
 def _points(vectors: Vectors) -> Points:
     return jnp.moveaxis(vectors, 0, -1)
+
+
+def _contexts(y: Any) -> Any:
+    return jax.tree.map(_vectors, y)
 
 
 def _result(state: Any) -> ConjugateResult:
@@ -283,10 +305,10 @@ def _result(state: Any) -> ConjugateResult:
 
 
 def _solve_all_at_once(
-    solver: ConjugateSolver[Any], oracle: Oracle, y: Points, x_init: Points
+    solver: ConjugateSolver[Any], oracle: Oracle, y: Any, x_init: Points, cost: Cost
 ) -> ConjugateResult:
     """Step all points until the last has finished; a finished one keeps its result."""
-    objective = objective_of(oracle, _vectors(y))
+    objective = objective_of(oracle, _contexts(y), cost)
 
     def body(carry: tuple[Any, ConjugateResult]) -> tuple[Any, ConjugateResult]:
         state, kept = carry
@@ -310,22 +332,31 @@ class _Queue(NamedTuple):
 
     ids: Int[Array, "seeds lanes"]
     taken: Int[Array, "seeds 1"]
-    y: Vectors
+    y: Any
     results: ConjugateResult
 
 
 def _solve_from_queue(
-    solver: ConjugateSolver[Any], oracle: Oracle, y: Points, x_init: Points, lanes: int
+    solver: ConjugateSolver[Any],
+    oracle: Oracle,
+    y: Any,
+    x_init: Points,
+    lanes: int,
+    cost: Cost,
 ) -> ConjugateResult:
     """Keep `lanes` lanes of each seed busy until the queue of points is empty."""
-    seeds, points, n = y.shape
+    seeds, points, n = x_init.shape
     total = seeds * points
-    flat_y, flat_start = y.reshape(total, n), x_init.reshape(total, n)
+    flat_y = jax.tree.map(lambda leaf: leaf.reshape(total, leaf.shape[-1]), y)
+    flat_start = x_init.reshape(total, n)
     first_of_seed = points * jnp.arange(seeds)[:, None]
+
+    def contexts(ids: Array) -> Any:
+        return jax.tree.map(lambda leaf: _vectors(leaf[ids]), flat_y)
 
     def body(carry: tuple[Any, _Queue]) -> tuple[Any, _Queue]:
         state, queue = carry
-        state = solver.step(objective_of(oracle, queue.y), state)
+        state = solver.step(objective_of(oracle, queue.y, cost), state)
         done = state.status != Status.RUNNING
         # Finished lanes store their results, the others write beyond the end, which is dropped.
         rows = jnp.where(done, queue.ids, total)
@@ -344,7 +375,7 @@ def _solve_from_queue(
         idle = jnp.where(done, total, queue.ids)
         ids = jnp.where(loads, first_of_seed + next_point, idle)
         taken = jnp.minimum(queue.taken + jnp.sum(done, axis=1, keepdims=True), points)
-        new_y = choose(loads, _vectors(flat_y[ids]), queue.y)
+        new_y = jax.tree.map(partial(choose, loads), contexts(ids), queue.y)
         state = solver.restart(state, loads, _vectors(flat_start[ids]))
         return state, _Queue(ids, taken, new_y, results)
 
@@ -354,7 +385,7 @@ def _solve_from_queue(
         lambda leaf: jnp.zeros((total, *leaf.shape[2:]), leaf.dtype),
         _result(state)._replace(x=_points(state.x)),
     )
-    queue = _Queue(ids, jnp.full((seeds, 1), lanes), _vectors(flat_y[ids]), empty)
+    queue = _Queue(ids, jnp.full((seeds, 1), lanes), contexts(ids), empty)
     _, queue = jax.lax.while_loop(lambda carry: jnp.any(carry[1].ids < total), body, (state, queue))
     return jax.tree.map(lambda leaf: leaf.reshape(seeds, points, *leaf.shape[1:]), queue.results)
 

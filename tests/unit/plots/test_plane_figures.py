@@ -20,10 +20,10 @@ from tests.unit.settings import plane_pair
 from w2dual.cells import synthetic_grid
 from w2dual.config import load
 from w2dual.conjugate import Status
-from w2dual.dual import make_problem
+from w2dual.methods.dual import make as make_problem
 from w2dual.plots import flow, potential, style, transport
+from w2dual.pretraining import fresh_params
 from w2dual.trained import Points, Trained
-from w2dual.training import _fresh_params
 
 ROOT = Path(__file__).parents[3]
 PAIR = "moons"  # neither measure lies within the other
@@ -44,7 +44,7 @@ def cell() -> Trained:
     problem = make_problem(settings, small.dimension)
     pair = plane_pair(PAIR, config["measures"]["synthetic"][PAIR])
     record = {"cell": small.to_json(), "preset": config["preset"]}
-    return Trained(small, record, 0, problem, _fresh_params(problem, small), pair)
+    return Trained(small, record, 0, problem, fresh_params(problem, small), pair)
 
 
 def drawn(module: ModuleType, *cells: Trained) -> Figure:

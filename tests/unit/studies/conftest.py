@@ -9,10 +9,10 @@ import pytest
 
 from w2dual.cells import hd_grid
 from w2dual.config import load
-from w2dual.dual import make_problem
 from w2dual.measures.pairs import gaussian
+from w2dual.methods.dual import make as make_problem
+from w2dual.pretraining import fresh_params
 from w2dual.trained import Trained
-from w2dual.training import _fresh_params
 
 ROOT = Path(__file__).parents[3]
 DIMENSION = 4
@@ -35,4 +35,4 @@ def cell() -> Trained:
     problem = make_problem(settings, DIMENSION)
     pair = gaussian.from_arrays(*gaussian.draw(DIMENSION, 0))
     record = {"cell": small.to_json(), "preset": config["preset"]}
-    return Trained(small, record, 0, problem, _fresh_params(problem, small), pair)
+    return Trained(small, record, 0, problem, fresh_params(problem, small), pair)

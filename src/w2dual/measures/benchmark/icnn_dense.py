@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from w2dual.activations import elu
 from w2dual.measures.base import check_arrays
 from w2dual.records import InputError
 
@@ -93,6 +92,16 @@ def convexify(weights: DenseICNN) -> DenseICNN:
     )
 
 
+def _celu(z: Array) -> Array:
+    """Return z where z > 0, else exp(z) - 1: CELU with alpha 1.
+
+    The truth has its own, so that no change to the networks' activations moves it. Faster than
+    `jax.nn.celu`, and equal to it but for a rounding of 1 (see `activations.elu`).
+    """
+    negative = jnp.where(z > 0, 0.0, z)  # so that the branch not taken cannot overflow
+    return jnp.where(z > 0, z, jnp.exp(negative) - 1.0)
+
+
 def values(
     weights: DenseICNN, strong_convexity: float | Array, x: Float[Array, "batch n"]
 ) -> Float[Array, " batch"]:
@@ -104,7 +113,7 @@ def values(
     widths = [item.shape[0] for item in weights.bias]
     hidden, *later = jnp.split(skips, np.cumsum(widths)[:-1], axis=1)
     for convex, skip in zip(weights.convex, later, strict=True):
-        hidden = elu(hidden @ convex.T + skip)
+        hidden = _celu(hidden @ convex.T + skip)
     return (hidden @ weights.final.T)[:, 0] + 0.5 * strong_convexity * jnp.sum(x * x, axis=1)
 
 

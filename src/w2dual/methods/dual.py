@@ -11,22 +11,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jax.flatten_util import ravel_pytree
 from jax.lax import stop_gradient
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from w2dual import amortization, conjugate, extensions, incidents, potentials
-from w2dual.incidents import Incidents
+from w2dual.methods.base import (
+    Batch,
+    Batches,
+    Conjugating,
+    Divergence,
+    Network,
+    Params,
+    Step,
+    Trees,
+)
 from w2dual.records import InputError
-
-Batch = Float[Array, "seeds batch n"]
-Params = Any
 
 
 class Networks(NamedTuple):
@@ -55,7 +62,7 @@ class StepMetrics(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DualProblem:
+class DualProblem(Conjugating[DualState]):
     """What is trained: networks, loss, conjugate solver and optimiser of one cell."""
 
     potential: nn.Module
@@ -63,9 +70,31 @@ class DualProblem:
     loss: Any  # AmortizationBatch -> scalar, or None
     solver: Any  # conjugate.ConjugateSolver, or None
     optimizer: optax.GradientTransformation
-    divergence_loss: float
-    divergence_every: int
+    divergence: Divergence
     dimension: int
+    metrics: ClassVar = StepMetrics
+
+    # -- networks -----------------------------------------------------------------------------
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """The potential, whose gradient begins as the identity, and the amortization model."""
+        found = {
+            "potential": Network(
+                "potential",
+                partial(_init, self.potential),
+                partial(potentials.gradient, self.potential),
+            )
+        }
+        if self.model is not None:
+            found["model"] = Network(
+                "amortization model", partial(_init, self.model), partial(_apply, self.model)
+            )
+        return found
+
+    def assemble(self, trees: Trees) -> Networks:
+        """Return the parameters of both networks."""
+        return Networks(trees["potential"], trees.get("model"))
 
     # -- maps ---------------------------------------------------------------------------------
 
@@ -78,27 +107,6 @@ class DualProblem:
         if self.model is None:
             return y
         return jax.vmap(partial(_apply, self.model))(params.model, y)
-
-    def conjugate(self, params: Networks, y: Batch) -> conjugate.ConjugateResult:
-        """x_hat(y) of each seed: the solver's result from x_tilde(y), or x_tilde(y) itself.
-
-        Without a solver nothing is checked: the status stays `RUNNING` and the iterations are 0;
-        the gradient norm tells how far off the amortization is.
-        """
-        oracle = self.oracle(params)
-        start = self.amortized(params, y)
-        if self.solver is not None:
-            return conjugate.solve(self.solver, oracle, y, start)
-        value, gradient = oracle(start)
-        zeros = jnp.zeros(value.shape, jnp.int32)
-        return conjugate.ConjugateResult(
-            x=start,
-            value=value - jnp.sum(start * y, axis=-1),
-            gradient_norm=jnp.max(jnp.abs(gradient - y), axis=-1),
-            status=zeros + conjugate.Status.RUNNING,
-            iterations=zeros,
-            evaluations=zeros,
-        )
 
     def oracle(self, params: Networks) -> conjugate.Oracle:
         """Value f and grad f of each seed."""
@@ -120,36 +128,27 @@ class DualProblem:
         )
 
     def update(
-        self, state: DualState, x: Batch, y: Batch, over: str | None = None
-    ) -> tuple[DualState, StepMetrics, Incidents]:
+        self, state: DualState, batches: Batches, over: str | None = None
+    ) -> Step[DualState]:
         """Take one gradient step on each seed; a seed that diverges keeps its last parameters.
 
         Args:
             state: the state of all seeds.
-            x: points of the source.
-            y: points of the target.
-            over: name of a mapped axis, where x and y are a part of the batch and the devices
+            batches: the points of this step.
+            over: name of a mapped axis, where the points are a part of the batch and the devices
                 along the axis have the others.
-
-        A seed diverges when a new parameter is not finite, at any step; or when the step is the
-        first or a multiple of `divergence_every` and its loss is not finite or beyond
-        `divergence_loss` in size. That is the published rule, which looks at the loss of the steps
-        that it logs (w2ot, run_train.py; log_freq in train.yaml); here it does not depend on
-        logging. The loss of other steps may be what it likes: one point whose conjugate was not
-        found makes a spike, which Adam's step hardly shows.
 
         Returns:
             The new state, the metrics, and what has to be recorded. Of the last, `statuses` and
             `worst_residual` are of this device's part of the batch.
         """
+        x, y = batches.source(), batches.target()
         if self.solver is None:
             result = None
             x_hat = y  # not read: the loss takes x_tilde(y) itself
             iterations = jnp.zeros(y.shape[:1])
         else:
-            result = conjugate.solve(
-                self.solver, self.oracle(state.params), y, self.amortized(state.params, y)
-            )
+            result = self.conjugate(state.params, y)
             x_hat = stop_gradient(result.x)
             iterations = jnp.mean(result.iterations.astype(jnp.float32), axis=1)
         gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(state.params, x, y, x_hat)
@@ -160,26 +159,22 @@ class DualProblem:
         new_params, new_optimizer = jax.vmap(self._apply_gradients)(
             gradients, state.optimizer, state.params
         )
-        alive = state.diverged_at < 0
-        number = state.step + 1
-        judged = (number == 1) | (number % self.divergence_every == 0)
-        acceptable = ~judged | (jnp.abs(metrics.loss) <= self.divergence_loss)
-        fine = alive & acceptable & _finite(new_params)
-        diverges = alive & ~fine
-
-        def keep(new: Any, old: Any) -> Any:
-            return jax.tree.map(partial(_choose, fine), new, old)
-
-        return (
-            DualState(
-                params=keep(new_params, state.params),
-                optimizer=keep(new_optimizer, state.optimizer),
-                step=number,
-                diverged_at=jnp.where(diverges, number, state.diverged_at),
-            ),
-            metrics,
-            incidents.of_step(number, alive, metrics.loss, self.divergence_loss, result),
+        alive, number = state.diverged_at < 0, state.step + 1
+        (params, optimizer), diverged_at = self.divergence.settle(
+            state, metrics.loss, new_params, (new_optimizer, state.optimizer)
         )
+        return Step(
+            DualState(params, optimizer, number, diverged_at),
+            metrics,
+            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, result),
+        )
+
+    def words(self, means: StepMetrics) -> list[str]:
+        """Word V and the solver's iterations."""
+        return [
+            f"dual {np.mean(means.dual_objective):.4f}",
+            f"conjugate iterations {np.mean(means.conjugate_iterations):.1f}",
+        ]
 
     def _apply_gradients(
         self, gradients: Networks, opt_state: Networks, params: Networks
@@ -245,9 +240,7 @@ class DualProblem:
 
         def of_batch(points: Array) -> Array:
             key = jax.random.key(0)
-            params = Networks(
-                potential.init(key, points)["params"], model.init(key, points)["params"]
-            )
+            params = Networks(_init(potential, key, points), _init(model, key, points))
             x_tilde = _apply(model, params.model, points)
             return self._amortization_loss(params, points, points, x_tilde, points)
 
@@ -265,33 +258,25 @@ class DualProblem:
             )
 
 
+def _init(module: nn.Module, key: Array, points: Float[Array, "batch n"]) -> Params:
+    return module.init(key, points)["params"]
+
+
 def _apply(model: nn.Module, params: Params, y: Float[Array, "batch n"]) -> Array:
     output = model.apply({"params": params}, y)
     assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
     return output
 
 
-def _finite(params: Networks) -> Bool[Array, " seeds"]:
-    checks = [
-        jnp.all(jnp.isfinite(leaf.reshape(leaf.shape[0], -1)), axis=1)
-        for leaf in jax.tree.leaves(params)
-    ]
-    return jnp.all(jnp.stack(checks), axis=0)
-
-
-def _choose(pick_new: Bool[Array, " seeds"], new: Array, old: Array) -> Array:
-    return jnp.where(pick_new.reshape(pick_new.shape + (1,) * (new.ndim - 1)), new, old)
-
-
 _TRAINING = (
     *("learning_rate", "iterations", "final_learning_rate_factor", "b1", "b2", "weight_decay"),
     *("divergence_loss", "divergence_every"),
 )
-"""The settings of training that a problem is made of."""
+"""The settings of training that the method is made of."""
 
 
-def make_problem(settings: Mapping[str, Any], dimension: int) -> DualProblem:
-    """Build the problem of a cell from its settings (`cells.Cell.settings`).
+def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:
+    """Build the method of a cell from its settings (`cells.Cell.settings`).
 
     Raises:
         InputError: a kind is unknown or its settings do not fit.
@@ -332,8 +317,7 @@ def make_problem(settings: Mapping[str, Any], dimension: int) -> DualProblem:
                 weight_decay=training["weight_decay"],
             )
         ),
-        divergence_loss=training["divergence_loss"],
-        divergence_every=training["divergence_every"],
+        divergence=Divergence(training["divergence_loss"], training["divergence_every"]),
         dimension=dimension,
     )
     problem.check_loss(kind)
