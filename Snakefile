@@ -20,8 +20,8 @@ configfile: os.path.join(ROOT, "config.yaml")
 # The workflow runs from a checkout, whichever environment has Snakemake.
 sys.path.insert(0, os.path.join(ROOT, "src"))
 
-from w2dual import config_files
-from w2dual.config import output_folder, validate
+from w2dual.config import files as config_files
+from w2dual.config.reader import output_folder, validate
 from w2dual.records import InputError
 
 try:

@@ -19,21 +19,22 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from w2dual import config, rng
+from w2dual import rng
 from w2dual.backend import jit
-from w2dual.cells import Cell, hd_grid
+from w2dual.config import reader
+from w2dual.config.cells import Cell, hd_grid
 from w2dual.conjugate import ConjugateResult
-from w2dual.loop import Loop, compile_loop
 from w2dual.measures import base
 from w2dual.measures.benchmark import files as benchmark_files
 from w2dual.measures.benchmark import icnn_dense
 from w2dual.measures.benchmark.weights import published_weights
 from w2dual.measures.pairs import benchmark
 from w2dual.measures.preparation import benchmark as prepare
-from w2dual.methods.dual import DualProblem, DualState, Networks
-from w2dual.methods.dual import make as make_problem
-from w2dual.pretraining import initial_params
 from w2dual.records import InputError
+from w2dual.training.loop import Loop, compile_loop
+from w2dual.training.methods.dual import DualProblem, DualState, Networks
+from w2dual.training.methods.dual import make as make_problem
+from w2dual.training.pretraining import initial_params
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def make(dimension: int, potential: str, quick: bool) -> Case:
     Raises:
         InputError: the config has no such dimension or potential.
     """
-    settings = config.load([CONFIG])
+    settings = reader.load([CONFIG])
     cell = find_cell(settings, dimension, potential)
     shorter = (10 if quick else 1) * (SHORTER if dimension > SHORT_ABOVE else 1)
     pre = cell.settings["pretraining"] | {
@@ -146,7 +147,7 @@ def make(dimension: int, potential: str, quick: bool) -> Case:
     return Case(cell, pair, pair_source, problem, state, steps, loop, first_call_s)
 
 
-def find_cell(settings: config.Config, dimension: int, potential: str) -> Cell:
+def find_cell(settings: reader.Config, dimension: int, potential: str) -> Cell:
     """Give the config's cell by regression and L-BFGS.
 
     Raises:

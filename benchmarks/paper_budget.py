@@ -26,15 +26,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.render import insert, table
-from w2dual import scrub
-from w2dual.cells import hd_grid
-from w2dual.config import load
-from w2dual.names import method_words, words
-from w2dual.published import published_cells
+from w2dual.archive import scrub
+from w2dual.archive.scrub import Machine
+from w2dual.config.cells import hd_grid
+from w2dual.config.names import method_words, words
+from w2dual.config.reader import load
 from w2dual.records import InputError, read_json, write_json, write_text
-from w2dual.scrub import Machine
-from w2dual.summary import METRIC
-from w2dual.verdict import HALF_UNIT
+from w2dual.results.published import published_cells
+from w2dual.results.summary import METRIC
+from w2dual.results.verdict import HALF_UNIT
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "reference" / "paper"

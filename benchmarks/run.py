@@ -27,8 +27,9 @@ from benchmarks.contestants.conjugation import MAKERS
 from benchmarks.contestants.ott_dual import OttDual
 from benchmarks.contestants.ours import FusedLoop
 from benchmarks.contestants.plain import PlainLoop
-from w2dual import config, provenance
+from w2dual import provenance
 from w2dual.backend import configure
+from w2dual.config import reader
 from w2dual.conjugate.base import default_lanes
 from w2dual.records import InputError, write_json
 
@@ -262,7 +263,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse at once what would fail minutes later."""
-    settings = config.load([CONFIG])
+    settings = reader.load([CONFIG])
     for n in args.dimensions:
         for potential in args.potentials:
             find_cell(settings, n, potential)
@@ -276,7 +277,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     _check(args)
-    for chatty in ("jax", "absl", "w2dual.training"):
+    for chatty in ("jax", "absl", "w2dual.training.run"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     configure(threads=args.threads, devices=1)
     # Each run compiles anew, so that the time of a first call says what that costs.

@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-from w2dual.cells import grid
-from w2dual.config import load
+from w2dual.config.cells import grid
+from w2dual.config.reader import load
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = (sys.executable, "-m", "snakemake")

@@ -5,7 +5,7 @@ import shlex
 from snakemake.io import get_flag_value
 from snakemake.utils import format as format_command
 
-from w2dual.bundle import packed
+from w2dual.archive.bundle import packed
 
 
 def bundled():

@@ -10,13 +10,13 @@ import sys
 
 from snakemake.io import flag
 
-from w2dual import places
-from w2dual.cells import hd_grid, method_kind, synthetic_grid
-from w2dual.config import PAIR_KINDS, pairs
+from w2dual.config import places
+from w2dual.config.cells import hd_grid, method_kind, synthetic_grid
+from w2dual.config.reader import PAIR_KINDS, pairs
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
-from w2dual.resources import Requests
-from w2dual.studies import choice
+from w2dual.site.resources import Requests
+from w2dual.config import studies as choice
 
 if set(ROOT) & set("{}"):  # Snakemake fills in wildcards there
     raise WorkflowError(f"{ROOT}: Snakemake runs in no path with a brace; move the checkout")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes sure that evaluation.pdf can be built: latexmk, pdflatex and the few LaTeX packages that
-# src/w2dual/report.py uses. Does nothing when they are there. Otherwise, on Debian or Ubuntu as
+# src/w2dual/report/document.py uses. Does nothing when they are there. Otherwise, on Debian or Ubuntu as
 # root (or with a sudo that asks for no password), installs them with apt-get, without
 # recommended extras (21 packages: 60 MB to fetch, 190 MB on disk). Where it may not install, it says which packages to
 # ask for and exits with 3; everything but the PDF can still be made then.

@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from w2dual import cells, config
+from w2dual.config import cells, reader
 from w2dual.records import load_arrays, read_json, write_json
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def _untimed(record: dict[str, Any]) -> dict[str, Any]:
 
 def prepare(folder: Path, name: str, iterations: int) -> tuple[Path, Path]:
     """Write the cell's record and its pair of measures; give both paths."""
-    settings = config.load([ROOT / "config.yaml", ROOT / "presets" / "smoke.yaml"])
+    settings = reader.load([ROOT / "config.yaml", ROOT / "presets" / "smoke.yaml"])
     settings["hd"]["training"]["iterations"] = iterations
     cell = next(cell for cell in cells.grid(settings) if cell.name == name)
     write_json(folder / "cell.json", cell.to_json())

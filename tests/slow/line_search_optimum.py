@@ -24,8 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from w2dual import potentials, rng, trained
+from w2dual import potentials, rng
 from w2dual.backend import configure
+from w2dual.evaluation import trained
 from w2dual.studies import line_search
 
 RELATIVE = 1e-4

@@ -23,10 +23,13 @@ import jax
 import yaml
 from jax._src.lax import lax as lax_module
 
-from w2dual import cell_evaluation, cells, measures, provenance, training
+from w2dual import measures, provenance
 from w2dual.backend import configure
+from w2dual.config import cells
+from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures.preparation import prepare
 from w2dual.records import write_json
+from w2dual.training import run as training
 
 ROOT = Path(__file__).parents[2]
 MANTISSA_BITS = {"float32": None, "tf32": 10, "bfloat16": 7}

@@ -24,14 +24,15 @@ import numpy as np
 import yaml
 from tests.unit.conjugate.reference import lbfgs as plain_lbfgs
 
-from w2dual import cells, conjugate, measures, rng
+from w2dual import conjugate, measures, rng
 from w2dual.backend import configure
+from w2dual.config import cells
 from w2dual.conjugate import Status
 from w2dual.conjugate.lbfgs import LBFGS
-from w2dual.loop import compile_loop
 from w2dual.measures.preparation import prepare
-from w2dual.methods.dual import make as make_problem
-from w2dual.pretraining import initial_params
+from w2dual.training.loop import compile_loop
+from w2dual.training.methods.dual import make as make_problem
+from w2dual.training.pretraining import initial_params
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-6

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 import yaml
 from tests.slurm.cluster import Cluster
 
-from w2dual import doctor, doctor_examination, doctor_queue, doctor_request
-from w2dual.cluster_access import Access, access
-from w2dual.cluster_facts import read_config, read_job, read_nodes, read_partitions
-from w2dual.config import load
-from w2dual.doctor import Answer, Finding, Level
-from w2dual.doctor_probe import never
+from w2dual.config.reader import load
+from w2dual.site.access import Access, access
+from w2dual.site.doctor import checks as doctor
+from w2dual.site.doctor import examination, queue, request
+from w2dual.site.doctor.checks import Answer, Finding, Level
+from w2dual.site.doctor.probe import never
+from w2dual.site.facts import read_config, read_job, read_nodes, read_partitions
 
 if TYPE_CHECKING:
     from tests.slurm.run import Checks
@@ -92,14 +93,12 @@ def cluster(folder: Path) -> Cluster:
     return Cluster(folder, gpus=4, limit_min=2880, more=ENFORCE + MORE, accounts=ACCOUNTS)
 
 
-def as_user(
-    name: str, environment: Mapping[str, str], folder: Path = Path("/")
-) -> doctor_examination.Run:
+def as_user(name: str, environment: Mapping[str, str], folder: Path = Path("/")) -> examination.Run:
     """Return what runs commands as another user, in a folder."""
     start = () if name == "root" else ("setpriv", f"--reuid={name}", "--regid=nogroup")
     start = (*start, "--clear-groups") if start else ()
 
-    def run(*words: str, timeout_s: float = doctor_examination.TIMEOUT_S) -> Answer:
+    def run(*words: str, timeout_s: float = examination.TIMEOUT_S) -> Answer:
         done = subprocess.run(
             [*start, *words],
             env=environment,
@@ -115,12 +114,12 @@ def as_user(
     return run
 
 
-def judged(run: doctor_examination.Run) -> dict[str, Access | str]:
+def judged(run: examination.Run) -> dict[str, Access | str]:
     """Return what the doctor's rules say of each partition, for the user that `run` is."""
     facts = read_config(run("scontrol", "show", "config").out)
     nodes = read_nodes(run("scontrol", "--all", "show", "node", "--oneliner").out)
-    user = doctor_examination.user_of(run)
-    accounting = doctor_examination.accounting_of(run, facts, user.name)
+    user = examination.user_of(run)
+    accounting = examination.accounting_of(run, facts, user.name)
     shown = run("scontrol", "--all", "show", "partition", "--oneliner").out
     return {
         partition.name: access(partition, nodes, user, accounting, 1)
@@ -128,23 +127,23 @@ def judged(run: doctor_examination.Run) -> dict[str, Access | str]:
     }
 
 
-def submitted(run: doctor_examination.Run, name: str, answer: Access | str) -> Answer:
+def submitted(run: examination.Run, name: str, answer: Access | str) -> Answer:
     """Submit a job to a partition: as the doctor's rules say, or to one that they leave out."""
-    wanted = doctor_queue.Wanted(100, 1, 1, 1)
+    wanted = queue.Wanted(100, 1, 1, 1)
     words: Sequence[str] = ("--partition", name, "--time=1", "--mem=100")
     if isinstance(answer, Access):
-        words = doctor_request.request(answer, True, wanted)
+        words = request.request(answer, True, wanted)
     end = ("--gpus=1", "--output=/dev/null", "--parsable", "--wrap=true")
     return run("sbatch", *words, *end)
 
 
-def state(run: doctor_examination.Run, job: str) -> tuple[str, str]:
+def state(run: examination.Run, job: str) -> tuple[str, str]:
     """Return a job's state, and the reason that it waits."""
     record = read_job(run("scontrol", "show", "job", job, "--oneliner").out)
     return record.get("JobState", ""), record.get("Reason", "")
 
 
-def disagreements(run: doctor_examination.Run, rules: Mapping[str, Access | str]) -> list[str]:
+def disagreements(run: examination.Run, rules: Mapping[str, Access | str]) -> list[str]:
     """Return the partitions where SLURM does otherwise than the doctor's rules say."""
     found, waiting = [], {}
     for name, answer in rules.items():

@@ -19,9 +19,9 @@ from pathlib import Path
 from tests.slurm import doctor
 from tests.slurm.cluster import HOST, Cluster, running
 
-from w2dual import doctor_examination
-from w2dual.config import load
-from w2dual.doctor import Answer, verdict
+from w2dual.config.reader import load
+from w2dual.site.doctor import examination
+from w2dual.site.doctor.checks import Answer, verdict
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "unit" / "recorded"
@@ -44,13 +44,13 @@ NAMES = (*CLUSTERS, OF_NOBODY, BUSY, NO_SHARE)
 class Recorder:
     """Runs commands and keeps their answers, under names that do not depend on the run."""
 
-    def __init__(self, run: doctor_examination.Run = doctor_examination.command) -> None:
+    def __init__(self, run: examination.Run = examination.command) -> None:
         """Keep nothing yet; `run` is what runs them."""
         self.run = run
         self.answers: list[dict[str, object]] = []
         self.probe: tuple[Path, dict[str, object]] | None = None
 
-    def __call__(self, *words: str, timeout_s: float = doctor_examination.TIMEOUT_S) -> Answer:
+    def __call__(self, *words: str, timeout_s: float = examination.TIMEOUT_S) -> Answer:
         """Run one; what a job has written into its file of output by now is kept too."""
         answer = self.run(*words, timeout_s=timeout_s)
         record = {"words": key(words), "code": answer.code, "out": answer.out, "err": answer.err}
@@ -96,7 +96,7 @@ def main() -> None:
             recorder = Recorder()
             if name == OF_NOBODY:
                 recorder = Recorder(doctor.as_user(doctor.NOBODY, os.environ, ROOT))
-            asked = doctor_examination.Asked(
+            asked = examination.Asked(
                 partition="gpu" if name in (BUSY, NO_SHARE) else None,
                 no_probe=args.no_probe or name == OF_NOBODY,
                 probe_wait=8,
@@ -105,8 +105,8 @@ def main() -> None:
                 cluster.run("sbatch", "--gpus=4", "--output=/dev/null", "--wrap=sleep 300")
             elif name == NO_SHARE:
                 cluster.run("sacctmgr", "-i", *doctor.SHARE.split(), "GrpTRES=gres/gpu=0")
-            findings = doctor_examination.examine(config, asked, recorder)
-        lines = [line for finding in findings for line in doctor_examination.lines(finding)]
+            findings = examination.examine(config, asked, recorder)
+        lines = [line for finding in findings for line in examination.lines(finding)]
         settings = [f"    {s.path}: {s.value}" for f in findings for s in f.settings]
         text = json.dumps(recorder.answers, indent=1)
         text = text.replace(str(cluster.folder), "/cluster").replace(HOST, "node1")

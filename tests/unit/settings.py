@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from w2dual.config import load
+from w2dual.config.reader import load
 from w2dual.measures import Measures
 
 PAPER = load([Path(__file__).parents[2] / "config.yaml"])

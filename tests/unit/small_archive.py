@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.unit.test_aggregate import plane_seed, record
+from tests.unit.results.test_aggregate import plane_seed, record
 from tests.unit.verdict_data import settings_json
 
-from w2dual import archive, bundle, config, crate
 from w2dual.__main__ import main
-from w2dual.archive import MANIFEST, Archive, Member
-from w2dual.cells import Cell, grid
+from w2dual.archive import bundle, container, crate
+from w2dual.archive.container import MANIFEST, Archive, Member
+from w2dual.config import reader
+from w2dual.config.cells import Cell, grid
 from w2dual.jobs.dispatch import call
 from w2dual.measures.pairs import gaussian
 from w2dual.records import file_sha256, read_json, save_arrays, write_json, write_text
@@ -51,10 +52,10 @@ PARTS = ("metrics.json", "history.csv", "params.safetensors")
 
 def resolved() -> dict[str, Any]:
     """The config of the small run; figures are drawn from parameters, and there are none."""
-    given = config.read([ROOT / "config.yaml"])
-    merged = config.merge(given, CONFIG)
+    given = reader.read([ROOT / "config.yaml"])
+    merged = reader.merge(given, CONFIG)
     merged["synthetic"]["figures"] = {"flow": {"pairs": ["gauss8"], "potential": "icnn_leaky"}}
-    config.validate(merged)
+    reader.validate(merged)
     return merged
 
 
@@ -177,7 +178,7 @@ def command(rule: str, words: list[str], inputs: list[str], out: dict[str, str])
 
 def rendering(line: str, run: Path) -> None:
     """Run a command as its rule would."""
-    from w2dual import rendering
+    from w2dual.archive import steps as rendering
 
     rendering.run(rendering.of_command("a", line, [], []), run.parents[1], RUN, call)
 
@@ -197,16 +198,16 @@ def rehashed(found: Contents) -> Contents:
     record = json.loads(found[crate.METADATA])
     for entity in record["@graph"]:
         if "sha256" in entity and entity["@id"] in found:
-            entity["sha256"] = archive.sha256(found[entity["@id"]])
+            entity["sha256"] = container.sha256(found[entity["@id"]])
     (whole,) = (entity for entity in record["@graph"] if entity["@id"] == "./")
     listed = {part["@id"] for part in whole["hasPart"]} | {MANIFEST, crate.METADATA}
     for name in sorted(found.keys() - listed):
         entity = {"@id": name, "@type": "File", "name": name}
-        record["@graph"].append(entity | {"sha256": archive.sha256(found[name])})
+        record["@graph"].append(entity | {"sha256": container.sha256(found[name])})
         whole["hasPart"].append({"@id": name})
     found = found | {crate.METADATA: json.dumps(record).encode()}
-    hashes = {name: archive.sha256(text) for name, text in found.items() if name != MANIFEST}
-    return found | {MANIFEST: archive.manifest(hashes).encode()}
+    hashes = {name: container.sha256(text) for name, text in found.items() if name != MANIFEST}
+    return found | {MANIFEST: container.manifest(hashes).encode()}
 
 
 def rewritten(path: Path, out: Path, edit: Callable[[Contents], Any], rehash: bool = False) -> Path:
@@ -218,7 +219,7 @@ def rewritten(path: Path, out: Path, edit: Callable[[Contents], Any], rehash: bo
     members = {
         name: Member(lambda text=text: text, executable(name)) for name, text in found.items()
     }
-    archive.write(out, members)
+    container.write(out, members)
     return out
 
 

@@ -16,8 +16,9 @@ import jax
 import pytest
 from tests.unit.test_main import CELL, CONFIG, SMOKE
 
-from w2dual import backend, environment, latex, provenance
+from w2dual import backend, environment, provenance
 from w2dual.jobs.dispatch import module_of, run
+from w2dual.report import latex
 from w2dual.subcommands import JOBS
 
 ROOT = Path(__file__).parents[2]

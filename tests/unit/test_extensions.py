@@ -15,8 +15,8 @@ from tests.unit import settings
 from w2dual import amortization, conjugate, potentials
 from w2dual.measures import base as measures_base
 from w2dual.measures import own, pairs, preparation
-from w2dual.methods.dual import make as make_problem
 from w2dual.records import InputError
+from w2dual.training.methods.dual import make as make_problem
 
 IMPORTS = """\
 from dataclasses import dataclass

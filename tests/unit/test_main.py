@@ -11,7 +11,7 @@ import pytest
 
 from w2dual import __version__
 from w2dual.__main__ import main
-from w2dual.config import load
+from w2dual.config.reader import load
 from w2dual.jobs.dispatch import module_of
 from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays

@@ -131,8 +131,8 @@ def test_the_document_has_what_the_records_say():
 
 def test_the_records_are_of_the_configs_cells():
     """The settings of a record are those that the config gives its cell, seeds aside."""
-    from w2dual.cells import hd_grid
-    from w2dual.config import load
+    from w2dual.config.cells import hd_grid
+    from w2dual.config.reader import load
 
     config = load([paper_budget.ROOT / "config.yaml"])
     cells = {cell.name: cell for cell in hd_grid(config)}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.unit import small_archive
 
-from w2dual import provenance, source
+from w2dual import provenance
+from w2dual.archive import source
 from w2dual.provenance import NoCheckout
 from w2dual.records import InputError
 

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from w2dual import archive, records
+from w2dual import records
+from w2dual.archive import container
 from w2dual.records import InputError
 
 
@@ -88,7 +89,9 @@ WRITERS = {
     "json": lambda path: records.write_json(path, list(range(10_000))),
     "arrays": lambda path: records.save_arrays(path, {"a": np.zeros(10_000)}, {}),
     "table": lambda path: table(path),
-    "archive": lambda path: archive.write(path, {"a": archive.Member(lambda: os.urandom(10_000))}),
+    "archive": lambda path: container.write(
+        path, {"a": container.Member(lambda: os.urandom(10_000))}
+    ),
     "copy": lambda path: copied(path),
 }
 

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2dual import config, rng, seeds
+from w2dual import rng, seeds
 from w2dual.__main__ import main
-from w2dual.cells import Cell, grid
+from w2dual.config import reader
+from w2dual.config.cells import Cell, grid
 from w2dual.measures.preparation.benchmark import Settings
 from w2dual.records import InputError
 
@@ -61,20 +62,20 @@ def places(node: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return found + [p for key, value in node.items() for p in places(value, (*path, str(key)))]
 
 
-PLACES = places(config.read(CONFIG))
+PLACES = places(reader.read(CONFIG))
 
 
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 @pytest.mark.parametrize("seed", [-1, 2**32, True, 1.0, "1"], ids=repr)
 def test_the_config_refuses_what_is_no_seed(place: tuple[str, ...], seed: Any):
-    changed = config.read(CONFIG)
+    changed = reader.read(CONFIG)
     *path, last = place
     section = changed
     for key in path:
         section = section[key]
     section[last] = [0, seed] if last == "seeds" else seed
     with pytest.raises(InputError, match="from 0 to 4294967295") as caught:
-        config.validate(changed)
+        reader.validate(changed)
     assert ".".join(place) in str(caught.value)
 
 
@@ -82,10 +83,10 @@ def test_the_config_has_seeds_in_five_places_and_refuses_duplicates():
     assert len(PLACES) == 5
     for place in PLACES:
         if place[-1] == "seeds":
-            changed = config.read(CONFIG)
+            changed = reader.read(CONFIG)
             changed[place[0]]["seeds"] = [3, 1, 3]
             with pytest.raises(InputError, match=f"{place[0]}.seeds.*non-unique"):
-                config.validate(changed)
+                reader.validate(changed)
 
 
 # ---------------------------------------------------------------- records and command lines
@@ -107,7 +108,7 @@ def test_the_config_has_seeds_in_five_places_and_refuses_duplicates():
 def test_a_record_of_a_cell_with_other_seeds_is_refused(
     given: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    record = grid(config.load(CONFIG))[0].to_json()
+    record = grid(reader.load(CONFIG))[0].to_json()
     del record["hash"]
     record["settings"] = record["settings"] | {"seeds": given}
     with pytest.raises(InputError, match=f"`settings.seeds`: .*{message}"):
@@ -120,7 +121,7 @@ def test_a_record_of_a_cell_with_other_seeds_is_refused(
 
 @pytest.mark.parametrize("key", ["moment_seed", "generated.seed"])
 def test_a_pair_is_not_prepared_from_what_is_no_seed(key: str):
-    settings = config.load(CONFIG)["measures"]["benchmark"]
+    settings = reader.load(CONFIG)["measures"]["benchmark"]
     section = settings["generated"] if "." in key else settings
     section[key.rpartition(".")[2]] = 2**32
     with pytest.raises(InputError, match=f"measures.benchmark.{key}: 4294967296 is out of range"):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from w2dual import aggregate
-from w2dual.verdict import VerdictSettings, published_hd
+from w2dual.results import aggregate
+from w2dual.results.verdict import VerdictSettings, published_hd
 
 PUBLISHED = Path(__file__).parents[2] / "tables" / "published"
 SEEDS = tuple(range(10))

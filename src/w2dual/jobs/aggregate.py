@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.aggregate import METRICS, aggregate
 from w2dual.records import json_argument
+from w2dual.results.aggregate import METRICS, aggregate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.bundle import Plan, make, unpacked
+from w2dual.archive.bundle import Plan, make, unpacked
 from w2dual.jobs.dispatch import call
 
 

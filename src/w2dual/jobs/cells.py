@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from w2dual.cells import text
-from w2dual.config import load
+from w2dual.config.cells import text
+from w2dual.config.reader import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.claims_table import write
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
-from w2dual.verdict import VerdictSettings
+from w2dual.report.tables.claims import write
+from w2dual.results.verdict import VerdictSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.cost_tables import QUANTITIES, write
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
-from w2dual.summary import TableSettings
+from w2dual.report.tables.costs import QUANTITIES, write
+from w2dual.results.summary import TableSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

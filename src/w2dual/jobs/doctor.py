@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from w2dual.config import load
-from w2dual.doctor_examination import PROBE_WAIT_S, PROFILE, Asked, look, report
+from w2dual.config.reader import load
 from w2dual.jobs.options import add_config_arguments, positive
+from w2dual.site.doctor.examination import PROBE_WAIT_S, PROFILE, Asked, look, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from w2dual.costs import COSTS
-from w2dual.estimate_summary import Asked, text
 from w2dual.jobs.options import add_config_arguments, positive
 from w2dual.records import InputError
+from w2dual.site.costs import COSTS
+from w2dual.site.estimate_summary import Asked, text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

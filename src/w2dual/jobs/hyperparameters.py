@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.hyperparameters import TABLES, write
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
+from w2dual.report.tables.settings import TABLES, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

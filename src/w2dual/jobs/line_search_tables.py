@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from w2dual.jobs.options import add_table
-from w2dual.studies.line_search_tables import RENDERERS, write
+from w2dual.report.tables.line_search import RENDERERS, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

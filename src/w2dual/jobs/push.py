@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from w2dual.backend import configure
-from w2dual.points import HEADERS
-from w2dual.push import GROUND_TRUTH, TRAINED, push
+from w2dual.evaluation.points import HEADERS
+from w2dual.evaluation.push import GROUND_TRUTH, TRAINED, push
 from w2dual.records import InputError
 from w2dual.seeds import argument as seed_argument
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from w2dual.archive.rebuild import rebuild_all
 from w2dual.jobs.dispatch import call
-from w2dual.rebuild import rebuild_all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

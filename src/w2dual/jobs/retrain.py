@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from w2dual.archive.retrain import retrain
 from w2dual.jobs.dispatch import call
-from w2dual.retrain import retrain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from w2dual.cells import grid
-from w2dual.config import load
-from w2dual.costs import COSTS
+from w2dual.config.cells import grid
+from w2dual.config.reader import load
 from w2dual.jobs.options import add_config_arguments, positive
-from w2dual.simulate import Given, table
+from w2dual.site.costs import COSTS
+from w2dual.site.simulate import Given, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.status_table import show
+from w2dual.training.status_table import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
-from w2dual.summary import TableSettings
-from w2dual.tables import write_hd
+from w2dual.report.tables.hd import write_hd
+from w2dual.results.summary import TableSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.table_page import write
+from w2dual.report.page import write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

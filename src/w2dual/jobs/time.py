@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from w2dual.jobs.options import add_config_arguments, positive
-from w2dual.measured import MIN_BLOCKS, Axes, Effort, time_cells
+from w2dual.site.measured import MIN_BLOCKS, Axes, Effort, time_cells
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from w2dual.backend import configure
-from w2dual.cells import Cell
-from w2dual.checkpoint import EVERY_S, KEEP
+from w2dual.config.cells import Cell
+from w2dual.evaluation.train_cell import Outputs, train_cell
 from w2dual.records import json_argument
-from w2dual.train_cell import Outputs, train_cell
+from w2dual.training.checkpoint import EVERY_S, KEEP
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from w2dual.records import json_argument
-from w2dual.summary import TableSettings
-from w2dual.tables import write_trivial
+from w2dual.report.tables.hd import write_trivial
+from w2dual.results.summary import TableSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

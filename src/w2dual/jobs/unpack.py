@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.unpack import unpack
+from w2dual.archive.unpack import unpack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
-from w2dual.verdict import VerdictSettings
-from w2dual.verdict_table import write
+from w2dual.report.tables.verdict import write
+from w2dual.results.verdict import VerdictSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

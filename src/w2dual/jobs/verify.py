@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from w2dual import seeds
+from w2dual.archive.verify import SAMPLE, print_report
 from w2dual.jobs.dispatch import call
-from w2dual.verify import SAMPLE, print_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

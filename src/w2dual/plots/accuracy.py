@@ -21,11 +21,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from w2dual import aggregate
-from w2dual.names import method_words, words
+from w2dual.config.names import method_words, words
 from w2dual.plots import style
-from w2dual.published import read_published
-from w2dual.summary import TableSettings, hd_tidy, seeds_in_words
+from w2dual.results import aggregate
+from w2dual.results.published import read_published
+from w2dual.results.summary import TableSettings, hd_tidy, seeds_in_words
 
 log = logging.getLogger(__name__)
 

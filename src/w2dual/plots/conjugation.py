@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from w2dual.names import method_words, words
+from w2dual.config.names import method_words, words
 from w2dual.plots import style
 from w2dual.plots.curves import by_seed, read_history
 from w2dual.records import InputError

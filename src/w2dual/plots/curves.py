@@ -19,11 +19,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from w2dual import aggregate
-from w2dual.names import method_words, words
+from w2dual.config.names import method_words, words
 from w2dual.plots import style
-from w2dual.published import published_cells
 from w2dual.records import InputError, read_json
+from w2dual.results import aggregate
+from w2dual.results.published import published_cells
 
 log = logging.getLogger(__name__)
 

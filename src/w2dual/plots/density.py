@@ -19,12 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from w2dual.config.names import words
+from w2dual.evaluation.trained import Points, Trained, Values
 from w2dual.measures.pairs.synthetic import SyntheticPair
 from w2dual.measures.plane.laws import Law
-from w2dual.names import words
 from w2dual.plots import style
 from w2dual.records import InputError
-from w2dual.trained import Points, Trained, Values
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from w2dual import trained
-from w2dual.names import words
+from w2dual.config.names import words
+from w2dual.evaluation import trained
 from w2dual.plots import style
 from w2dual.records import InputError, atomic_path
 

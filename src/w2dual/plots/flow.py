@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from w2dual.names import words
+from w2dual.config.names import words
+from w2dual.evaluation.trained import Points, Trained
 from w2dual.plots import style
 from w2dual.plots.transport import PAGE_WIDTH_IN, head, panel, potentials_in_words, show, window
-from w2dual.trained import Points, Trained
 
 Lines = Float[np.ndarray, "lines points n"]
 

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
+from w2dual.evaluation.trained import Points, Trained
 from w2dual.measures.pairs.images import Image, ImagePair
 from w2dual.records import InputError
-from w2dual.trained import Points, Trained
 
 SIZE_IN = (7.0, 2.1)
 SAMPLES = 200_000

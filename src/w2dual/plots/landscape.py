@@ -14,12 +14,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from w2dual.config.names import words
 from w2dual.conjugate import Status
-from w2dual.names import words
+from w2dual.evaluation.trained import Points, Trained, Values
 from w2dual.plots import style
 from w2dual.records import InputError
 from w2dual.studies.trace import Trace, traces
-from w2dual.trained import Points, Trained, Values
 
 PAGE_WIDTH_IN = 7.0
 ROW_HEIGHT_IN = 2.45

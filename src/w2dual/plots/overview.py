@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
+from w2dual.evaluation.trained import Points, Trained, Values
 from w2dual.plots import style
-from w2dual.trained import Points, Trained, Values
 
 SIZE_IN = (7.0, 2.1)
 # Left, bottom, width and height as fractions; below on the right there is room for the mark of a

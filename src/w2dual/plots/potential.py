@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from w2dual.evaluation.trained import Points, Trained, Values
 from w2dual.plots import style
 from w2dual.plots.transport import head, paired_panels, potentials_in_words, show, window
-from w2dual.trained import Points, Trained, Values
 
 SAMPLES = 256
 SIDE = 61

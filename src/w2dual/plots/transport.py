@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from w2dual.names import words
+from w2dual.config.names import words
+from w2dual.evaluation.trained import Points, Trained
 from w2dual.plots import style
-from w2dual.trained import Points, Trained
 
 SAMPLES = 512
 LINES = 120

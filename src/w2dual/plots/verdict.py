@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from w2dual.names import method_words, words
+from w2dual.config.names import method_words, words
 from w2dual.plots import style
-from w2dual.verdict import (
+from w2dual.results.verdict import (
     BETTER,
     DIVERGED,
     INCONCLUSIVE,

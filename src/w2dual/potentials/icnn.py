@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from w2dual.activations import activation
 from w2dual.potentials import Affine, QuadraticTerm
+from w2dual.potentials.activations import activation
 
 _KERNEL = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 

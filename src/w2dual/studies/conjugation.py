@@ -22,12 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from w2dual import conjugate, provenance, rng, trained
+from w2dual import conjugate, provenance, rng
 from w2dual.backend import jit
 from w2dual.conjugate import ConjugateResult
+from w2dual.evaluation import trained
+from w2dual.evaluation.trained import Trained
 from w2dual.records import InputError, load_arrays, read_json, save_arrays
 from w2dual.studies.trace import traces
-from w2dual.trained import Trained
 
 log = logging.getLogger(__name__)
 

@@ -29,10 +29,10 @@ from jaxtyping import Array, Float
 from w2dual import conjugate, potentials, provenance, rng, timing
 from w2dual.backend import jit
 from w2dual.conjugate.lbfgs import LBFGS
+from w2dual.evaluation.trained import Trained
 from w2dual.records import InputError, read_json, write_json
 from w2dual.studies import libraries
 from w2dual.studies.conjugation import load_live, now
-from w2dual.trained import Trained
 
 log = logging.getLogger(__name__)
 

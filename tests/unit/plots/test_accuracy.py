@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.test_tables import PUBLISHED, full, metrics, settings
+from tests.unit.report.tables.test_hd import PUBLISHED, full, metrics, settings
 
 from w2dual.jobs import accuracy_figure as accuracy_figure_job
 from w2dual.plots import accuracy, style
-from w2dual.summary import TableSettings
+from w2dual.results.summary import TableSettings
 
 
 def frame(**changes: list[float | None]) -> pd.DataFrame:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from w2dual import conjugates
 from w2dual.conjugate import ConjugateResult, Status
-from w2dual.conjugates import Tally
+from w2dual.conjugate import tally as conjugates
+from w2dual.conjugate.tally import Tally
 from w2dual.plots import figure as drawn
 
 FINE = [Status.CONVERGED] * 3

@@ -17,13 +17,13 @@ from matplotlib.quiver import Quiver
 from matplotlib.text import Text
 from tests.unit.settings import plane_pair
 
-from w2dual.cells import synthetic_grid
-from w2dual.config import load
+from w2dual.config.cells import synthetic_grid
+from w2dual.config.reader import load
 from w2dual.conjugate import Status
-from w2dual.methods.dual import make as make_problem
+from w2dual.evaluation.trained import Points, Trained
 from w2dual.plots import flow, potential, style, transport
-from w2dual.pretraining import fresh_params
-from w2dual.trained import Points, Trained
+from w2dual.training.methods.dual import make as make_problem
+from w2dual.training.pretraining import fresh_params
 
 ROOT = Path(__file__).parents[3]
 PAIR = "moons"  # neither measure lies within the other

@@ -16,17 +16,17 @@ from matplotlib.text import Text
 from tests.unit.settings import plane_pair
 
 from w2dual import rng
-from w2dual.cells import synthetic_grid
-from w2dual.config import load
+from w2dual.config.cells import synthetic_grid
+from w2dual.config.reader import load
+from w2dual.evaluation.trained import Trained
 from w2dual.measures import Measures
 from w2dual.measures.pairs import images, synthetic
 from w2dual.measures.plane.laws import Gaussians
 from w2dual.measures.preparation import images as preparation_of_images
-from w2dual.methods.dual import Networks
-from w2dual.methods.dual import make as make_problem
 from w2dual.plots import density, interpolation, landscape, overview, style
 from w2dual.records import InputError
-from w2dual.trained import Trained
+from w2dual.training.methods.dual import Networks
+from w2dual.training.methods.dual import make as make_problem
 
 ROOT = Path(__file__).parents[3]
 CONFIG = load([ROOT / "config.yaml", ROOT / "presets" / "smoke.yaml"])

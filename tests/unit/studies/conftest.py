@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from w2dual.cells import hd_grid
-from w2dual.config import load
+from w2dual.config.cells import hd_grid
+from w2dual.config.reader import load
+from w2dual.evaluation.trained import Trained
 from w2dual.measures.pairs import gaussian
-from w2dual.methods.dual import make as make_problem
-from w2dual.pretraining import fresh_params
-from w2dual.trained import Trained
+from w2dual.training.methods.dual import make as make_problem
+from w2dual.training.pretraining import fresh_params
 
 ROOT = Path(__file__).parents[3]
 DIMENSION = 4

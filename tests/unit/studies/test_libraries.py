@@ -12,9 +12,9 @@ import scipy.optimize
 from tests.unit import settings
 
 from w2dual import potentials, rng
+from w2dual.evaluation.trained import Trained
 from w2dual.records import InputError
 from w2dual.studies import libraries, line_search
-from w2dual.trained import Trained
 
 POINTS = 200
 SINGLE = 6

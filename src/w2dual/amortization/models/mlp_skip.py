@@ -8,7 +8,7 @@ from typing import Any
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from w2dual.activations import activation
+from w2dual.potentials.activations import activation
 
 
 class MLPWithSkip(nn.Module):

@@ -18,8 +18,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from w2dual.config.places import MIRROR_KEY, MIRROR_VARIABLE, WEIGHTS, mirror_folder
 from w2dual.measures.benchmark.icnn_dense import VERSIONS
-from w2dual.places import MIRROR_KEY, MIRROR_VARIABLE, WEIGHTS, mirror_folder
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""The archive for reviewers: made, checked, unpacked, and run again."""

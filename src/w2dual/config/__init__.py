@@ -1,0 +1,1 @@
+"""The config: read, checked by its schema, turned into cells. Imports neither JAX nor pandas."""

@@ -1,0 +1,328 @@
+"""The configuration: reading, merging and checking it. Imports neither JAX nor pandas."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from w2dual import code
+from w2dual.config import strict_yaml
+from w2dual.records import InputError
+
+Config = dict[str, Any]
+
+SCHEMA = Path(__file__).parent / "schema.yaml"
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
+    """Merge as Snakemake does: mappings merge key by key, anything else replaces."""
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def load(paths: Iterable[str | Path]) -> Config:
+    """Read config files in order, each merged over the ones before, and check the result.
+
+    Raises:
+        InputError: a file cannot be read, or the merged config is not valid.
+    """
+    config = read(paths)
+    validate(config)
+    return config
+
+
+def read(paths: Iterable[str | Path]) -> Config:
+    """Read config files in order, each merged over the ones before, without checking the result.
+
+    Raises:
+        InputError: a file cannot be read, or a value in it means something else than what is
+            written.
+    """
+    config: Config = {}
+    for path in paths:
+        config = merge(config, strict_yaml.load(path))
+    return config
+
+
+def validate(config: Config) -> None:
+    """Check the config against the schema, and what a schema cannot say.
+
+    Raises:
+        InputError: naming the key, the value and what would be right.
+    """
+    schema = _schema()
+    _check_schema(config, schema, ())
+    for section, known in schema["$defs"]["kinds"].items():
+        for name, settings in config[section].items():
+            kind = settings["kind"]
+            if kind in known:
+                checked = {"$defs": schema["$defs"], **known[kind]}
+                _check_schema(settings, checked, (section, name))
+            else:
+                _check_foreign_kind(section, name, kind)
+    _check_grids(config)
+    _check_measures(config)
+    _check_numbers(config)
+    _check_conjugation(config)
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return strict_yaml.load(SCHEMA)
+
+
+def _check_schema(value: Any, schema: dict[str, Any], prefix: tuple[str, ...]) -> None:
+    from jsonschema import Draft202012Validator, validators
+
+    # JSON schema takes 1000.0 for an integer, on which counts fail later, and has no infinity.
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": lambda _, item: _is_integer(item), "number": lambda _, item: _is_number(item)}
+    )
+    validator = validators.extend(Draft202012Validator, {"pattern": _pattern}, type_checker=types)
+    # Keys such as dimensions are integers in YAML; JSON schema knows text keys alone.
+    errors = validator(schema).iter_errors(_text_keys(value))
+    messages = {_explain(error, prefix) for error in errors}
+    if messages:
+        raise InputError("\n".join(sorted(messages)))
+
+
+def _pattern(validator: Any, pattern: str, value: Any, _: Any) -> Iterator[Any]:
+    """Match as JSON schema does: in Python `$` is also before a newline at the end."""
+    from jsonschema import ValidationError
+
+    if validator.is_type(value, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+PACKAGES = {
+    "potentials": "potentials",
+    "amortizations": "amortization",
+    "solvers": "conjugate",
+    "measures.synthetic": "measures.pairs",
+}
+"""Section of the config -> package with one module for each kind of your own."""
+
+
+def kinds(section: str) -> list[str]:
+    """Return the kinds that a section of the config may name, by the modules that there are."""
+    room = PACKAGES[section]
+    found = set(code.modules_with(room, "make"))
+    if section == "measures.synthetic":
+        found |= set(code.modules_with("measures.preparation", "prepare")) - {"benchmark"}
+    return sorted(found)
+
+
+def _check_foreign_kind(section: str, name: str, kind: str) -> None:
+    # Files are looked at, not imported: that would import JAX.
+    known = kinds(section)
+    if kind not in known:
+        room = PACKAGES[section]
+        raise InputError(
+            f"config key `{section}.{name}.kind`: there is no module w2dual.{room}.{kind} of "
+            f"that kind; add src/w2dual/{room.replace('.', '/')}/{kind}.py (docs/extending.md), "
+            f"or name a known one: {', '.join(known)}"
+        )
+
+
+def _text_keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        texts = {str(key): _text_keys(item) for key, item in value.items()}
+        if len(texts) < len(value):
+            both = next(key for key in value if not isinstance(key, str) and str(key) in value)
+            raise InputError(
+                f'config: {both} is a key as a number and as "{both}" in quotes, in two files of '
+                "which one would hide the other; leave out the quotes"
+            )
+        return texts
+    if isinstance(value, list):
+        return [_text_keys(item) for item in value]
+    return value
+
+
+def _explain(error: Any, prefix: tuple[str, ...]) -> str:
+    where = ".".join(map(str, (*prefix, *error.absolute_path))) or "(top level)"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = [key for key in error.instance if key not in known]
+        hints = []
+        for key in unknown:
+            close = difflib.get_close_matches(key, known, n=1)
+            meant = f" (did you mean `{close[0]}`?)" if close else ""
+            full = key if where == "(top level)" else f"{where}.{key}"
+            hints.append(f"config key `{full}` is not known{meant}; known here: {', '.join(known)}")
+        return "\n".join(hints)
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"config key `{where}` lacks {', '.join(f'`{key}`' for key in missing)}"
+    expected = error.schema.get("description", "")
+    message = f"config key `{where}`: {error.message}" + (
+        f"; expected {expected}" if expected else ""
+    )
+    if isinstance(error.instance, str) and re.fullmatch(r"[0-9.]+[eE][+-]?[0-9]+", error.instance):
+        message += f" (YAML reads {error.instance} as text; write it like 1.0e-3 or 1.0e+5)"
+    return message
+
+
+def _known(config: Config, key: str, name: str, section: str, under: str = "") -> None:
+    if name not in config[section]:
+        raise InputError(
+            f"config key `{key}`: unknown name `{name}`; `{under}{section}` "
+            f"has {', '.join(config[section])}"
+        )
+
+
+def _check_grids(config: Config) -> None:
+    _check_methods(config, "hd", config["hd"])
+    _check_methods(config, "celeba64", {"potentials": []} | config["celeba64"])
+    seen: dict[tuple[str, ...], int] = {}
+    for index, part in enumerate(config["synthetic"]["grids"]):
+        where = f"synthetic.grids.{index}"
+        _check_methods(config, where, part)
+        for pair in part["pairs"]:
+            _known(config["measures"], f"{where}.pairs", pair, "synthetic", "measures.")
+        for pair in part["pairs"]:
+            for potential in part["potentials"]:
+                for method in part["methods"]:
+                    cell = (pair, potential, method["amortization"], method["solver"])
+                    if seen.setdefault(cell, index) != index:
+                        raise InputError(
+                            f"config key `{where}`: the cell {'-'.join(cell)} is already in "
+                            f"`synthetic.grids.{seen[cell]}`"
+                        )
+    for name, figure in config["synthetic"]["figures"].items():
+        for pair in figure["pairs"] if figure else ():
+            if not any(cell[:2] == (pair, figure["potential"]) for cell in seen):
+                raise InputError(
+                    f"config key `synthetic.figures.{name}`: no grid of `synthetic.grids` has a "
+                    f"cell of the pair `{pair}` with the potential `{figure['potential']}`"
+                )
+
+
+def _check_methods(config: Config, section: str, grid: Mapping[str, Any]) -> None:
+    for potential in grid["potentials"]:
+        _known(config, f"{section}.potentials", potential, "potentials")
+    seen = set()
+    for index, method in enumerate(grid["methods"]):
+        key = f"{section}.methods.{index}"
+        where = f"config key `{key}`"
+        _known(config, f"{key}.amortization", method["amortization"], "amortizations")
+        _known(config, f"{key}.solver", method["solver"], "solvers")
+        amortization = config["amortizations"][method["amortization"]]["kind"]
+        solver = config["solvers"][method["solver"]]["kind"]
+        if amortization == "regression" and solver == "none":
+            raise InputError(
+                f"{where}: a regression loss needs a conjugate solver to regress on; "
+                "give `solver`, or take objective or cycle"
+            )
+        if amortization == "none" and solver == "none":
+            raise InputError(
+                f"{where}: with neither an amortization loss nor a solver nothing computes the "
+                "conjugate; give one of them"
+            )
+        pair = (method["amortization"], method["solver"])
+        if pair in seen:
+            raise InputError(f"{where}: duplicate method {pair[0]} + {pair[1]}")
+        seen.add(pair)
+
+
+def _check_conjugation(config: Config) -> None:
+    study = config["conjugation"]
+    _known(
+        config, "conjugation.method.amortization", study["method"]["amortization"], "amortizations"
+    )
+    _known(config, "conjugation.method.solver", study["method"]["solver"], "solvers")
+    _known(
+        config, "conjugation.line_search.potential", study["line_search"]["potential"], "potentials"
+    )
+    for name in ("lbfgs", "adam"):
+        _known(config, f"conjugation.{name}", study[name], "solvers")
+        kind = config["solvers"][study[name]]["kind"]
+        if kind != name:
+            raise InputError(
+                f"config key `conjugation.{name}`: solver `{study[name]}` is of kind `{kind}`; "
+                f"expected one of kind `{name}`"
+            )
+    samples = config["hd"]["evaluation"]["samples"]
+    if study["points"] > samples:
+        raise InputError(
+            f"config key `conjugation.points`: {study['points']} is more than "
+            f"`hd.evaluation.samples` = {samples}"
+        )
+
+
+def _check_measures(config: Config) -> None:
+    for name, settings in config["measures"]["synthetic"].items():
+        _check_foreign_kind("measures.synthetic", name, settings["kind"])
+    benchmark = config["measures"]["benchmark"]
+    published = benchmark["published_dimensions"]
+    for dimension in config["hd"]["dimensions"]:
+        if dimension not in published and "generated" not in benchmark["sources"]:
+            raise InputError(
+                f"config key `hd.dimensions`: the benchmark has no weights for n = {dimension} "
+                f"(it has {', '.join(map(str, published))}); take one of these, or add `generated` "
+                "to `measures.benchmark.sources` to train a new pair"
+            )
+    if not config["preset"]["reduced"]:
+        admitted = [n for n in config["hd"]["dimensions"] if n in published]
+        if admitted and "generated" in benchmark["sources"]:
+            raise InputError(
+                "config key `measures.benchmark.sources`: a preset at full budget "
+                "(`preset.reduced: false`) admits no `generated` pair for the published "
+                f"dimensions {admitted}; take `generated` out, or mark the preset as reduced"
+            )
+
+
+def _check_numbers(config: Config) -> None:
+    for name in ("hd", "synthetic"):
+        pretraining, evaluation = config[name]["pretraining"], config[name]["evaluation"]
+        if pretraining["min_iterations"] > pretraining["iterations"]:
+            raise InputError(
+                f"config key `{name}.pretraining.min_iterations`: is above "
+                f"`{name}.pretraining.iterations`, so the tolerance could never be met"
+            )
+        every = config[name]["logging"]["every"]
+        if evaluation["history_every"] % every:
+            raise InputError(
+                f"config key `{name}.evaluation.history_every`: {evaluation['history_every']} is "
+                f"not a multiple of `{name}.logging.every` = {every} steps"
+            )
+    for name, settings in config["amortizations"].items():
+        weight = settings.get("weight", 1.0)
+        if weight != "dimension" and not (_is_number(weight) and weight > 0):
+            raise InputError(
+                f"config key `amortizations.{name}.weight`: {weight!r}; expected a number above 0 "
+                "or `dimension`"
+            )
+
+
+def output_folder(config: Config) -> str:
+    """Give the preset's working folder, relative to the project's root: `.` for the paper."""
+    name = config["preset"]["name"]
+    return "." if name == "paper" else f"runs/{name}"
+
+
+def pairs(config: Config) -> dict[str, dict[str, Any]]:
+    """Give the pairs of measures that the config's cells use: name -> settings of `prepare`."""
+    benchmark = {"kind": "benchmark"} | config["measures"]["benchmark"]
+    used = {f"hd{dimension}": benchmark for dimension in config["hd"]["dimensions"]}
+    for part in config["synthetic"]["grids"]:
+        used |= {name: config["measures"]["synthetic"][name] for name in part["pairs"]}
+    return used

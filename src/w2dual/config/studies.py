@@ -1,0 +1,64 @@
+"""Which cells of the HD benchmark the studies of conjugation look at. Light: no JAX.
+
+The config names them under `conjugation`. What the grid of a preset lacks is replaced by the
+nearest that it has: the largest dimensions, the first method with both a loss and a solver, the
+first potential. Figures and tables name the cells that they show.
+"""
+
+from __future__ import annotations
+
+from w2dual.config.cells import Cell, hd_grid
+from w2dual.config.reader import Config
+
+
+def dimensions(config: Config) -> list[int]:
+    """Give the dimensions that stand side by side, in ascending order."""
+    wanted, there = config["conjugation"]["dimensions"], config["hd"]["dimensions"]
+    found = [n for n in there if n in wanted]
+    return sorted(found) or sorted(there)[-len(wanted) :]
+
+
+def method(config: Config) -> tuple[str, str] | None:
+    """Give the (amortization, solver) whose cells are studied; None where there is none."""
+    wanted, methods = config["conjugation"]["method"], config["hd"]["methods"]
+    amortized = [
+        m
+        for m in methods
+        if config["amortizations"][m["amortization"]]["kind"] != "none"
+        and config["solvers"][m["solver"]]["kind"] != "none"
+    ]
+    chosen = wanted if wanted in amortized else next(iter(amortized), None)
+    return None if chosen is None else (chosen["amortization"], chosen["solver"])
+
+
+def studied(config: Config) -> dict[str, list[Cell]]:
+    """Give the cells of each potential, by dimension; nothing where no method has both parts."""
+    wanted = method(config)
+    found: dict[str, list[Cell]] = {}
+    for potential in config["hd"]["potentials"]:
+        cells = [
+            cell
+            for cell in hd_grid(config)
+            if cell.potential == potential
+            and (cell.amortization, cell.solver) == wanted
+            and cell.dimension in dimensions(config)
+        ]
+        if cells:
+            found[potential] = sorted(cells, key=lambda cell: cell.dimension)
+    return found
+
+
+def line_search_cell(config: Config) -> Cell | None:
+    """Give the one cell on which line searches are compared; None where nothing is studied."""
+    wanted, cells = config["conjugation"]["line_search"], studied(config)
+    if not cells:
+        return None
+    potential = wanted["potential"] if wanted["potential"] in cells else next(iter(cells))
+    there = config["hd"]["dimensions"]
+    dimension = wanted["dimension"] if wanted["dimension"] in there else max(there)
+    return next(
+        cell
+        for cell in hd_grid(config)
+        if (cell.dimension, cell.potential) == (dimension, potential)
+        and (cell.amortization, cell.solver) == method(config)
+    )

@@ -1,0 +1,1 @@
+"""How good a trained cell is, and what it does to points."""

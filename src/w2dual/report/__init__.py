@@ -1,0 +1,1 @@
+"""The evaluation on paper: tables, captions, pages and the PDF."""

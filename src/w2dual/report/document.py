@@ -1,0 +1,514 @@
+"""The PDF of the evaluation: what was run, tables, couplings on the plane, training curves."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from w2dual import provenance
+from w2dual.config.names import method_words, words
+from w2dual.records import InputError, write_text
+from w2dual.report import captions
+from w2dual.report.latex import build_pdf, escape
+from w2dual.report.tables import verdict as verdict_table
+from w2dual.results import aggregate, verdict
+from w2dual.results.summary import Budget, seeds_in_words
+
+log = logging.getLogger(__name__)
+
+FIGURE_PREFIX = "curves_"
+FIGURES_PER_PAGE = 8
+SOURCES = {
+    "mirror": "the published weights, from a local mirror",
+    "download": "the published weights, downloaded",
+    "generated": "generated here, not the published ones",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneSettings(Budget):
+    """What the config says about the cells on the plane.
+
+    Attributes:
+        cells: their names, in order.
+    """
+
+    cells: tuple[str, ...]
+
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._fields(record) | {"cells": tuple(record["cells"])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings(Budget):
+    """What the config says about the evaluation, for the first page.
+
+    Attributes:
+        dimensions, potentials, methods: the HD grid; methods as (amortization, solver), in order.
+        plane: the cells on the plane.
+    """
+
+    dimensions: tuple[int, ...]
+    potentials: tuple[str, ...]
+    methods: tuple[tuple[str, str], ...]
+    plane: PlaneSettings
+
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._fields(record) | {
+            "dimensions": tuple(int(n) for n in record["dimensions"]),
+            "potentials": tuple(record["potentials"]),
+            "methods": tuple((m["amortization"], m["solver"]) for m in record["methods"]),
+            "plane": PlaneSettings.from_json(record["plane"]),
+        }
+
+
+def read_metrics(hd: Sequence[Path], synthetic: Sequence[Path]) -> pd.DataFrame:
+    """Read tidy metrics from files of both kinds of cells, which a column `kind` tells apart.
+
+    Raises:
+        InputError: a file cannot be read, or two hold the same seed of a cell.
+    """
+    files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
+    parts = [aggregate.read(path, kind).assign(kind=kind) for path, kind in files]
+    frame = pd.concat(parts, ignore_index=True)
+    twice = frame[frame.duplicated(["cell", "seed"])]
+    if not twice.empty:
+        raise InputError(
+            f"report: duplicate cell {twice['cell'].iloc[0]} in "
+            + ", ".join(str(path) for path, _ in files)
+        )
+    return frame
+
+
+def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give the rows of the HD benchmark."""
+    return frame[frame["kind"] == "hd"]
+
+
+def plane_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give the rows of the cells on the plane."""
+    return frame[frame["kind"] == "synthetic"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which code wrote the report, and the date it carries."""
+
+    commit: str
+    date_epoch: int
+
+
+def origin(environment: Mapping[str, str], frame: pd.DataFrame) -> Origin:
+    """Find the commit, and the date: SOURCE_DATE_EPOCH, else the commit's, else the last job's.
+
+    Raises:
+        InputError: SOURCE_DATE_EPOCH is not a whole number.
+    """
+    known = provenance.commit()
+    commit = (known.name or "unknown").removesuffix("+")
+    given = environment.get("SOURCE_DATE_EPOCH", "")
+    if given:
+        if not given.isdecimal():
+            raise InputError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970")
+        return Origin(commit, int(given))
+    if known.committed is not None:
+        return Origin(commit, known.committed)
+    ended = pd.to_datetime(frame["ended"], utc=True, errors="coerce").max()
+    return Origin(commit, 0 if pd.isna(ended) else int(ended.timestamp()))
+
+
+def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[tuple[str, str]]:
+    """Give the first page's table of (what, value), ready for LaTeX."""
+    plane = settings.plane
+    methods = "; ".join(method_words(*method) for method in settings.methods)
+    commits = sorted({str(commit) for commit in frame["git_commit"].dropna()})
+    times = frame.drop_duplicates("cell")[["training_s", "compile_s", "pretraining_s"]]
+    hours = times.sum().sum() / 3600
+    pairs = plane_pairs(frame, settings)
+    rows = [
+        ("Preset", f"{settings.preset}: {settings.label}"),
+        (
+            "Budget",
+            f"{settings.iterations:,} training iterations at batch size {settings.batch_size:,}, "
+            f"{seeds_in_words(settings)} per cell",
+        ),
+        ("Dimensions", ", ".join(str(n) for n in settings.dimensions)),
+        ("Potentials", ", ".join(words(p) for p in settings.potentials)),
+        ("Methods", f"{len(settings.methods)} (amortization loss + solver): {methods}"),
+        ("Cells", _cells_and_runs(hd_part(frame))),
+        ("Evaluation", f"on {settings.evaluation_samples:,} fresh samples of each measure"),
+        *(("Measures", line) for line in measures_lines(hd_part(frame))),
+        ("Pairs on the plane", ", ".join(words(pair) for pair in pairs)),
+        ("Cells there", _cells_and_runs(plane_part(frame))),
+        (
+            "Budget there",
+            f"{plane.iterations:,} training iterations at batch size {plane.batch_size:,}, "
+            f"{seeds_in_words(plane)} per cell; evaluation on "
+            f"{plane.evaluation_samples:,} fresh samples of each measure",
+        ),
+        ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
+        ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
+        ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
+        ("Report by commit", _short(made.commit)),
+    ]
+    return [(escape(name), escape(value)) for name, value in rows]
+
+
+def _cells_and_runs(frame: pd.DataFrame) -> str:
+    diverged = int((frame["status"] == "diverged").sum())
+    cells = frame["cell"].nunique()
+    return f"{cells}, with {len(frame)} training runs, {diverged} of them diverged"
+
+
+def measures_lines(frame: pd.DataFrame) -> list[str]:
+    """Say in words which dimensions' measures came from where."""
+    ordered = frame.sort_values("dimension", kind="stable")
+    lines = []
+    for source, group in ordered.groupby("measures_source", sort=False):
+        listed = ", ".join(str(n) for n in group["dimension"].unique())
+        lines.append(f"n = {listed}: {SOURCES.get(str(source), str(source))}")
+    return lines
+
+
+def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+    """Give what the first page must show in a box, ready for LaTeX; nothing for a full run."""
+    found = []
+    if settings.reduced:
+        found.append(
+            r"\textbf{Reduced budget.} Made with the preset "
+            f"{escape(settings.preset)} ({escape(settings.label)}): "
+            f"{settings.iterations:,} iterations and {seeds_in_words(settings)} per "
+            f"cell, on the plane {settings.plane.iterations:,} and "
+            f"{seeds_in_words(settings.plane)}. The numbers show that the pipeline "
+            "works; they are not comparable with the paper's."
+        )
+    hd = hd_part(frame)
+    generated = sorted(set(hd[hd["measures_source"] == "generated"]["dimension"]))
+    if generated:
+        found.append(
+            r"\textbf{Measures generated here.} For $n = "
+            + ", ".join(str(n) for n in generated)
+            + "$ the benchmark's published weights were not at hand, and a pair of the same family "
+            "was trained instead. Values there are not comparable with published ones."
+        )
+    return found
+
+
+def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
+    """Give one line per cell about its run, in the order of the tables, ready for LaTeX."""
+    rows = []
+    for cell in cell_order(frame, settings):
+        group = frame[frame["cell"] == cell]
+        first = group.iloc[0]
+        counts = group[[f"conjugate_{name}" for name in aggregate.CONJUGATE_STATUSES]].sum()
+        total = counts.sum()
+        solved = first["solver"] != "none"
+        iterations = group["conjugate_iterations_mean"].mean()
+        training = group[[f"training_{name}" for name in aggregate.CONJUGATE_STATUSES]].sum()
+        worst = group["worst_conjugate_residual"].max()
+        rows.append(
+            [
+                _pair(first),
+                escape(words(first["potential"])),
+                escape(words(first["amortization"])),
+                escape(words(first["solver"])),
+                f"{int((group['status'] == 'finished').sum())}/{len(group)}",
+                _number(first["seconds_per_step"], ".2g"),
+                _number(first["training_s"], ",.0f"),
+                _number(iterations, ".1f") if solved else "--",
+                _percent(training["training_converged"], training.sum())
+                + " / "
+                + _percent(counts["conjugate_converged"], total)
+                if solved
+                else "--",
+                _number(worst, ".2g") if solved else "--",
+                str(int(group["spikes_steps"].sum())),
+            ]
+        )
+    return rows
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f}" if whole else "--"
+
+
+def diverged_lines(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+    """Return a line for each cell with diverged seeds: when, and the error at the last evaluation.
+
+    Ready for LaTeX, in the order of the tables.
+    """
+    lines = []
+    for cell in cell_order(frame, settings):
+        group = frame[(frame["cell"] == cell) & (frame["status"] == "diverged")]
+        seeds = [
+            f"seed {row['seed']} at step {row['diverged_at_step']:,.0f}; "
+            f"{_number(row['before_divergence'], '.3g')} before"
+            for row in group.to_dict("records")
+        ]
+        if seeds:
+            lines.append(f"{escape(cell)}: {'; '.join(seeds)}.")
+    return lines
+
+
+def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+    """Give the names of all cells in the order of the tables.
+
+    First the benchmark's by dimension, potential, then method in the config's order; then those on
+    the plane by pair, then as the config has them.
+    """
+    potentials = {name: number for number, name in enumerate(settings.potentials)}
+    methods = {method: number for number, method in enumerate(settings.methods)}
+    pairs = plane_pairs(frame, settings)
+
+    def key(row: Any) -> tuple[int, int, int, int, str]:
+        if row.kind == "synthetic":
+            return 1, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
+        method = (row.amortization, row.solver)
+        return (
+            0,
+            row.dimension,
+            potentials.get(row.potential, len(potentials)),
+            methods.get(method, len(methods)),
+            row.cell,
+        )
+
+    cells = frame.drop_duplicates("cell")
+    return [str(row.cell) for row in sorted(cells.itertuples(index=False), key=key)]
+
+
+def plane_pairs(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+    """Give the pairs on the plane, in the order of their first cells."""
+    cells = plane_part(frame).drop_duplicates("cell").itertuples(index=False)
+    ordered = sorted(cells, key=lambda row: _place(row.cell, settings.plane.cells))
+    return list(dict.fromkeys(str(row.pair) for row in ordered))
+
+
+def _place(name: Any, names: Sequence[str]) -> int:
+    return names.index(name) if name in names else len(names)
+
+
+def _pair(row: Mapping[str, Any] | pd.Series) -> str:
+    """Name a cell's pair for LaTeX; the benchmark's by its dimension."""
+    return rf"$n={row['dimension']}$" if row["kind"] == "hd" else escape(words(row["pair"]))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures under one title; `new_page` where it starts a page."""
+
+    title: str
+    figures: list[Path]
+    new_page: bool
+
+
+def figure_groups(
+    figures: Sequence[Path], frame: pd.DataFrame, settings: ReportSettings
+) -> list[Group]:
+    """Arrange the cells' training curves.
+
+    A group is a dimension and potential, and at most a page; on the plane it is a pair, and pages
+    are filled.
+
+    Raises:
+        InputError: a cell has no figure, or a figure is of no cell or given twice.
+    """
+    by_cell: dict[str, Path] = {}
+    for path in figures:
+        name = path.stem.removeprefix(FIGURE_PREFIX)
+        if name in by_cell:
+            raise InputError(f"{path}: cell {name} already has a figure, {by_cell[name]}")
+        by_cell[name] = path
+    order = cell_order(frame, settings)
+    missing = [name for name in order if name not in by_cell]
+    foreign = [str(path) for name, path in by_cell.items() if name not in order]
+    if missing:
+        raise InputError(f"report: no figure of training curves for {', '.join(missing)}")
+    if foreign:
+        raise InputError(f"report: figures of no cell of the metrics: {', '.join(foreign)}")
+    groups: list[Group] = []
+    cells = {row["cell"]: row for row in frame.drop_duplicates("cell").to_dict("records")}
+    on_plane = False
+    for name in order:
+        row = cells[name]
+        if row["kind"] == "hd":
+            title = rf"$n = {row['dimension']}$, {escape(words(row['potential']))} potential"
+        else:
+            title = rf"On the plane: {escape(words(row['pair']))}"
+        if groups and groups[-1].title == title and len(groups[-1].figures) < FIGURES_PER_PAGE:
+            groups[-1].figures.append(by_cell[name])
+        else:
+            groups.append(Group(title, [by_cell[name]], new_page=not on_plane))
+        on_plane = row["kind"] == "synthetic"
+    return groups
+
+
+def document(
+    frame: pd.DataFrame,
+    settings: ReportSettings,
+    tables: Sequence[Path],
+    curves: Sequence[Path],
+    drawn: Sequence[Path],
+    made: Origin,
+    summary: str = "",
+) -> tuple[str, dict[str, Path]]:
+    """Give the LaTeX document, and the files beside it as name -> source.
+
+    Args:
+        frame: metrics of all cells, as `read_metrics` gives them.
+        settings: what the config says.
+        tables: .tex, in order.
+        curves: figures of training curves, one for each cell.
+        drawn: all other figures, in order; their names say which section they stand in,
+            and the overview goes to the first page.
+        made: which code writes it, and when.
+        summary: what has reproduced, in LaTeX, for the first page.
+
+    Raises:
+        InputError: the metrics are of another preset, or the curves are not those of the cells.
+    """
+    presets = sorted(set(frame["preset"]))
+    if presets != [settings.preset]:
+        raise InputError(
+            f"report: the metrics come from preset {', '.join(presets)}, "
+            f"the settings are those of {settings.preset}"
+        )
+    beside: dict[str, Path] = {}
+    sections: dict[str, list[dict[str, str]]] = {title: [] for title, _ in captions.SECTIONS}
+    overview: list[dict[str, str]] = []
+    for number, path in enumerate(drawn, start=1):
+        name = f"drawn-{number}.pdf"
+        beside[name] = path
+        title = _section(path, captions.PLANE_SECTION)
+        kind = "half page" if path.stem in captions.HALF_PAGE else "figure"
+        text = f"{captions.caption(path, captions.FIGURES)} {_made(frame, settings, title)}"
+        first = path.stem == captions.OVERVIEW
+        (overview if first else sections[title]).append(
+            {"kind": kind, "file": name, "caption": text}
+        )
+    for number, path in enumerate(tables, start=1):
+        name = f"table-{number}.tex"
+        beside[name] = path
+        title = _section(path, captions.TABLE_SECTION)
+        text = f"{captions.caption(path, captions.TABLES)} {_made(frame, settings, title)}"
+        sections[title].append({"kind": "table", "file": name, "caption": text})
+    for items in sections.values():  # tables before figures; as they were given otherwise
+        items.sort(key=lambda item: item["kind"] != "table")
+    shown_groups = []
+    for group in figure_groups(curves, frame, settings):
+        names = [f"figure-{len(beside) + offset}.pdf" for offset in range(len(group.figures))]
+        beside |= dict(zip(names, group.figures, strict=True))
+        shown_groups.append({"title": group.title, "figures": names, "new_page": group.new_page})
+    date = datetime.fromtimestamp(made.date_epoch, UTC)
+    text = _template().render(
+        date=f"{date.day} {date:%B %Y}",
+        warnings=warnings(frame, settings),
+        overview=overview,
+        summary=summary,
+        facts=facts(frame, settings, made),
+        sections=sections,
+        introductions=captions.INTRODUCTIONS,
+        runs=run_rows(frame, settings),
+        diverged=diverged_lines(frame, settings),
+        groups=shown_groups,
+    )
+    return text, beside
+
+
+def _section(path: Path, other: str) -> str:
+    """Give the title of the section that a table or figure stands in."""
+    return next((title for title, names in captions.SECTIONS if path.stem in names), other)
+
+
+def _made(frame: pd.DataFrame, settings: ReportSettings, section: str) -> str:
+    """Name the preset, and the devices of the cells that a section is about, for a caption."""
+    kind = "synthetic" if section == captions.PLANE_SECTION else "hd"
+    devices = sorted({str(name) for name in frame[frame["kind"] == kind]["device"].dropna()})
+    if section == captions.SETTINGS_SECTION or not devices:
+        return f"Preset {escape(settings.preset)}."
+    return f"Preset {escape(settings.preset)}; trained on {escape('; '.join(devices))}."
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(  # noqa: S701 -- LaTeX, not HTML; texts are escaped by `escape`
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    source = files("w2dual").joinpath("templates/evaluation.tex").read_text(encoding="utf-8")
+    return environment.from_string(source)
+
+
+def _short(commit: str) -> str:
+    """Shorten a commit; `+` behind it says that files differed from it."""
+    return commit[:12] + (" with uncommitted changes" if commit.endswith("+") else "")
+
+
+def _number(value: Any, form: str) -> str:
+    number = float(value)
+    return format(number, form) if math.isfinite(number) else "--"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What the report is made of.
+
+    Attributes:
+        tables: .tex tables, in order.
+        metrics: tidy metrics of the HD cells.
+        synthetic: those of the cells on the plane.
+        curves: curves_CELL.pdf of all cells.
+        figures: all other figures, in order.
+        verdict, claims: .csv of each.
+    """
+
+    tables: Sequence[Path]
+    metrics: Sequence[Path]
+    synthetic: Sequence[Path]
+    curves: Sequence[Path]
+    figures: Sequence[Path]
+    verdict: Path
+    claims: Path
+
+
+def write(settings: ReportSettings, files: Files, pdf: Path, tex: Path | None) -> None:
+    """Set the report.
+
+    Args:
+        settings: preset, grid and budget.
+        files: what it is made of.
+        pdf: report to write.
+        tex: where the document's LaTeX is kept too; None for nowhere.
+
+    Raises:
+        InputError: a file cannot be used, or LaTeX cannot set the document.
+    """
+    frame = read_metrics(files.metrics, files.synthetic)
+    made = origin(os.environ, frame)
+    judged = verdict.read(files.verdict)
+    summary = verdict_table.summary(judged, verdict.read(files.claims, ("claim", "verdict")))
+    text, beside = document(
+        frame, settings, files.tables, files.curves, files.figures, made, summary
+    )
+    build_pdf(text, beside, pdf, made.date_epoch)
+    if tex is not None:
+        write_text(tex, text)
+    log.info("%s: written", pdf)

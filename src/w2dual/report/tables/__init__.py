@@ -1,0 +1,1 @@
+"""Tables: LaTeX with booktabs, and the same numbers as tidy CSV."""

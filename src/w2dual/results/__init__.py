@@ -1,0 +1,1 @@
+"""What the evaluation says: tidy rows, published values, tests, verdict, claims."""

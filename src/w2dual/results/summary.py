@@ -1,0 +1,245 @@
+"""The evaluation in numbers: each cell over its seeds, beside the published values.
+
+Tables, figures and the verdict are made of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from w2dual.records import InputError
+from w2dual.results.published import published_cells, read_published
+
+METRIC = "l2_uvp_forward_percent"
+TIDY_COLUMNS = (
+    "name",
+    "amortization",
+    "solver",
+    "dimension",
+    "mean",
+    "std",
+    "seeds",
+    "diverged_seeds",
+    "mean_as_published",
+    "above_limit",
+    "best",
+    "improvement_factor",
+    "published_mean",
+    "published_std",
+    "published_diverged",
+    "source",
+    "measures_source",
+    "preset",
+    "reduced",
+    "iterations",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a preset allows, for the notes below a table and the report.
+
+    Attributes:
+        preset, label, reduced: name of the preset, its description, whether it shrinks the budget.
+        iterations, batch_size, seeds: of training.
+        evaluation_samples: fresh points of each measure, at the end.
+    """
+
+    preset: str
+    label: str
+    reduced: bool
+    iterations: int
+    batch_size: int
+    seeds: tuple[int, ...]
+    evaluation_samples: int
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read the settings of the command line.
+
+        Raises:
+            InputError: a key is missing or of the wrong type; the message names it.
+        """
+        try:
+            return cls(**cls._fields(record))
+        except KeyError as error:
+            raise InputError(f"settings lack the key {error}") from error
+        except (TypeError, ValueError) as error:
+            raise InputError(f"settings: a value has the wrong type: {error}") from error
+
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        preset, budget = record["preset"], record["budget"]
+        return {
+            "preset": preset["name"],
+            "label": preset["label"],
+            "reduced": bool(preset["reduced"]),
+            "iterations": int(budget["iterations"]),
+            "batch_size": int(budget["batch_size"]),
+            "seeds": tuple(int(s) for s in budget["seeds"]),
+            "evaluation_samples": int(budget["evaluation_samples"]),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(Budget):
+    """What the config says about a table of the HD evaluation.
+
+    Attributes:
+        dimensions: columns, in order.
+        methods: rows, in order: (amortization, solver).
+        decimals: digits after the point of means and standard deviations.
+        diverged_above: percent; a mean above it is shown as `>` this value.
+    """
+
+    dimensions: tuple[int, ...]
+    methods: tuple[tuple[str, str], ...]
+    decimals: int
+    diverged_above: float
+
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._fields(record) | {
+            "dimensions": tuple(int(n) for n in record["dimensions"]),
+            "methods": tuple((m["amortization"], m["solver"]) for m in record["methods"]),
+            "decimals": int(record["decimals"]),
+            "diverged_above": float(record["diverged_above"]),
+        }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table entry: statistics of one cell over its seeds; a diverged seed counts as infinite."""
+
+    mean: float
+    std: float
+    seeds: int
+    diverged_seeds: int
+
+    @staticmethod
+    def of(values: Sequence[float], statuses: Sequence[str]) -> Entry:
+        """Summarise the seeds of a cell; std with ddof 0, as in the paper."""
+        finished = [
+            value
+            for value, status in zip(values, statuses, strict=True)
+            if status == "finished" and math.isfinite(value)
+        ]
+        diverged = len(values) - len(finished)
+        if diverged or not finished:
+            return Entry(math.inf, math.nan, len(values), diverged)
+        return Entry(float(np.mean(finished)), float(np.std(finished)), len(values), 0)
+
+    @staticmethod
+    def as_published(cell: pd.DataFrame) -> Entry:
+        """Summarise the seeds of a cell as the paper's tables do, a diverged one by its last value.
+
+        The published aggregation (w2ot, scripts/analyze_benchmark_results.py) takes the last row of
+        each run's log, whatever ended the run; that of a run that exits is written as it exits.
+
+        Args:
+            cell: tidy rows of the cell, one for each seed.
+        """
+        diverged = cell["status"] == "diverged"
+        values = cell[METRIC].where(~diverged, cell["before_divergence"]).astype(float)
+        entry = Entry.of(values.tolist(), ["finished"] * len(values))
+        return replace(entry, diverged_seeds=int(diverged.sum()))
+
+
+def hd_tidy(
+    frame: pd.DataFrame, potential: str, published: Path, settings: TableSettings
+) -> pd.DataFrame:
+    """Give the numbers of one HD table: a row for each (baseline or method, dimension).
+
+    Columns: `mean`, `std` (ddof 0; percent; infinite and empty where a seed diverged),
+    `mean_as_published` (the mean, a diverged seed counted at its last evaluation, as the paper's
+    tables do), `above_limit` (shown as `>100`), `best` (of its dimension, at the decimals shown),
+    `improvement_factor` = best quoted baseline / this mean, `published_*` = the paper's value of
+    the cell, `source`.
+
+    Raises:
+        InputError: a cell or a seed is missing or given twice, or comes from another preset.
+    """
+    names = ["name", "amortization", "solver", "dimension", "mean"]
+    baselines = read_published(published / "hd_baselines.csv", names)
+    baselines = baselines[baselines["dimension"].isin(settings.dimensions)]
+    ours = frame[frame["potential"] == potential]
+    paper = {
+        (known.amortization, known.solver, known.dimension): known
+        for known in published_cells(published, potential).itertuples(index=False)
+    }
+    rows: list[dict[str, Any]] = [
+        {"name": b.name, "amortization": b.amortization, "solver": b.solver}
+        | {"dimension": b.dimension, "mean": b.mean, "source": "quoted"}
+        for b in baselines.itertuples(index=False)
+    ]
+    for amortization, solver in settings.methods:
+        for dimension in settings.dimensions:
+            cell = ours[
+                (ours["amortization"] == amortization)
+                & (ours["solver"] == solver)
+                & (ours["dimension"] == dimension)
+            ]
+            check_cell(cell, f"{potential}, {amortization}, {solver}, n = {dimension}", settings)
+            entry = Entry.of(cell[METRIC].tolist(), cell["status"].tolist())
+            known: Any = paper.get((amortization, solver, dimension))
+            rows.append(
+                {"name": "", "amortization": amortization, "solver": solver}
+                | {"dimension": dimension, "mean": entry.mean, "std": entry.std}
+                | {"seeds": entry.seeds, "diverged_seeds": entry.diverged_seeds}
+                | {"mean_as_published": Entry.as_published(cell).mean}
+                | {
+                    "published_mean": None if known is None else known.mean,
+                    "published_std": None if known is None else known.std,
+                    "published_diverged": None if known is None else bool(known.diverged),
+                }
+                | {"source": "ours", "measures_source": cell["measures_source"].iloc[0]}
+            )
+    tidy = pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
+    tidy["mean"] = tidy["mean"].astype(float)
+    tidy["std"] = tidy["std"].astype(float)
+    tidy["mean_as_published"] = tidy["mean_as_published"].astype(float)
+    tidy["above_limit"] = ~(tidy["mean"] <= settings.diverged_above)
+    shown = tidy["mean"].where(~tidy["above_limit"]).round(settings.decimals)
+    tidy["best"] = shown.notna() & (shown == shown.groupby(tidy["dimension"]).transform("min"))
+    quoted = tidy[tidy["source"] == "quoted"].groupby("dimension")["mean"].min()
+    factor = tidy["dimension"].map(quoted) / tidy["mean"].where(tidy["mean"] > 0)
+    tidy["improvement_factor"] = factor.where((tidy["source"] == "ours") & ~tidy["above_limit"])
+    tidy["seeds"] = tidy["seeds"].astype("Int64")
+    tidy["diverged_seeds"] = tidy["diverged_seeds"].astype("Int64")
+    tidy["preset"], tidy["reduced"] = settings.preset, settings.reduced
+    tidy["iterations"] = pd.Series(settings.iterations, tidy.index).where(tidy["source"] == "ours")
+    tidy["iterations"] = tidy["iterations"].astype("Int64")
+    return tidy
+
+
+def check_cell(cell: pd.DataFrame, what: str, settings: Budget) -> None:
+    """Check that the rows of a cell are there, one for each seed, and of the preset.
+
+    Raises:
+        InputError: they are not; the message names the cell by `what`.
+    """
+    if cell.empty:
+        raise InputError(f"table: the metrics have no cell {what}")
+    found = sorted(cell["seed"].tolist())
+    if found != sorted(settings.seeds):
+        raise InputError(
+            f"table: cell {what} has seeds {found}, expected {sorted(settings.seeds)}, each once"
+        )
+    presets = sorted(set(cell["preset"]))
+    if presets != [settings.preset]:
+        raise InputError(
+            f"table: cell {what} comes from preset {', '.join(presets)}, expected {settings.preset}"
+        )
+
+
+def seeds_in_words(settings: Budget) -> str:
+    """Count the seeds, as in "5 seeds"."""
+    number = len(settings.seeds)
+    return f"{number} seed" + ("s" if number > 1 else "")

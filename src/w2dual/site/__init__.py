@@ -1,0 +1,1 @@
+"""Where the workflow runs: costs, estimates, resources, and what SLURM says."""

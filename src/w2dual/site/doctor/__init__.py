@@ -1,0 +1,1 @@
+"""The doctor: what keeps the workflow from running on a cluster."""

@@ -1,0 +1,185 @@
+"""The fused loop: many training steps of all seeds in one compiled program.
+
+Sampling, the ground-truth push, the method's update and the sums of its metrics run on the device;
+the host is touched once a call. What a seed draws depends on (seed, stream, step) alone, so neither
+its neighbours nor the number of steps in a call move it.
+
+A batch is drawn in `PARTS` parts with keys of their own. On a CPU with several cores each core is a
+device of JAX's that works some of the parts: it draws, pushes and conjugates them alone, and then
+the gradients of all are averaged. XLA's own threads gain nothing on arrays of this size. The parts
+are the same however many cores work them; the order of summation, and so the last digit, is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Key
+
+from w2dual import rng
+from w2dual.backend import jit
+from w2dual.training import incidents
+from w2dual.training.incidents import Incidents
+from w2dual.training.methods import Method
+
+PARTS = 8
+"""Parts that a batch is drawn in, where it has a multiple of so many points; else it is one."""
+AXIS = "parts"
+
+
+class Chunk(NamedTuple):
+    """What is known of the steps of one call, beside the state they lead to.
+
+    Attributes:
+        means: of the method's metrics over the steps, each of shape (seeds,).
+        incidents: over the steps.
+    """
+
+    means: Any
+    incidents: Incidents
+
+
+AnyState = Any
+"""A `methods.State`."""
+Loop = Callable[[AnyState, int], tuple[AnyState, Chunk]]
+
+
+def shards(batch_size: int) -> int:
+    """Give the number of devices that share a batch: on a CPU as many as divide its parts."""
+    if jax.default_backend() != "cpu" or batch_size % PARTS:
+        return 1
+    return max(d for d in range(1, PARTS + 1) if PARTS % d == 0 and d <= jax.local_device_count())
+
+
+def compile_loop(
+    method: Method[Any], seeds: list[int], batch_size: int, state: AnyState, pair: Any
+) -> Loop:
+    """Compile the loop for a cell.
+
+    Args:
+        method: what is trained, and how.
+        seeds: the seeds, in the order of the state's leading axis.
+        batch_size: points per step of each measure.
+        state: a state, for its shapes.
+        pair: a `measures.Pair`.
+
+    Returns:
+        A function (state, steps) -> (state after so many more steps, what is known of them). It
+        takes the state over: its arrays may not be used afterwards.
+    """
+    count = shards(batch_size)
+    run = _chunk(method, seeds, batch_size, count)
+    if count == 1:
+        compiled = jit(run, donate_argnums=0).lower(state, pair, jnp.int32(1)).compile()
+        return lambda state, steps: compiled(state, pair, jnp.int32(steps))
+
+    mesh = jax.make_mesh((count,), (AXIS,), devices=jax.local_devices()[:count])
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    replicated = PartitionSpec()
+    sharded = jax.shard_map(
+        run,
+        mesh=mesh,
+        in_specs=(replicated, replicated, replicated),
+        out_specs=replicated,
+        check_vma=False,  # all devices end with the same state, since they average gradients
+    )
+    copies = jax.device_put(pair, everywhere)
+    example = (jax.device_put(state, everywhere), copies, jax.device_put(jnp.int32(1), everywhere))
+    compiled = jit(sharded, donate_argnums=0).lower(*example).compile()
+
+    def loop(state: AnyState, steps: int) -> tuple[AnyState, Chunk]:
+        placed = jax.device_put((state, jnp.int32(steps)), everywhere)
+        results = compiled(placed[0], copies, placed[1])
+        return jax.tree.map(lambda leaf: leaf.addressable_data(0), results)
+
+    return loop
+
+
+def _chunk(
+    method: Method[Any], seeds: list[int], batch_size: int, count: int
+) -> Callable[[AnyState, Any, Array], tuple[AnyState, Chunk]]:
+    """Give the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
+    parts = PARTS if batch_size % PARTS == 0 else 1
+    source, target = streams(seeds, "source"), streams(seeds, "target")
+    more_source, more_target = streams(seeds, "more source"), streams(seeds, "more target")
+    over = AXIS if count > 1 else None
+    cpu = jax.default_backend() == "cpu"
+
+    def draw(
+        sample: Callable[[Key[Array, ""], int], Float[Array, "size n"]],
+        keys: Key[Array, " seeds"],
+        step: Array,
+    ) -> Float[Array, "seeds batch n"]:
+        """Sample this device's parts of the batch."""
+        mine = parts // count
+        first = jax.lax.axis_index(AXIS) * mine if count > 1 else 0
+
+        def part(key: Key[Array, ""], index: Array) -> Float[Array, "size n"]:
+            return sample(rng.at(rng.at(key, step), first + index), batch_size // parts)
+
+        def whole(key: Key[Array, ""]) -> Float[Array, "batch n"]:
+            indices = jnp.arange(mine)
+            # One after another on a CPU, where a part fits the cache; all at once on a GPU.
+            points = (
+                jax.lax.map(lambda index: part(key, index), indices)
+                if cpu
+                else jax.vmap(lambda index: part(key, index))(indices)
+            )
+            return points.reshape(-1, points.shape[-1])
+
+        return jax.vmap(whole)(keys)
+
+    @dataclass(frozen=True)
+    class Drawn:
+        """Points of one step (`methods.Batches`)."""
+
+        pair: Any
+        step: Array
+
+        def source(self, index: int | Array = 0) -> Float[Array, "seeds batch n"]:
+            return self._batch(self.pair.sample_source, source, more_source, index)
+
+        def target(self, index: int | Array = 0) -> Float[Array, "seeds batch n"]:
+            return self._batch(self.pair.sample_target, target, more_target, index)
+
+        def truth(self, x: Float[Array, "seeds batch n"]) -> Float[Array, "seeds batch n"]:
+            return self.pair.ground_truth(x)
+
+        def _batch(
+            self, sample: Any, first: Array, more: Array, index: int | Array
+        ) -> Float[Array, "seeds batch n"]:
+            if isinstance(index, int) and index == 0:
+                return draw(sample, first, self.step)
+            keys = jax.vmap(rng.at, (0, None))(more, self.step)
+            return draw(sample, keys, jnp.asarray(index))
+
+    def step(pair: Any, carry: tuple[AnyState, Any, Incidents]) -> tuple[AnyState, Any, Incidents]:
+        state, sums, happened = carry
+        state, metrics, new = method.update(state, Drawn(pair, state.step), over)
+        happened = happened if new is None else incidents.added(happened, new)
+        return state, jax.tree.map(jnp.add, sums, metrics), happened
+
+    def run(state: AnyState, pair: Any, steps: Array) -> tuple[AnyState, Chunk]:
+        zeros = method.metrics(*(jnp.zeros(len(seeds)) for _ in method.metrics._fields))
+        start = (state, zeros, incidents.none_yet(len(seeds)))
+        state, sums, happened = jax.lax.fori_loop(
+            0, steps, lambda _, carry: step(pair, carry), start
+        )
+        if over is not None:  # each device knows the points that it has conjugated itself
+            happened = happened._replace(
+                statuses=jax.lax.psum(happened.statuses, over),
+                worst_residual=jax.lax.pmax(happened.worst_residual, over),
+            )
+        return state, Chunk(jax.tree.map(lambda total: total / steps, sums), happened)
+
+    return run
+
+
+def streams(seeds: list[int], name: str) -> Key[Array, " seeds"]:
+    """Give the keys of the stream `name` of each seed."""
+    return jnp.stack([rng.stream(seed, name) for seed in seeds])

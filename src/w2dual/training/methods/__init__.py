@@ -1,0 +1,32 @@
+"""Methods: what is trained and how, one module a kind; the first is the dual of the paper.
+
+A kind of method is one module of this package with `make(settings, dimension) -> Method`, where the
+settings are all of a cell's. A cell names its kind under `method`; one that names none is of the
+kind `dual`.
+"""
+
+from w2dual.training.methods.base import (
+    Batches,
+    Conjugating,
+    Divergence,
+    Given,
+    Method,
+    Network,
+    State,
+    Step,
+    Trees,
+    make,
+)
+
+__all__ = [
+    "Batches",
+    "Conjugating",
+    "Divergence",
+    "Given",
+    "Method",
+    "Network",
+    "State",
+    "Step",
+    "Trees",
+    "make",
+]

@@ -1,0 +1,325 @@
+"""The dual objective, its envelope gradient, and the init/update pair of dual training.
+
+V(theta) = -E_alpha[f(x)] - E_beta[f*(y)] (Amos 2023, eq. 4). By Danskin's theorem its gradient is
+-E_alpha[grad_theta f(x)] + E_beta[grad_theta f(x_hat(y))] with x_hat held fixed (eq. 5). V is
+maximised, so the loss is -V plus the amortization loss; one gradient step updates both networks
+(alg. 1). All seeds of a cell are trained at once: every array has a leading axis of seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jax.flatten_util import ravel_pytree
+from jax.lax import stop_gradient
+from jaxtyping import Array, Float, Int
+
+from w2dual import amortization, conjugate, extensions, potentials
+from w2dual.records import InputError
+from w2dual.training import incidents
+from w2dual.training.methods.base import (
+    Batch,
+    Batches,
+    Conjugating,
+    Divergence,
+    Network,
+    Params,
+    Step,
+    Trees,
+)
+
+
+class Networks(NamedTuple):
+    """Something for the potential and for the amortization model (None where there is none)."""
+
+    potential: Any
+    model: Any
+
+
+class DualState(NamedTuple):
+    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on."""
+
+    params: Networks
+    optimizer: Networks
+    step: Int[Array, ""]
+    diverged_at: Int[Array, " seeds"]
+
+
+class StepMetrics(NamedTuple):
+    """Of one update, for each seed; means over the batch."""
+
+    loss: Float[Array, " seeds"]
+    dual_objective: Float[Array, " seeds"]
+    amortization_loss: Float[Array, " seeds"]
+    conjugate_iterations: Float[Array, " seeds"]
+
+
+@dataclass(frozen=True)
+class DualProblem(Conjugating[DualState]):
+    """What is trained: networks, loss, conjugate solver and optimiser of one cell."""
+
+    potential: nn.Module
+    model: nn.Module | None
+    loss: Any  # AmortizationBatch -> scalar, or None
+    solver: Any  # conjugate.ConjugateSolver, or None
+    optimizer: optax.GradientTransformation
+    divergence: Divergence
+    dimension: int
+    metrics: ClassVar = StepMetrics
+
+    # -- networks -----------------------------------------------------------------------------
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """The potential, whose gradient begins as the identity, and the amortization model."""
+        found = {
+            "potential": Network(
+                "potential",
+                partial(_init, self.potential),
+                partial(potentials.gradient, self.potential),
+            )
+        }
+        if self.model is not None:
+            found["model"] = Network(
+                "amortization model", partial(_init, self.model), partial(_apply, self.model)
+            )
+        return found
+
+    def assemble(self, trees: Trees) -> Networks:
+        """Return the parameters of both networks."""
+        return Networks(trees["potential"], trees.get("model"))
+
+    # -- maps ---------------------------------------------------------------------------------
+
+    def push(self, params: Networks, x: Batch) -> Batch:
+        """T(x) = grad f(x) of each seed."""
+        return jax.vmap(partial(potentials.gradient, self.potential))(params.potential, x)
+
+    def amortized(self, params: Networks, y: Batch) -> Batch:
+        """x_tilde(y) of each seed; y itself without an amortization model."""
+        if self.model is None:
+            return y
+        return jax.vmap(partial(_apply, self.model))(params.model, y)
+
+    def oracle(self, params: Networks) -> conjugate.Oracle:
+        """Value f and grad f of each seed."""
+        single = partial(potentials.value_and_gradient, self.potential)
+        return lambda x: jax.vmap(single)(params.potential, x)
+
+    # -- training -----------------------------------------------------------------------------
+
+    def init(self, params: Networks) -> DualState:
+        """Start training from parameters with a leading axis of seeds."""
+        seeds = jax.tree.leaves(params)[0].shape[0]
+        return DualState(
+            params=params,
+            optimizer=Networks(
+                *(None if p is None else jax.vmap(self.optimizer.init)(p) for p in params)
+            ),
+            step=jnp.zeros((), jnp.int32),
+            diverged_at=jnp.full(seeds, -1, jnp.int32),
+        )
+
+    def update(
+        self, state: DualState, batches: Batches, over: str | None = None
+    ) -> Step[DualState]:
+        """Take one gradient step on each seed; a seed that diverges keeps its last parameters.
+
+        Args:
+            state: the state of all seeds.
+            batches: the points of this step.
+            over: name of a mapped axis, where the points are a part of the batch and the devices
+                along the axis have the others.
+
+        Returns:
+            The new state, the metrics, and what has to be recorded. Of the last, `statuses` and
+            `worst_residual` are of this device's part of the batch.
+        """
+        x, y = batches.source(), batches.target()
+        if self.solver is None:
+            result = None
+            x_hat = y  # not read: the loss takes x_tilde(y) itself
+            iterations = jnp.zeros(y.shape[:1])
+        else:
+            result = self.conjugate(state.params, y)
+            x_hat = stop_gradient(result.x)
+            iterations = jnp.mean(result.iterations.astype(jnp.float32), axis=1)
+        gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(state.params, x, y, x_hat)
+        metrics = metrics._replace(conjugate_iterations=iterations)
+        if over is not None:
+            flat, restore = ravel_pytree((gradients, metrics))  # one exchange in place of many
+            gradients, metrics = restore(jax.lax.pmean(flat, over))
+        new_params, new_optimizer = jax.vmap(self._apply_gradients)(
+            gradients, state.optimizer, state.params
+        )
+        alive, number = state.diverged_at < 0, state.step + 1
+        (params, optimizer), diverged_at = self.divergence.settle(
+            state, metrics.loss, new_params, (new_optimizer, state.optimizer)
+        )
+        return Step(
+            DualState(params, optimizer, number, diverged_at),
+            metrics,
+            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, result),
+        )
+
+    def words(self, means: StepMetrics) -> list[str]:
+        """Word V and the solver's iterations."""
+        return [
+            f"dual {np.mean(means.dual_objective):.4f}",
+            f"conjugate iterations {np.mean(means.conjugate_iterations):.1f}",
+        ]
+
+    def _apply_gradients(
+        self, gradients: Networks, opt_state: Networks, params: Networks
+    ) -> tuple[Networks, Networks]:
+        new_params, new_states = [], []
+        for gradient, state, old in zip(gradients, opt_state, params, strict=True):
+            new = old  # no amortization model: there is nothing to update
+            if old is not None:
+                updates, state = self.optimizer.update(gradient, state, old)
+                new = optax.apply_updates(old, updates)
+            new_params.append(new)
+            new_states.append(state)
+        return Networks(*new_params), Networks(*new_states)
+
+    def _loss(
+        self, params: Networks, x: Array, y: Array, x_hat: Array
+    ) -> tuple[Array, StepMetrics]:
+        """-V plus the amortization loss for one seed; x, y, x_hat: (batch, n)."""
+        x_tilde = y if self.model is None else _apply(self.model, params.model, y)
+        if self.solver is None:
+            x_hat = stop_gradient(x_tilde)
+        value = partial(potentials.value, self.potential)
+        inner = jnp.sum(x_hat * y, axis=-1)
+        dual = -jnp.mean(value(params.potential, x)) - jnp.mean(
+            inner - value(params.potential, x_hat)
+        )
+        extra = self._amortization_loss(params, x, y, x_tilde, x_hat)
+        loss = extra - dual
+        return loss, StepMetrics(loss, dual, extra, jnp.zeros(()))
+
+    def _amortization_loss(
+        self, params: Networks, x: Array, y: Array, x_tilde: Array, x_hat: Array
+    ) -> Array:
+        """Loss of the amortization model of one seed; 0 without one."""
+        if self.loss is None or self.model is None:
+            return jnp.zeros(())
+        fixed = stop_gradient(params.potential)
+        value = partial(potentials.value, self.potential)
+        gradient = partial(potentials.gradient, self.potential)
+        return self.loss(
+            amortization.AmortizationBatch(
+                potential_fixed=partial(value, fixed),
+                gradient=partial(gradient, params.potential),
+                gradient_fixed=partial(gradient, fixed),
+                model=partial(_apply, self.model, params.model),
+                x=x,
+                y=y,
+                x_tilde=x_tilde,
+                x_hat=x_hat,
+                fine_tuned=self.solver is not None,
+            )
+        )
+
+    def check_loss(self, kind: str) -> None:
+        """Check that the amortization loss is a scalar, without computing anything.
+
+        Raises:
+            InputError: it is not; the message names the kind.
+        """
+        if self.loss is None or self.model is None:
+            return
+        potential, model = self.potential, self.model
+
+        def of_batch(points: Array) -> Array:
+            key = jax.random.key(0)
+            params = Networks(_init(potential, key, points), _init(model, key, points))
+            x_tilde = _apply(model, params.model, points)
+            return self._amortization_loss(params, points, points, x_tilde, points)
+
+        found = extensions.shapes(
+            of_batch,
+            jax.ShapeDtypeStruct((3, self.dimension), jnp.float32),
+            message=f"amortization loss kind {kind!r}: does not work on an `AmortizationBatch`",
+        )
+        if not extensions.is_array(found, ()):
+            extensions.refuse(
+                "amortization loss",
+                kind,
+                f"gives {extensions.described(found)}",
+                "expected one number for the batch, of shape (), as of `jnp.mean(...)`",
+            )
+
+
+def _init(module: nn.Module, key: Array, points: Float[Array, "batch n"]) -> Params:
+    return module.init(key, points)["params"]
+
+
+def _apply(model: nn.Module, params: Params, y: Float[Array, "batch n"]) -> Array:
+    output = model.apply({"params": params}, y)
+    assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
+    return output
+
+
+_TRAINING = (
+    *("learning_rate", "iterations", "final_learning_rate_factor", "b1", "b2", "weight_decay"),
+    *("divergence_loss", "divergence_every"),
+)
+"""The settings of training that the method is made of."""
+
+
+def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:
+    """Build the method of a cell from its settings (`cells.Cell.settings`).
+
+    Raises:
+        InputError: a kind is unknown or its settings do not fit.
+    """
+    training = settings["training"]
+    if lacking := [key for key in _TRAINING if key not in training]:
+        raise InputError(
+            f"the cell's `settings.training` lacks {', '.join(lacking)}, as a cell of an older "
+            "version of this project does; use that version, or train the cell again"
+        )
+    schedule = optax.cosine_decay_schedule(
+        training["learning_rate"],
+        training["iterations"],
+        training["final_learning_rate_factor"],
+    )
+    kind = settings["amortization"]["kind"]
+    loss = amortization.make_loss(settings["amortization"])
+    solver = conjugate.make(settings["solver"])
+    if kind == "regression" and solver is None:
+        raise InputError("a regression loss needs a conjugate solver to regress on")
+    if kind == "none" and solver is None:
+        raise InputError("without an amortization loss a conjugate solver is needed")
+    problem = DualProblem(
+        potential=potentials.make(settings["potential"], dimension),
+        model=(
+            None
+            if kind == "none"
+            else amortization.make_model(settings["amortization_model"], dimension)
+        ),
+        loss=loss,
+        solver=solver,
+        # On one flat vector for each network: fewer and larger operations, the same numbers.
+        optimizer=optax.flatten(
+            optax.adamw(
+                schedule,
+                b1=training["b1"],
+                b2=training["b2"],
+                weight_decay=training["weight_decay"],
+            )
+        ),
+        divergence=Divergence(training["divergence_loss"], training["divergence_every"]),
+        dimension=dimension,
+    )
+    problem.check_loss(kind)
+    return problem

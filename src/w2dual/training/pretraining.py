@@ -1,0 +1,163 @@
+"""How training begins: the networks of every seed drawn, and pre-trained to the identity."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from w2dual import rng
+from w2dual.backend import jit
+from w2dual.config.cells import Cell
+from w2dual.training.loop import streams
+from w2dual.training.methods import Method
+
+
+class Pretraining(NamedTuple):
+    """State of pre-training one network to the identity, for all seeds."""
+
+    params: Any
+    optimizer: Any
+    step: Int[Array, ""]
+    running: Array
+    loss: Float[Array, " seeds"]
+
+
+def pretrain_to_identity(
+    push: Callable[[Any, Float[Array, "batch n"]], Float[Array, "batch n"]],
+    params: Any,
+    keys: Key[Array, " seeds"],
+    *,
+    dimension: int,
+    batch_size: int,
+    iterations: int,
+    learning_rate: float,
+    bound: float,
+    tolerance: float,
+    min_iterations: int,
+) -> Pretraining:
+    """Minimise mean ||push(x) - x||^2 over x uniform on [-bound, bound]^n, for all seeds.
+
+    A seed stops at a loss below `tolerance`, but not in the first `min_iterations` steps
+    (the published code's rule). The whole loop runs on the device.
+
+    Args:
+        push: (params of one seed, (batch, n)) -> (batch, n).
+        params: parameters with a leading axis of seeds.
+        keys: one key for each seed; the batch of a step is drawn from the key at that step.
+        dimension: n.
+        batch_size: points per step.
+        iterations: steps at most.
+        learning_rate: of Adam.
+        bound: half the side of the cube.
+        tolerance: loss to stop at.
+        min_iterations: steps at least.
+    """
+    optimizer = optax.flatten(optax.adam(learning_rate))
+
+    def loss(params: Any, x: Array) -> Array:
+        return jnp.mean(jnp.sum((push(params, x) - x) ** 2, axis=-1))
+
+    def one_seed(params: Any, opt_state: Any, key: Array, step: Array) -> tuple[Array, Any, Any]:
+        x = jax.random.uniform(
+            rng.at(key, step), (batch_size, dimension), minval=-bound, maxval=bound
+        )
+        value, gradient = jax.value_and_grad(loss)(params, x)
+        updates, opt_state = optimizer.update(gradient, opt_state, params)
+        return value, optax.apply_updates(params, updates), opt_state
+
+    def step(carry: Pretraining) -> Pretraining:
+        value, new, opt_state = jax.vmap(one_seed, (0, 0, 0, None))(
+            carry.params, carry.optimizer, keys, carry.step
+        )
+
+        def keep(new: Array, old: Array) -> Array:
+            return jnp.where(carry.running.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
+
+        done = (value < tolerance) & (carry.step >= min_iterations)
+        return Pretraining(
+            params=jax.tree.map(keep, new, carry.params),
+            optimizer=jax.tree.map(keep, opt_state, carry.optimizer),
+            step=carry.step + 1,
+            running=carry.running & ~done,
+            loss=jnp.where(carry.running, value, carry.loss),
+        )
+
+    def run(params: Any) -> Pretraining:
+        seeds = keys.shape[0]
+        start = Pretraining(
+            params=params,
+            optimizer=jax.vmap(optimizer.init)(params),
+            step=jnp.zeros((), jnp.int32),
+            running=jnp.ones(seeds, bool),
+            loss=jnp.full(seeds, jnp.inf),
+        )
+        return jax.lax.while_loop(
+            lambda carry: jnp.any(carry.running) & (carry.step < iterations), step, start
+        )
+
+    return jit(run)(params)
+
+
+_jit_once = partial(jit, once=True)
+
+
+def fresh_params(method: Method[Any], cell: Cell, jit: Callable[..., Any] = _jit_once) -> Any:
+    """Initialise the networks of every seed, on a batch of pre-training's points.
+
+    Args:
+        method: what is trained.
+        cell: its cell.
+        jit: what compiles; a function that does nothing where only shapes are asked for.
+    """
+    settings = cell.settings
+    bound = settings["pretraining"]["bound"]
+    shape = (settings["training"]["batch_size"], cell.dimension)
+
+    def uniform(key: Array) -> Array:
+        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+    first = jax.vmap(uniform)(streams(settings["seeds"], "initial batch"))
+    return method.assemble(
+        {
+            name: jit(jax.vmap(network.init))(streams(settings["seeds"], network.stream), first)
+            for name, network in method.networks.items()
+        }
+    )
+
+
+def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, float]]:
+    """Initialise the networks of every seed, and pre-train to the identity those that are maps.
+
+    Returns:
+        The parameters, and what pre-training cost and reached; the steps are those of the first
+        network that is pre-trained.
+    """
+    arguments = cell.settings["pretraining"] | {
+        "dimension": cell.dimension,
+        "batch_size": cell.settings["training"]["batch_size"],
+    }
+    started = time.perf_counter()
+    params = fresh_params(method, cell)
+    trees: dict[str, Any] = {}
+    report: dict[str, float] = {}
+    steps = 0
+    for name, network in method.networks.items():
+        trees[name] = getattr(params, name)
+        if network.map is None:
+            continue
+        keys = streams(cell.settings["seeds"], f"pretraining {network.stream}")
+        trained = pretrain_to_identity(network.map, trees[name], keys, **arguments)
+        trees[name] = trained.params
+        report[f"pretraining_loss_{name}"] = float(jnp.max(trained.loss))
+        steps = steps or int(trained.step)
+    report["pretraining_steps"] = steps
+    params = jax.block_until_ready(method.assemble(trees))
+    report["pretraining_s"] = time.perf_counter() - started
+    return params, report

@@ -1,0 +1,348 @@
+"""The grid: which cells there are, in which order, and that each setting reaches its cell."""
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from w2dual import amortization, conjugate, potentials
+from w2dual.config.cells import Cell, grid, hd_grid, hidden_widths, synthetic_grid
+from w2dual.config.reader import SCHEMA, load
+from w2dual.records import InputError, short_hash
+
+ROOT = Path(__file__).parents[3]
+Config = dict[str, Any]
+Leaf = tuple[str, ...]
+
+PAPER_METHODS = [  # rows of tables 2 and 3 of the paper
+    "cycle-none",
+    "objective-none",
+    "cycle-lbfgs",
+    "objective-lbfgs",
+    "regression-lbfgs",
+    "cycle-adam",
+    "objective-adam",
+    "regression-adam",
+]
+PAPER = load([ROOT / "config.yaml"])
+
+
+def leaves(tree: Any, path: Leaf = ()) -> Iterator[Leaf]:
+    """Paths to everything below that is no mapping."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def get(tree: Any, path: Leaf) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def with_leaf(config: Config, path: Leaf, value: Any) -> Config:
+    changed = copy.deepcopy(config)
+    get(changed, path[:-1])[path[-1]] = value
+    return changed
+
+
+def another(value: Any) -> Any:
+    """A value that differs, and fits as far as the grid reads it."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value * 2 + 1
+    if value == "paper":
+        return [5, 6]
+    if isinstance(value, str):
+        return value + "_other"
+    if value is None:
+        return 1
+    return value[:-1]
+
+
+# ---------------------------------------------------------------- which cells
+
+
+@pytest.mark.parametrize(
+    ("preset", "count", "dimensions"),
+    [
+        (None, 128, [2, 4, 8, 16, 32, 64, 128, 256]),
+        ("smoke", 16, [2]),
+        ("laptop", 48, [2, 4, 8]),
+    ],
+)
+def test_names_are_the_tables_in_the_papers_order(
+    preset: str | None, count: int, dimensions: list[int]
+):
+    files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
+    config = load(files)
+    names = [cell.name for cell in hd_grid(config)]
+    assert [cell.name for cell in grid(config)][:count] == names
+    assert len(names) == count
+    assert names == [
+        f"hd{n}-{potential}-{method}"
+        for potential in ("icnn", "mlp")
+        for method in PAPER_METHODS
+        for n in dimensions
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "count"),
+    [(None, 21), ("smoke", 6), ("laptop", 21)],
+    ids=["paper", "smoke", "laptop"],
+)
+def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, count: int):
+    files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
+    config = load(files)
+    names = [cell.name for cell in synthetic_grid(config)]
+    assert names == [
+        f"{pair}-{potential}-{method['amortization']}-{method['solver']}"
+        for part in config["synthetic"]["grids"]
+        for pair in part["pairs"]
+        for potential in part["potentials"]
+        for method in part["methods"]
+    ]
+    assert len(names) == count
+    assert [cell.name for cell in grid(config)][-count:] == names
+
+
+def test_the_papers_cells_on_the_plane():
+    """Both networks on each pair of the published data, one more for densities, and the images."""
+    method = "regression-lbfgs_high_precision"
+    pairs = ["gauss8", "gauss_sq", "circles", "moons", "s_curve", "swiss", "maf_moon", "rings"]
+    pairs.append("moon_to_rings")
+    assert [cell.name for cell in synthetic_grid(PAPER)] == [
+        *(f"{pair}-{kind}_leaky-{method}" for pair in pairs for kind in ("icnn", "mlp")),
+        *(f"{pair}-icnn_smooth-{method}" for pair in ("maf_moon", "rings")),
+        f"images-mlp_image-{method}",
+    ]
+
+
+def test_cell_names_its_parts():
+    for cell in grid(PAPER):
+        on_the_plane = cell.pair in PAPER["measures"]["synthetic"]
+        assert cell.pair == f"hd{cell.dimension}" or (on_the_plane and cell.dimension == 2)
+        parts = [cell.pair, cell.potential, cell.amortization, cell.solver]
+        assert cell.name == "-".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(2, [64, 64, 32]), (32, [64, 64, 32]), (64, [128, 128, 64]), (256, [512, 512, 256])],
+)
+def test_hidden_widths_of_the_paper(n: int, expected: list[int]):
+    assert hidden_widths("paper", n) == expected
+    for cell in hd_grid(PAPER):
+        if cell.dimension == n:
+            assert cell.settings["potential"]["hidden"] == expected
+            assert cell.settings["amortization_model"]["hidden"] == expected
+
+
+def test_hidden_widths_may_be_given():
+    cell = grid(with_leaf(PAPER, ("hd", "training", "hidden"), [5, 6]))[0]
+    assert cell.settings["potential"]["hidden"] == [5, 6]
+    assert cell.settings["amortization_model"]["hidden"] == [5, 6]
+
+
+def test_hidden_widths_on_the_plane_are_those_of_the_grid():
+    widths = {
+        cell.potential: cell.settings["potential"]["hidden"] for cell in synthetic_grid(PAPER)
+    }
+    leaky = [128, 128]
+    assert widths == {
+        "icnn_leaky": leaky,
+        "mlp_leaky": leaky,
+        "icnn_smooth": leaky,
+        "mlp_image": [512, 512],
+    }
+    changed = copy.deepcopy(PAPER)
+    changed["synthetic"]["grids"][1]["hidden"] = [7]
+    for old, new in zip(synthetic_grid(PAPER), synthetic_grid(changed), strict=True):
+        assert new.settings["amortization_model"]["hidden"] == [512, 512]
+        assert (old.hash != new.hash) == (new.potential == "icnn_smooth")
+        if old.hash != new.hash:
+            assert new.settings["potential"]["hidden"] == [7]
+
+
+def test_cycle_weight_is_the_dimension_or_a_number():
+    weights = {
+        c.dimension: c.settings["amortization"]["weight"]
+        for c in hd_grid(PAPER)
+        if c.amortization == "cycle"
+    }
+    assert weights == {n: float(n) for n in PAPER["hd"]["dimensions"]}
+    fixed = with_leaf(PAPER, ("amortizations", "cycle", "weight"), 2.5)
+    assert {
+        c.settings["amortization"]["weight"] for c in grid(fixed) if c.amortization == "cycle"
+    } == {2.5}
+    plane = copy.deepcopy(PAPER)
+    plane["synthetic"]["grids"][0]["methods"] = [{"amortization": "cycle", "solver": "none"}]
+    assert synthetic_grid(plane)[0].settings["amortization"]["weight"] == 2.0
+
+
+def test_grid_leaves_the_config_alone():
+    before = copy.deepcopy(PAPER)
+    grid(PAPER)
+    assert before == PAPER
+
+
+# ---------------------------------------------------------------- what reaches a cell
+
+# Grid axes become cells and names; the others stand for something that has one choice so far.
+AXES = {("hd", "dimensions"), ("hd", "potentials"), ("hd", "methods"), ("synthetic", "grids")}
+ONE_CHOICE = {("hd", "measures", "kind"), ("hd", "seeds_per_job")}
+# These move no number, so they are no settings of a cell.
+NO_NUMBER = {("checkpoint", "every_s"), ("checkpoint", "keep")} | {
+    ("synthetic", "figures", *path) for path in leaves(PAPER["synthetic"]["figures"])
+}
+HD_LEAVES, SYNTHETIC_LEAVES = (
+    [p for p in leaves({section: PAPER[section]}) if p not in AXES | ONE_CHOICE | NO_NUMBER]
+    for section in ("hd", "synthetic")
+)
+METHOD_LEAVES = [
+    path
+    for section in ("potentials", "amortization_model", "amortizations", "solvers")
+    for path in leaves({section: PAPER[section]})
+]
+
+
+def every_method() -> Config:
+    """The paper's config at n = 2 with cells of every potential, loss and solver it names."""
+    config = copy.deepcopy(PAPER)
+    config["hd"]["dimensions"] = [2]
+    config["hd"]["methods"] += [
+        {"amortization": "none", "solver": "lbfgs"},
+        {"amortization": "regression", "solver": "lbfgs_high_precision"},
+    ]
+    return config
+
+
+def changed_cells(path: Leaf) -> set[str]:
+    """Names of the cells whose settings another value of the leaf changes."""
+    before = every_method()
+    after = with_leaf(before, path, another(get(before, path)))
+    pairs = zip(grid(before), grid(after), strict=True)
+    changed = set()
+    for old, new in pairs:
+        assert (old.hash != new.hash) == (old.settings != new.settings)
+        if old.hash != new.hash:
+            changed.add(old.name)
+    return changed
+
+
+@pytest.mark.parametrize("path", HD_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_every_cell_of_the_benchmark(path: Leaf):
+    assert changed_cells(path) == {cell.name for cell in hd_grid(every_method())}
+
+
+@pytest.mark.parametrize("path", SYNTHETIC_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_every_cell_on_the_plane(path: Leaf):
+    assert changed_cells(path) == {cell.name for cell in synthetic_grid(every_method())}
+
+
+def test_the_settings_of_both_kinds_of_cells_are_found():
+    assert {path[1] for path in HD_LEAVES} == {path[1] for path in SYNTHETIC_LEAVES}
+    assert ("synthetic", "evaluation", "epsilon") in SYNTHETIC_LEAVES
+
+
+@pytest.mark.parametrize("path", METHOD_LEAVES, ids=".".join)
+def test_each_setting_of_a_method_reaches_the_cells_that_use_it(path: Leaf):
+    section = path[0]
+    users = {
+        cell.name
+        for cell in grid(every_method())
+        if section == "amortization_model"
+        or path[1]
+        == {
+            "potentials": cell.potential,
+            "amortizations": cell.amortization,
+            "solvers": cell.solver,
+        }[section]
+    }
+    assert users
+    assert changed_cells(path) == users
+
+
+@pytest.mark.parametrize("path", sorted(NO_NUMBER), ids=".".join)
+def test_what_moves_no_number_is_no_setting_of_a_cell(path: Leaf):
+    assert changed_cells(path) == set()
+
+
+def test_what_reaches_no_cell_has_one_choice():
+    properties = yaml.safe_load(SCHEMA.read_text())["properties"]["hd"]["properties"]
+    assert properties["measures"]["properties"] == {"kind": {"enum": ["benchmark"]}}
+    assert properties["seeds_per_job"]["type"] == "null"
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER["solvers"] if name != "none"])
+def test_each_setting_reaches_its_solver(name: str):
+    settings = PAPER["solvers"][name]
+    cell = next(c for c in grid(every_method()) if c.solver == name)
+    solver = conjugate.make(cell.settings["solver"])
+    assert vars(solver) == {key: value for key, value in settings.items() if key != "kind"}
+
+
+@pytest.mark.parametrize("name", PAPER["potentials"])
+def test_each_setting_reaches_its_networks(name: str):
+    cell = next(c for c in grid(every_method()) if c.potential == name)
+    networks = {
+        "potential": potentials.make(cell.settings["potential"], 2),
+        "amortization_model": amortization.make_model(cell.settings["amortization_model"], 2),
+    }
+    for key, network in networks.items():
+        for setting, value in cell.settings[key].items():
+            if setting != "kind":
+                # flax keeps a list as a tuple
+                assert short_hash(getattr(network, setting)) == short_hash(value), setting
+
+
+# ---------------------------------------------------------------- its record
+
+
+def test_hashes_tell_cells_apart_and_stay_the_same():
+    hashes = [cell.hash for cell in grid(PAPER)]
+    assert len(set(hashes)) == 128 + 21
+    assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
+
+
+def test_any_setting_in_the_record_moves_the_hash():
+    cell = grid(every_method())[0]
+    for path in leaves(cell.settings):
+        settings = with_leaf(cell.settings, path, another(get(cell.settings, path)))
+        assert dataclasses.replace(cell, settings=settings).hash != cell.hash, path
+
+
+def test_record_goes_there_and_back():
+    for cell in grid(every_method()):
+        assert Cell.from_json(cell.to_json()) == cell
+
+
+def test_record_whose_settings_were_changed_is_refused():
+    record = copy.deepcopy(grid(PAPER)[0].to_json())
+    record["settings"]["training"]["iterations"] = 5
+    with pytest.raises(InputError, match="leave the hash out") as caught:
+        Cell.from_json(record)
+    assert record["name"] in str(caught.value)
+    del record["hash"]
+    assert Cell.from_json(record).settings["training"]["iterations"] == 5
+
+
+@pytest.mark.parametrize("field", ["name", "pair", "dimension", "settings"])
+def test_record_that_lacks_a_field_is_refused(field: str):
+    record = grid(PAPER)[0].to_json()
+    del record[field]
+    with pytest.raises(InputError, match=field):
+        Cell.from_json(record)
+
+
+def test_record_that_is_no_mapping_is_refused():
+    with pytest.raises(InputError, match="cell record"):
+        Cell.from_json([1, 2])  # type: ignore[arg-type]

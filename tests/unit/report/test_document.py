@@ -1,0 +1,359 @@
+"""The report: what its first page says, what it refuses, and that LaTeX makes a PDF of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from matplotlib.figure import Figure
+from tests.unit import verdict_data
+from tests.unit.results.test_aggregate import (
+    expected,
+    plane_record,
+    plane_seed,
+    record,
+    seed,
+    write,
+)
+
+from w2dual.jobs import report as report_job
+from w2dual.plots import style
+from w2dual.plots.accuracy import FIGURES as ACCURACY
+from w2dual.provenance import Commit
+from w2dual.records import InputError
+from w2dual.report import captions, latex
+from w2dual.report import document as report
+from w2dual.report.latex import escape
+from w2dual.report.tables.costs import QUANTITIES
+from w2dual.report.tables.settings import TABLES as SETTINGS
+from w2dual.results import claims, verdict
+from w2dual.results.aggregate import aggregate
+
+MADE = report.Origin("d" * 40, 1_700_000_000)
+SOLVERS = ("none", "lbfgs")
+PLANE = [
+    f"{pair}-{potential}-regression-lbfgs"
+    for pair, potential in (
+        ("maf_moon", "icnn_leaky"),
+        ("gauss8", "icnn_leaky"),
+        ("maf_moon", "icnn_smooth"),
+    )
+]
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    return {
+        "preset": {"name": "smoke", "label": "50% of {a} test", "reduced": True},
+        "dimensions": [2],
+        "potentials": ["mlp"],
+        "methods": [{"amortization": "objective", "solver": solver} for solver in SOLVERS],
+        "budget": {"iterations": 2000, "batch_size": 256, "seeds": [0, 1]}
+        | {"evaluation_samples": 4096},
+        "plane": {
+            "preset": {"name": "smoke", "label": "50% of {a} test", "reduced": True},
+            "budget": {"iterations": 3000, "batch_size": 512, "seeds": [0, 1]}
+            | {"evaluation_samples": 1024},
+            "cells": PLANE,
+        },
+    } | changes
+
+
+@pytest.fixture
+def frame(tmp_path: Path) -> pd.DataFrame:
+    records = [record(solver) for solver in SOLVERS]
+    records[0]["seeds"][1] = seed(1, None, "diverged")
+    for one in records:
+        one["provenance"] |= {"device": "cpu: a_b & c", "git_commit": "c" * 40 + "+"}
+    aggregate(write(tmp_path, *records), expected(*records), tmp_path / "hd.csv")
+    planes = []
+    for name in PLANE:
+        pair, potential, *_ = name.split("-")
+        planes.append(plane_record(pair, potential))
+    planes[1]["seeds"][0] = plane_seed(0, None, "diverged")
+    out = tmp_path / "synthetic.csv"
+    aggregate(write(tmp_path, *planes), expected(*planes), out, "synthetic")
+    return report.read_metrics([tmp_path / "hd.csv"], [out])
+
+
+def drawn(*paths: Path) -> list[Path]:
+    figure = Figure(figsize=(1, 1))
+    figure.add_subplot().plot([0, 1])
+    for path in paths:
+        with style.style():
+            style.save(figure, path, path.with_suffix(".png"))
+    return list(paths)
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> list[Path]:
+    cells = [f"hd2-mlp-objective-{solver}" for solver in SOLVERS]
+    cells += [PLANE[0], PLANE[2], PLANE[1]]
+    return drawn(*(tmp_path / f"curves_{cell}.pdf" for cell in cells))
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> list[Path]:
+    return drawn(*(tmp_path / f"{name}.pdf" for name in ("transport", "my_own", "overview")))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "hd_mlp.tex"
+    path.write_text("\\begin{tabular}{l}\\toprule x \\\\\\bottomrule\\end{tabular}\n", "utf-8")
+    return path
+
+
+def test_runs_say_what_happened_in_training(frame: pd.DataFrame) -> None:
+    lines = report.diverged_lines(frame, loaded())
+    cell = escape(f"hd2-mlp-objective-{SOLVERS[0]}")
+    assert f"{cell}: seed 1 at step 17; 0.24 before." in lines
+    assert len(lines) == 2  # and one on the plane
+    row = next(row for row in report.run_rows(frame, loaded()) if "BFGS" in row[3])
+    # Of each seed: 6,000 of 6,400 points in training, 90 of 100 at the end, and 2 spikes.
+    assert row[-3:] == ["93.8 / 90.0", "0.5", "4"]
+
+
+def loaded(**changes: Any) -> report.ReportSettings:
+    return report.ReportSettings.from_json(settings(**changes))
+
+
+def test_first_page_says_the_budget_in_words(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
+) -> None:
+    text, beside = report.document(frame, loaded(), [table], figures, plane, MADE)
+    first = text[: text.index("The runs")]
+    for said in (
+        r"smoke: 50\% of \{a\} test",
+        "2,000 training iterations at batch size 256, 2 seeds per cell",
+        "2, with 4 training runs, 1 of them diverged",
+        "on 4,096 fresh samples",
+        "the published weights, from a local mirror",
+        r"cpu: a\_b \& c",
+        "14 November 2023",
+        "dddddddddddd",
+        "cccccccccccc with uncommitted changes",
+        r"\textbf{Reduced budget.}",
+        "Pairs on the plane & \\raggedright moon, 8 Gaussians",
+        "3, with 6 training runs, 1 of them diverged",
+        "3,000 training iterations at batch size 512, 2 seeds per cell; evaluation on 1,024 fresh",
+        "2,000 iterations and 2 seeds per cell, on the plane 3,000 and 2 seeds",
+    ):
+        assert said in first
+    assert sorted(beside) == [
+        *(f"drawn-{number}.pdf" for number in range(1, 4)),
+        *(f"figure-{number}.pdf" for number in range(4, 9)),
+        "table-1.tex",
+    ]
+    assert "What to look at" in captions.TABLES["hd_mlp"]
+    assert captions.TABLES["hd_mlp"] in text
+
+
+def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
+) -> None:
+    text, beside = report.document(frame, loaded(), [table], figures, plane, MADE)
+    assert [beside[f"drawn-{number}.pdf"] for number in (1, 2, 3)] == plane
+    order = ["drawn-3.pdf", "How this was made", "table-1.tex", "Couplings on the plane}"]
+    order += [
+        "drawn-1.pdf",
+        captions.FIGURES["transport"],
+        "drawn-2.pdf",
+        "{my own. Preset",
+        "The runs",
+    ]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    assert captions.FIGURES["overview"] in text[places[0] : places[1]]
+    text, _ = report.document(frame, loaded(), [table], figures, plane[2:], MADE)
+    assert "section*{Couplings" not in text
+    assert "section*{How conjugates are found}" not in text
+
+
+def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> None:
+    config = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text("utf-8"))
+    studies = {f"conjugation_hd_{potential}" for potential in config["hd"]["potentials"]}
+    assert set(captions.FIGURES) == {
+        *config["synthetic"]["figures"],
+        *ACCURACY,
+        *studies,
+        "verdict_hd",
+    }
+    tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
+    tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
+    tables |= {"trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
+    assert set(captions.TABLES) == tables
+    for text in (captions.FIGURES | captions.TABLES).values():
+        assert "What to look at" in " ".join(text.split())
+
+
+def test_sections_stand_in_the_order_of_an_evaluation(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], tmp_path: Path
+) -> None:
+    names = [*SETTINGS, "synthetic", *QUANTITIES, "hd_own", "trivial_maps", "claims"]
+    tables = [tmp_path / f"{name}.tex" for name in names]
+    studies = [tmp_path / f"conjugation_hd_{potential}.pdf" for potential in ("icnn", "mlp")]
+    cost, by_dimension = (tmp_path / f"{name}.pdf" for name in ACCURACY)
+    verdict_figure = tmp_path / "verdict_hd.pdf"
+    figures_given = [verdict_figure, cost, by_dimension, *studies, *plane]
+    text, beside = report.document(frame, loaded(), tables, figures, figures_given, MADE)
+    shown = [
+        beside[name]
+        for name in re.findall(r"(?:input|includegraphics.*?|figurefile)\{(.*?)\}", text)
+        if name in beside
+    ]
+    order = [
+        tables[-1],
+        verdict_figure,
+        *tables[-3:-1],
+        by_dimension,
+        *tables[4:-3],
+        cost,
+        *studies,
+        tables[3],
+    ]
+    places = [shown.index(path) for path in [*order, plane[0], plane[1], *tables[:3]]]
+    assert places == sorted(places)
+    assert places[-1] < shown.index(figures[0])
+    titles = re.findall(r"section\*\{(.*?)\}", text)
+    assert [title for title in titles if title in dict(captions.SECTIONS)] == [
+        title for title, _ in captions.SECTIONS
+    ]
+    for title, introduction in captions.INTRODUCTIONS.items():
+        assert text.index(title + "}") < text.index(introduction)
+    assert (
+        captions.FIGURES["accuracy_vs_cost"] + r" Preset smoke; trained on cpu: a\_b \& c." in text
+    )
+
+
+def test_captions_sections_name_tables_that_have_a_caption() -> None:
+    named = [name for _, names in captions.SECTIONS for name in names]
+    assert set(named) <= captions.TABLES.keys() | captions.FIGURES.keys()
+    assert len(named) == len(set(named))
+
+
+def test_box_only_where_it_is_due(frame: pd.DataFrame) -> None:
+    full = loaded(preset={"name": "smoke", "label": "", "reduced": False})
+    assert report.warnings(frame, full) == []
+    (only,) = report.warnings(frame.assign(measures_source="generated"), full)
+    assert "Measures generated here" in only
+    assert "$n = 2$" in only
+
+
+def test_run_rows_follow_the_methods_order_then_the_plane_by_pair(frame: pd.DataFrame) -> None:
+    rows = report.run_rows(frame, loaded())
+    assert [row[0] for row in rows] == ["$n=2$", "$n=2$", "moon", "moon", "8 Gaussians"]
+    assert [row[1] for row in rows[2:]] == ["ICNN, leaky ReLU", "ICNN, softplus"] + [
+        "ICNN, leaky ReLU"
+    ]
+    assert [row[3] for row in rows] == ["None"] + ["L-{}BFGS"] * 4
+    assert [row[4] for row in rows] == ["1/2", "2/2", "2/2", "2/2", "1/2"]
+    assert [row[8] for row in rows] == ["--"] + ["93.8 / 90.0"] * 4
+
+
+def test_figures_are_those_of_the_cells(
+    frame: pd.DataFrame, figures: list[Path], tmp_path: Path
+) -> None:
+    hd, moon, gauss = report.figure_groups(figures[::-1], frame, loaded())
+    assert hd == report.Group("$n = 2$, MLP potential", figures[:2], new_page=True)
+    assert moon == report.Group("On the plane: moon", figures[2:4], new_page=True)
+    assert gauss == report.Group("On the plane: 8 Gaussians", figures[4:], new_page=False)
+    with pytest.raises(InputError, match="no figure of training curves for hd2-mlp-objective-none"):
+        report.figure_groups(figures[1:], frame, loaded())
+    with pytest.raises(InputError, match="of no cell of the metrics: .*curves_other"):
+        report.figure_groups([*figures, tmp_path / "curves_other.pdf"], frame, loaded())
+    with pytest.raises(InputError, match="already has a figure"):
+        report.figure_groups([*figures, figures[0]], frame, loaded())
+
+
+def test_other_preset_is_refused(
+    frame: pd.DataFrame, figures: list[Path], plane: list[Path], table: Path
+) -> None:
+    other = loaded(preset={"name": "paper", "label": "", "reduced": False})
+    with pytest.raises(InputError, match="come from preset smoke, the settings are those of paper"):
+        report.document(frame, other, [table], figures, plane, MADE)
+
+
+def test_date_is_given_by_the_environment_first(frame: pd.DataFrame) -> None:
+    assert report.origin({"SOURCE_DATE_EPOCH": "86400"}, frame).date_epoch == 86400
+    with pytest.raises(InputError, match="SOURCE_DATE_EPOCH is 'now'"):
+        report.origin({"SOURCE_DATE_EPOCH": "now"}, frame)
+
+
+def test_date_without_git_is_that_of_the_last_job(
+    frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report.provenance, "commit", lambda: Commit(None, unknown="a test"))
+    assert report.origin({}, frame) == report.Origin("unknown", 1_767_225_600)
+
+
+def test_missing_latex_names_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="latexmk texlive-latex-base"):
+        latex.build_pdf("", {}, tmp_path / "x.pdf", 0)
+    script = Path(__file__).parents[3] / "scripts" / "install_tex.sh"
+    assert f"debian_packages=({' '.join(latex.DEBIAN_PACKAGES)})" in script.read_text("utf-8")
+
+
+def test_metrics_come_in_several_files_without_overlap(frame: pd.DataFrame, tmp_path: Path) -> None:
+    whole = pd.read_csv(tmp_path / "hd.csv")
+    for solver in SOLVERS:
+        whole[whole["solver"] == solver].to_csv(tmp_path / f"{solver}.csv", index=False)
+    parts = [tmp_path / f"{solver}.csv" for solver in SOLVERS]
+    on_plane = tmp_path / "synthetic.csv"
+    assert len(report.read_metrics(parts, [])) == len(whole) == 4
+    assert len(report.read_metrics(parts, [on_plane])) == len(frame) == 10
+    with pytest.raises(InputError, match="duplicate cell hd2-mlp-objective-none"):
+        report.read_metrics([*parts, parts[0]], [on_plane])
+    with pytest.raises(InputError, match=r"hd.csv: lacks the columns sinkhorn_forward"):
+        report.read_metrics(parts, [tmp_path / "hd.csv"])
+
+
+@pytest.mark.tex
+def test_report_to_pdf_twice_the_same(
+    frame: pd.DataFrame,
+    figures: list[Path],
+    plane: list[Path],
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not frame.empty
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    parser = argparse.ArgumentParser()
+    report_job.add_arguments(parser)
+    given = verdict_data.settings(reduced=True)
+    rows = verdict.cell_rows(verdict_data.as_published(), verdict_data.PUBLISHED, given)
+    judged = verdict.judge(rows, given)
+    judged.to_csv(tmp_path / "verdict.csv")
+    claims.judge(judged, given).to_csv(tmp_path / "claims.csv")
+    for name in ("a", "b"):
+        command = ["--settings", json.dumps(settings()), "--tables", str(table)]
+        command += ["--metrics", str(tmp_path / "hd.csv"), "--curves", *map(str, figures)]
+        command += ["--synthetic", str(tmp_path / "synthetic.csv"), "--figures", *map(str, plane)]
+        command += ["--verdict", str(tmp_path / "verdict.csv")]
+        command += ["--claims", str(tmp_path / "claims.csv")]
+        command += ["--pdf", str(tmp_path / f"{name}.pdf"), "--tex", str(tmp_path / f"{name}.tex")]
+        report_job.main(parser.parse_args(command))
+    first = (tmp_path / "a.pdf").read_bytes()
+    assert first.startswith(b"%PDF")
+    assert first == (tmp_path / "b.pdf").read_bytes()
+    text = (tmp_path / "a.tex").read_text(encoding="utf-8")
+    assert "Reduced budget" in text
+    assert "no cell can be called reproduced" in text
+    assert text.index("Verdict.") < text.index("How this was made")
+
+
+@pytest.mark.tex
+def test_latex_error_is_shown_and_leaves_no_pdf(tmp_path: Path) -> None:
+    document = "\\documentclass{article}\\begin{document}\n\\input{table.tex}\n\\end{document}\n"
+    with pytest.raises(InputError, match=r"table.tex:1: Undefined control sequence"):
+        latex.build_pdf(document, {"table.tex": "\\oops\n"}, tmp_path / "x.pdf", 0)
+    with pytest.raises(InputError, match=r"gone.tex: no such file"):
+        latex.build_pdf(document, {"table.tex": tmp_path / "gone.tex"}, tmp_path / "x.pdf", 0)
+    assert list(tmp_path.iterdir()) == []
