@@ -22,7 +22,8 @@ from jaxtyping import Array, Float
 from w2dual import rng
 from w2dual.backend import jit
 from w2dual.config import reader
-from w2dual.config.cells import Cell, hd_grid
+from w2dual.config.cells import Cell
+from w2dual.config.grid import hd_grid
 from w2dual.conjugate import ConjugateResult
 from w2dual.measures import base
 from w2dual.measures.benchmark import files as benchmark_files

@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.render import insert, table
 from w2dual.archive import scrub
 from w2dual.archive.scrub import Machine
-from w2dual.config.cells import hd_grid
+from w2dual.config.grid import hd_grid
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import load
 from w2dual.records import InputError, read_json, write_json, write_text

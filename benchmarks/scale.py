@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from w2dual.config.cells import grid
+from w2dual.config.grid import grid
 from w2dual.config.reader import load
 
 ROOT = Path(__file__).parents[1]

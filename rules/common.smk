@@ -11,7 +11,8 @@ import sys
 from snakemake.io import flag
 
 from w2dual.config import places
-from w2dual.config.cells import hd_grid, method_kind, synthetic_grid
+from w2dual.config.cells import method_kind
+from w2dual.config.grid import hd_grid, synthetic_grid
 from w2dual.config.reader import PAIR_KINDS, pairs
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256

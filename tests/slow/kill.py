@@ -29,7 +29,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from w2dual.config import cells, reader
+from w2dual.config import grid as cells
+from w2dual.config import reader
 from w2dual.records import load_arrays, read_json, write_json
 
 ROOT = Path(__file__).parents[2]

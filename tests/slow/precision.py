@@ -25,7 +25,7 @@ from jax._src.lax import lax as lax_module
 
 from w2dual import measures, provenance
 from w2dual.backend import configure
-from w2dual.config import cells
+from w2dual.config import grid as cells
 from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures.preparation import prepare
 from w2dual.records import write_json

@@ -26,7 +26,7 @@ from tests.unit.conjugate.reference import lbfgs as plain_lbfgs
 
 from w2dual import conjugate, measures, rng
 from w2dual.backend import configure
-from w2dual.config import cells
+from w2dual.config import grid as cells
 from w2dual.conjugate import Status
 from w2dual.conjugate.lbfgs import LBFGS
 from w2dual.measures.preparation import prepare

@@ -17,7 +17,8 @@ from w2dual.__main__ import main
 from w2dual.archive import bundle, container, crate
 from w2dual.archive.container import MANIFEST, Archive, Member
 from w2dual.config import reader
-from w2dual.config.cells import Cell, grid
+from w2dual.config.cells import Cell
+from w2dual.config.grid import grid
 from w2dual.jobs.dispatch import call
 from w2dual.measures.pairs import gaussian
 from w2dual.records import file_sha256, read_json, save_arrays, write_json, write_text

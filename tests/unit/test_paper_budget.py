@@ -131,7 +131,7 @@ def test_the_document_has_what_the_records_say():
 
 def test_the_records_are_of_the_configs_cells():
     """The settings of a record are those that the config gives its cell, seeds aside."""
-    from w2dual.config.cells import hd_grid
+    from w2dual.config.grid import hd_grid
     from w2dual.config.reader import load
 
     config = load([paper_budget.ROOT / "config.yaml"])

@@ -12,7 +12,8 @@ import pytest
 from w2dual import rng, seeds
 from w2dual.__main__ import main
 from w2dual.config import reader
-from w2dual.config.cells import Cell, grid
+from w2dual.config.cells import Cell
+from w2dual.config.grid import grid
 from w2dual.measures.preparation.benchmark import Settings
 from w2dual.records import InputError
 

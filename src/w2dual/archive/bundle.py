@@ -25,7 +25,7 @@ from w2dual.archive import container, crate, scrub, source
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Member
 from w2dual.config import strict_yaml
-from w2dual.config.cells import grid
+from w2dual.config.grid import grid
 from w2dual.config.reader import output_folder
 from w2dual.records import InputError, load_arrays, no_file, read_json, save_arrays
 

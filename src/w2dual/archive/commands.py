@@ -16,7 +16,7 @@ from typing import Any
 
 from w2dual.archive import steps as rendering
 from w2dual.archive.steps import Step
-from w2dual.config.cells import grid
+from w2dual.config.grid import grid
 from w2dual.records import InputError
 
 STUDY = re.compile(r"results/conjugation/[^/]+\.json")

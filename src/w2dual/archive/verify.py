@@ -27,7 +27,8 @@ from w2dual.archive import bundle, commands, crate, isolation
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Archive, read_manifest, sha256
 from w2dual.config import reader as config
-from w2dual.config.cells import Cell, grid, hd_grid
+from w2dual.config.cells import Cell
+from w2dual.config.grid import grid, hd_grid
 from w2dual.config.places import CHECKOUT
 from w2dual.records import InputError, file_sha256, load_arrays, no_file, parse_json, write_text
 

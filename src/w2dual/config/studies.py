@@ -7,7 +7,8 @@ first potential. Figures and tables name the cells that they show.
 
 from __future__ import annotations
 
-from w2dual.config.cells import Cell, hd_grid
+from w2dual.config.cells import Cell
+from w2dual.config.grid import hd_grid
 from w2dual.config.reader import Config
 
 

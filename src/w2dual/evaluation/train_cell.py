@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from w2dual import measures, provenance
-from w2dual.config.cells import Cell
+from w2dual import code, measures, provenance
+from w2dual.config.cells import Cell, modules, pair_modules
 from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures import Measures, Pair
 from w2dual.records import (
@@ -36,6 +36,12 @@ def _variances(pair: Measures) -> dict[str, float]:
     if not isinstance(pair, Pair):
         return {}
     return {"var_source": float(pair.var_source), "var_target": float(pair.var_target)}
+
+
+def _modules(cell: Cell, pair_metadata: Mapping[str, Any]) -> list[str]:
+    """Return the modules whose code a checkpoint of a cell depends on."""
+    kind = pair_metadata.get("module") or pair_metadata["kind"]
+    return ["evaluation.train_cell", *modules(cell), *pair_modules(kind)]
 
 
 class Outputs(NamedTuple):
@@ -81,7 +87,7 @@ def train_cell(
     measures_sha256 = file_sha256(measures_path)
     checkpoints = Checkpoints(
         checkpoints_folder,
-        origin(cell, measures_sha256, pair_metadata.get("module")),
+        origin(cell, measures_sha256, code.digest(_modules(cell, pair_metadata))),
         every_s=every_s,
         keep=keep,
     )

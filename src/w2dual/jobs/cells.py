@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from w2dual.config.cells import text
+from w2dual.config.grid import text
 from w2dual.config.reader import load
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from w2dual.config.cells import grid
+from w2dual.config.grid import grid
 from w2dual.config.reader import load
 from w2dual.jobs.options import add_config_arguments, positive
 from w2dual.site.costs import COSTS

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from w2dual import provenance
-from w2dual.config.cells import grid
+from w2dual.config.grid import grid
 from w2dual.config.reader import Config, load
 from w2dual.records import InputError, finite
 from w2dual.site.costs import COSTS, Cost, from_runs, read_costs, update

@@ -24,7 +24,8 @@ import numpy as np
 
 from w2dual import measures, provenance
 from w2dual.backend import configure
-from w2dual.config.cells import Cell, hd_grid
+from w2dual.config.cells import Cell
+from w2dual.config.grid import hd_grid
 from w2dual.config.reader import Config, load, read
 from w2dual.measures.base import FORMAT
 from w2dual.measures.benchmark import icnn_dense

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2dual import code, environment, provenance
-from w2dual.config.cells import Cell, method_kind
+from w2dual import environment, provenance
+from w2dual.config.cells import Cell
 from w2dual.records import (
     InputError,
     canonical_json,
@@ -46,27 +46,10 @@ FORMAT = 2
 EVERY_S = 300.0
 KEEP = 2
 PATTERN = "step-*.safetensors"
-STILL = {
-    "__init__.py": "holds the version alone",
-    "attempts.py": "notes when a job began",
-    "cells.py": "the cell and its settings are compared themselves",
-    "checkpoint.py": "files of another format are refused by their format",
-    "code.py": "finds the files that are compared here",
-    "config.py": "the cell and its settings are compared themselves",
-    "conjugation_time.py": "takes times once training has ended",
-    "places.py": "finds the weights of a pair, whose file is compared itself",
-    "provenance.py": "writes down what is compared here by itself",
-    "records.py": "reads and writes files, whose content is compared",
-    "seeds.py": "the cell and its settings are compared themselves",
-    "status.py": "shows how far a job is",
-    "stopping.py": "ends training between two chunks, which moves nothing",
-    "strict_yaml.py": "the cell and its settings are compared themselves",
-}
-"""Modules that training imports and that cannot move a bit of what a checkpoint holds, and why."""
 WORDS = {
     "cell": "cell and its settings",
     "measures": "SHA-256 of the measures",
-    "code": "SHA-256 of the code that trains",
+    "code": "digest of the code that trains",
     "jax": "version of jax",
     "jaxlib": "version of jaxlib",
     "device": "device",
@@ -74,10 +57,6 @@ WORDS = {
     "environment": "variables of the environment that move numbers",
     "shards": "number of devices that share a batch",
 }
-
-
-_KINDS = {"potential": "potentials", "amortization": "amortization", "solver": "conjugate"}
-"""Package of the modules that each part of a cell's settings names by its kind."""
 
 
 @dataclass
@@ -90,46 +69,19 @@ class Snapshot:
     totals: Totals
 
 
-def code_files(
-    cell: Cell, pair_module: str | None = None, package: Path = code.PACKAGE
-) -> list[str]:
-    """Return the files of the package whose bytes a checkpoint of a cell depends on.
-
-    They are what training imports, what evaluates the cell for its history, and the modules of the
-    cell's own kinds with what these import. A module of another kind is none of them: that one is
-    added leaves all running cells alone.
-
-    Args:
-        cell: the cell.
-        pair_module: module of `measures.pairs` that its pair comes from, if one does.
-        package: folder of the package.
-    """
-    settings = cell.settings
-    kinds = [f"methods.{method_kind(settings)}"]
-    for section, folder in _KINDS.items():  # not every method has all
-        kinds += [f"{folder}.{settings[section]['kind']}"] if section in settings else []
-    kinds += [f"measures.pairs.{pair_module}"] if pair_module else []
-    # The losses of the paper stand in their package; a kind that is nowhere is refused later.
-    modules = [name for name in kinds if code.exists(name, package)]
-    modules += ["training", "cell_evaluation"]
-    return [name for name in code.closure(modules, package) if name not in STILL]
-
-
-def origin(
-    cell: Cell, measures_sha256: str, pair_module: str | None = None
-) -> dict[str, str | None]:
+def origin(cell: Cell, measures_sha256: str, code_digest: str) -> dict[str, str | None]:
     """Return what must be the same for a checkpoint to be used; the keys are those of `WORDS`.
 
     Args:
         cell: the cell.
         measures_sha256: of the prepared pair's file.
-        pair_module: as in `code_files`.
+        code_digest: `code.digest` of the job that trains.
     """
     versions = provenance.package_versions()
     return {
         "cell": f"{cell.name} {cell.hash}",
         "measures": measures_sha256,
-        "code": code.sha256(code_files(cell, pair_module)),
+        "code": code_digest,
         "jax": versions["jax"],
         "jaxlib": versions["jaxlib"],
         "device": provenance.device_name(),

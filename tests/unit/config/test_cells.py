@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from w2dual import amortization, conjugate, potentials
-from w2dual.config.cells import Cell, grid, hd_grid, hidden_widths, synthetic_grid
+from w2dual.config.cells import Cell
+from w2dual.config.grid import grid, hd_grid, hidden_widths, synthetic_grid
 from w2dual.config.reader import SCHEMA, load
 from w2dual.records import InputError, short_hash
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from w2dual.config import reader
-from w2dual.config.cells import synthetic_grid
+from w2dual.config.grid import synthetic_grid
 from w2dual.potentials import activations
 from w2dual.records import InputError
 

@@ -17,7 +17,7 @@ from matplotlib.quiver import Quiver
 from matplotlib.text import Text
 from tests.unit.settings import plane_pair
 
-from w2dual.config.cells import synthetic_grid
+from w2dual.config.grid import synthetic_grid
 from w2dual.config.reader import load
 from w2dual.conjugate import Status
 from w2dual.evaluation.trained import Points, Trained

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from tests.unit.settings import plane_pair
 
 from w2dual import rng
-from w2dual.config.cells import synthetic_grid
+from w2dual.config.grid import synthetic_grid
 from w2dual.config.reader import load
 from w2dual.evaluation.trained import Trained
 from w2dual.measures import Measures

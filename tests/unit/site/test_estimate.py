@@ -14,7 +14,8 @@ from tests.slow.kill import environment
 
 from w2dual import provenance
 from w2dual.__main__ import main
-from w2dual.config.cells import Cell, grid, hd_grid, synthetic_grid
+from w2dual.config.cells import Cell
+from w2dual.config.grid import grid, hd_grid, synthetic_grid
 from w2dual.config.reader import load
 from w2dual.records import InputError, write_json
 from w2dual.site.costs import COLUMNS, Cost, from_runs, read_costs, update, write_costs

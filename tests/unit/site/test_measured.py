@@ -10,7 +10,7 @@ import pytest
 
 from w2dual import provenance
 from w2dual.__main__ import main
-from w2dual.config.cells import hd_grid
+from w2dual.config.grid import hd_grid
 from w2dual.config.reader import load
 from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, save_arrays

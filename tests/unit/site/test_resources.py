@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from tests.unit.settings import PAPER
 
-from w2dual.config.cells import hd_grid
+from w2dual.config.grid import hd_grid
 from w2dual.site.costs import Cost, update, write_costs
 from w2dual.site.resources import START_MIN, Requests
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from w2dual.config.cells import hd_grid
+from w2dual.config.grid import hd_grid
 from w2dual.config.reader import load
 from w2dual.evaluation.trained import Trained
 from w2dual.measures.pairs import gaussian

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from w2dual.config.cells import hidden_widths
+from w2dual.config.grid import hidden_widths
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import read
 from w2dual.records import InputError, atomic_path

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from w2dual import provenance
-from w2dual.config.cells import grid, hd_grid
+from w2dual.config.grid import grid, hd_grid
 from w2dual.config.places import mirror_folder
 from w2dual.config.reader import Config
 from w2dual.records import InputError, write_text
