@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from w2dual import code
 from w2dual.archive import bundle, commands, crate, isolation
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Archive, read_manifest, sha256
