@@ -29,7 +29,7 @@ def load(path: str | os.PathLike[str]) -> Measures:
     module = own if kind == own.KIND else _reader(kind)
     if metadata.get("format") != FORMAT or module is None:
         raise InputError(
-            f"{path}: not a prepared pair of format {FORMAT} (format {metadata.get('format')!r}, "
+            f"{path}: is not a prepared pair of format {FORMAT} (format {metadata.get('format')!r}, "
             f"kind {kind!r}, known kinds {[*readers(), own.KIND]}); remove it, and `prepare` makes "
             "it again"
         )

@@ -141,7 +141,7 @@ def test_kl_needs_the_density_of_the_source(smooth: Trained) -> None:
     [
         ("maf_moon-icnn_leaky", "maf_moon", "not twice differentiable"),
         ("maf_moon-icnn_smooth", "moons", "no density in closed form"),
-        ("maf_moon-icnn_smooth", "images", "no pair of laws"),
+        ("maf_moon-icnn_smooth", "images", "not a pair of laws"),
     ],
 )
 def test_without_a_density_it_says_why(cell: str, pair: str, message: str) -> None:
@@ -305,5 +305,5 @@ def test_frames_go_there_and_back(pictures: Trained, monkeypatch: pytest.MonkeyP
 
 def test_interpolation_is_of_images(smooth: Trained) -> None:
     for make in (interpolation.draw, interpolation.frames):
-        with pytest.raises(InputError, match="no pair of images"):
+        with pytest.raises(InputError, match="not a pair of images"):
             make([smooth])

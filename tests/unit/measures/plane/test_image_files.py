@@ -143,7 +143,7 @@ def test_a_program_is_not_run(tmp_path: Path):
     """Pillow hands EPS to Ghostscript, whatever the file's name is."""
     gray().save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.png")
-    assert "of a format that is not read" in refusal(tmp_path / "a.png")
+    assert "has an unsupported format" in refusal(tmp_path / "a.png")
 
 
 def header_of(width: int, height: int) -> bytes:
