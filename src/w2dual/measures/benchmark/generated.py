@@ -29,7 +29,6 @@ from w2dual import rng
 from w2dual.measures.benchmark import icnn_dense, mixture
 from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN
 from w2dual.measures.benchmark.mixture import Mixture
-from w2dual.measures.pairs import benchmark
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
@@ -134,9 +133,7 @@ def train(dimension: int, budget: Budget) -> Generated:
     Raises:
         InputError: a version's training diverged.
     """
-    source = _as_mixture(
-        *mixture.draw(dimension, benchmark.SOURCE_COMPONENTS, benchmark.SOURCE_SEED)
-    )
+    source = _as_mixture(*mixture.draw_source(dimension))
     drawn = [mixture.draw(dimension, TARGET_COMPONENTS, TARGET_SEEDS[v]) for v in VERSIONS]
     targets = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[_as_mixture(*d) for d in drawn])
     keys = jnp.stack([rng.stream(budget.seed, f"generated {v}") for v in VERSIONS])

@@ -16,6 +16,8 @@ from jaxtyping import Array, Float, Key
 
 COMPONENT_STD = 0.4
 """Standard deviation of each coordinate of a component, before the common rescaling."""
+SOURCE_SEED = 0
+SOURCE_COMPONENTS = 3
 
 
 class Mixture(NamedTuple):
@@ -43,6 +45,11 @@ def draw(dimension: int, components: int, seed: int) -> tuple[np.ndarray, np.nda
     total = np.mean(np.sum(centers**2, axis=1)) + dimension * COMPONENT_STD**2
     mult = np.float32(np.sqrt(total / dimension))
     return centers / mult, maps / mult
+
+
+def draw_source(dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the centres [3, n] and matrices [3, n, n] of the source measure, float32."""
+    return draw(dimension, SOURCE_COMPONENTS, SOURCE_SEED)
 
 
 def moments(
