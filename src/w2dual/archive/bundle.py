@@ -21,22 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from w2dual import provenance
-from w2dual.archive import container, crate, scrub, source
+from w2dual.archive import container, crate, layout, scrub, source, verify
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Member
+from w2dual.archive.layout import CONFIG, LEFT_OUT, MACHINE, README, RENDER
 from w2dual.config import strict_yaml
 from w2dual.config.grid import grid
 from w2dual.config.reader import output_folder
 from w2dual.records import InputError, load_arrays, no_file, read_json, save_arrays
 
 log = logging.getLogger(__name__)
-
-FORMAT = 1
-FOLDER = "archive"
-CONFIG, RENDER, MACHINE, LEFT_OUT, README = (
-    f"{FOLDER}/{name}"
-    for name in ("config.yaml", "render.json", "machine.json", "left_out.json", "README.md")
-)
 
 
 @dataclass(frozen=True)
@@ -173,10 +167,10 @@ def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> di
             raise InputError(f"{no_file(path)}; the archive needs it")
         found[_inside(plan, name)] = Member(partial(_content, path, name, machine))
     config = _without_paths(plan.config)
-    steps = [step.to_json() for step in rendering.in_order(plan.steps)]
+    steps = rendering.in_order(plan.steps)
     texts = {
         CONFIG: strict_yaml.dump(config),
-        RENDER: _json({"format": FORMAT, "folder": plan.folder, "steps": steps}),
+        RENDER: _json(layout.commands_record(plan.folder, steps)),
         MACHINE: _json(machines(plan, root, outputs)),
         LEFT_OUT: _json(left_out),
         README: readme(plan),
@@ -355,8 +349,6 @@ def _check(out: Path, max_bytes: int, job: rendering.Runner, written: Path) -> N
     Raises:
         InputError: it is too large, or does not pass `verify`.
     """
-    from w2dual.archive import verify
-
     size = written.stat().st_size
     if size > max_bytes:
         raise InputError(

@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from w2dual.archive import bundle, isolation
+from w2dual.archive import isolation, layout
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, read_manifest
 from w2dual.records import InputError, file_sha256, read_json
@@ -22,15 +22,11 @@ def recorded(root: Path) -> tuple[str, list[rendering.Step]]:
     """
     if root.is_file():
         raise InputError(f"{root}: is a file, expected a folder; `w2dual unpack {root} --into NEW`")
-    record = read_json(root / bundle.RENDER)
-    if not isinstance(record, dict) or record.get("format") != bundle.FORMAT:
-        raise InputError(f"{root / bundle.RENDER}: is not of format {bundle.FORMAT}")
-    folder, listed = record.get("folder"), record.get("steps")
-    if not isinstance(folder, str) or not isinstance(listed, list):
-        raise InputError(f"{root / bundle.RENDER}: lacks `folder` or `steps`")
+    name = root / layout.RENDER
+    folder, steps = layout.read_commands(read_json(name), name)
     if os.path.isabs(folder) or ".." in Path(folder).parts:
-        raise InputError(f"{root / bundle.RENDER}: folder {folder!r} leads out of the archive")
-    steps = rendering.in_order([rendering.Step.from_json(step) for step in listed])
+        raise InputError(f"{name}: folder {folder!r} leads out of the archive")
+    steps = rendering.in_order(steps)
     for step in steps:
         rendering.check(step, folder)
     return folder, steps

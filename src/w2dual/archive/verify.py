@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from w2dual.archive import bundle, commands, crate, isolation
+from w2dual import code
+from w2dual.archive import commands, crate, isolation, layout
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Archive, read_manifest, sha256
 from w2dual.config import reader as config
@@ -148,10 +149,10 @@ def _cell_problems(opened: Opened, cell: Cell, paths: Mapping[str, str]) -> list
     if recorded.hash != cell.hash:
         found.append(
             f"{paths['metrics.json']}: was trained with other settings ({recorded.hash}) than "
-            f"{bundle.CONFIG} gives ({cell.hash})"
+            f"{layout.CONFIG} gives ({cell.hash})"
         )
     if record["preset"] != opened.config["preset"]:
-        found.append(f"{paths['metrics.json']}: its preset is not that of {bundle.CONFIG}")
+        found.append(f"{paths['metrics.json']}: its preset is not that of {layout.CONFIG}")
     arrays, metadata = load_arrays(opened.root / paths["params.safetensors"])
     if metadata["cell"]["hash"] != cell.hash:
         found.append(f"{paths['params.safetensors']}: are parameters of another cell")
@@ -176,7 +177,7 @@ def check_tables(opened: Opened, check: Check, job: rendering.Runner) -> None:
     """
     names = opened.archive.names
     found = commands.problems(opened.steps, opened.folder, opened.config, names)
-    check.problems += [f"{bundle.RENDER}: {line}" for line in found]
+    check.problems += [f"{layout.RENDER}: {line}" for line in found]
     if check.problems:
         return
     compared = [step for step in rendering.in_order(opened.steps) if step.compared]
@@ -323,18 +324,12 @@ def open_run(archive: Archive, root: Path) -> Opened:
         InputError: a record is missing or cannot be used; the message names it.
     """
     archive.unpack(root)
-    record = Opened(archive, root, ".", {}, ()).json(bundle.RENDER)
-    if not isinstance(record, dict) or record.get("format") != bundle.FORMAT:
-        raise InputError(f"{bundle.RENDER}: is not of format {bundle.FORMAT}")
-    folder, steps = record.get("folder"), record.get("steps")
-    if not isinstance(folder, str) or not isinstance(steps, list):
-        raise InputError(f"{bundle.RENDER}: lacks `folder` or `steps`")
-    resolved = config.load([root / bundle.CONFIG])
+    record = Opened(archive, root, ".", {}, ()).json(layout.RENDER)
+    folder, steps = layout.read_commands(record, layout.RENDER)
+    resolved = config.load([root / layout.CONFIG])
     if folder != config.output_folder(resolved):
-        raise InputError(f"{bundle.RENDER}: folder {folder!r} is not that of {bundle.CONFIG}")
-    return Opened(
-        archive, root, folder, resolved, tuple(rendering.Step.from_json(step) for step in steps)
-    )
+        raise InputError(f"{layout.RENDER}: folder {folder!r} is not that of {layout.CONFIG}")
+    return Opened(archive, root, folder, resolved, tuple(steps))
 
 
 def verify(
@@ -409,7 +404,7 @@ def report(checks: list[Check], facts: Mapping[str, Any]) -> str:
 
 def _instead(folder: Path) -> str:
     """Say what to name in place of a folder."""
-    if (folder / bundle.RENDER).is_file():
+    if (folder / layout.RENDER).is_file():
         return (
             f"a .zip: what is verified is the archive that was unpacked here; name it, or make the "
             f"tables and figures again by `w2dual rebuild --root {folder}`"
