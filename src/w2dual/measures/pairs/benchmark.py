@@ -89,17 +89,15 @@ def from_arrays(
         "std": (),
         "strong_convexity": (),
     }
-    found = base.with_scalars(arrays, wanted)
-    base.check_arrays(found, wanted, name)
-    on_device = {key: jnp.asarray(found[key]) for key in wanted}
+    found = base.float_arrays(arrays, wanted, name)
     return BenchmarkPair(
         dimension=n,
         moments=Moments.from_arrays(arrays, n, name),
-        source=Mixture(on_device["centers"], on_device["maps"], on_device["std"]),
+        source=Mixture(found["centers"], found["maps"], found["std"]),
         potentials=icnn_dense.stack(
             [icnn_dense.from_arrays(arrays, version, n, name) for version in VERSIONS]
         ),
-        strong_convexity=on_device["strong_convexity"],
-        shift=on_device["shift"],
-        scale=on_device["scale"],
+        strong_convexity=found["strong_convexity"],
+        shift=found["shift"],
+        scale=found["scale"],
     )
