@@ -23,6 +23,7 @@ from w2dual.config.names import method_words, words
 from w2dual.plots import style
 from w2dual.records import InputError, read_json
 from w2dual.results import aggregate
+from w2dual.results.frames import read_csv
 from w2dual.results.published import published_cells
 
 log = logging.getLogger(__name__)
@@ -91,15 +92,7 @@ def read_history(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, unreadable, lacks a column or has no row.
     """
-    try:
-        frame = pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: is not a readable CSV file: {error}") from error
-    lacking = [column for column in columns if column not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
+    frame = read_csv(path, columns)
     if frame.empty:
         raise InputError(f"{path}: has no rows; the history needs at least step 0")
     return frame

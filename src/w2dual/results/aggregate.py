@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from w2dual.records import InputError, atomic_path, read_json
+from w2dual.results.frames import read_csv
 
 log = logging.getLogger(__name__)
 
@@ -315,13 +316,4 @@ def read(path: Path, kind: str = "hd") -> pd.DataFrame:
     Raises:
         InputError: the file is missing, unreadable, or lacks columns; the message names it.
     """
-    try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: is not a readable CSV file: {error}") from error
-    lacking = [column for column in COLUMNS[kind] if column not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
-    return frame
+    return read_csv(path, COLUMNS[kind], keep_default_na=False, na_values=[""])

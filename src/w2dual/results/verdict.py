@@ -38,6 +38,7 @@ import pandas as pd
 
 from w2dual.records import InputError
 from w2dual.results import aggregate, equivalence
+from w2dual.results.frames import read_csv
 from w2dual.results.published import published_cells
 from w2dual.results.summary import Entry, TableSettings, check_cell
 
@@ -253,16 +254,7 @@ def read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, unreadable or lacks a column; the message names it.
     """
-    try:
-        frame = pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: is not a readable CSV file: {error}") from error
-    lacking = [column for column in columns if column not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
-    return frame
+    return read_csv(path, columns)
 
 
 def of_files(metrics: Sequence[Path], published: Path, settings: VerdictSettings) -> pd.DataFrame:
