@@ -453,7 +453,7 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    source = files("w2dual").joinpath("templates/evaluation.tex").read_text(encoding="utf-8")
+    source = files("w2dual.report").joinpath("templates/evaluation.tex").read_text(encoding="utf-8")
     return environment.from_string(source)
 
 
