@@ -5,7 +5,6 @@ rule cost_table:
     """Run time, conjugate iterations or milliseconds of a conjugation, of all potentials."""
     input:
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
-        code=code("cost_table"),
     output:
         tex="tables/{cost}.tex",
         csv="tables/{cost}.csv",
@@ -17,7 +16,8 @@ rule cost_table:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(table_settings()),
+        code=lambda wc: code_of("cost_table"),
+        settings=lambda wc: as_json(arguments.table(config)),
         potentials=lambda wc: POTENTIALS,
     message:
         "Rendering {output.tex}"
@@ -32,7 +32,6 @@ rule accuracy_figure:
     input:
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
         published=published(),
-        code=code("accuracy_figure"),
     output:
         pdf="figures/{accuracy}.pdf",
         png=report(
@@ -49,7 +48,8 @@ rule accuracy_figure:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(table_settings()),
+        code=lambda wc: code_of("accuracy_figure"),
+        settings=lambda wc: as_json(arguments.table(config)),
         potentials=lambda wc: POTENTIALS,
         published=lambda wc, input: PUBLISHED,
     message:
@@ -65,7 +65,6 @@ rule hyperparameters:
     input:
         # For its comments: units, meaning and sources.
         base=tracked("config.yaml"),
-        code=code("hyperparameters"),
     output:
         tex="tables/{settings}.tex",
         csv="tables/{settings}.csv",
@@ -77,7 +76,8 @@ rule hyperparameters:
     conda:
         "../envs/w2dual.yaml"
     params:
-        config=lambda wc: as_json(settings_shown(SETTINGS_TABLES[wc.settings])),
+        code=lambda wc: code_of("hyperparameters"),
+        config=lambda wc: as_json(arguments.settings_table(config, SETTINGS_TABLES[wc.settings])),
     message:
         "Rendering {output.tex}"
     shell:

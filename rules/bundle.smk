@@ -5,7 +5,6 @@ rule bundle:
     """One zip: source, metrics, parameters of a seed, tables, figures, PDF; an RO-Crate."""
     input:
         kept=bundled(),
-        code=code("bundle"),
     output:
         "bundle.zip",
     log:
@@ -14,6 +13,7 @@ rule bundle:
     conda:
         "../envs/w2dual.yaml"
     params:
+        code=lambda wc: code_of("bundle"),
         plan=lambda wc, input: bundle_plan(input.kept),
         root=lambda wc, input: SOURCE,
     message:

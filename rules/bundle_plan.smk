@@ -1,5 +1,6 @@
 # What goes into the archive for reviewers, and the commands that made it.
 
+import glob
 import shlex
 
 from snakemake.io import get_flag_value

@@ -7,7 +7,6 @@ rule conjugation_study:
         params="results/train/{studied}/params.safetensors",
         metrics="results/train/{studied}/metrics.json",
         measures=lambda wc: f"results/measures/{CELLS[wc.studied].pair}.safetensors",
-        code=lambda wc: code("conjugation_study") + code_of_cells([wc.studied]),
     output:
         "results/conjugation/{studied}.safetensors",
     log:
@@ -19,10 +18,11 @@ rule conjugation_study:
     threads: config["resources"]["cpus"]
     resources:
         gpu=config["resources"]["gpus"],
-        mem_mb=lambda wc, attempt: training_memory_mb(attempt),
-        runtime=lambda wc, attempt: light_runtime_min(attempt),
+        mem_mb=lambda wc, attempt: REQUESTS.training_mb(attempt),
+        runtime=lambda wc, attempt: REQUESTS.light_min(attempt),
     params:
-        settings=lambda wc: as_json(conjugation_settings()),
+        code=lambda wc: code_of("conjugation_study", [*STUDY_SOLVERS, *kinds_of([wc.studied])]),
+        settings=lambda wc: as_json(arguments.conjugation_study(config)),
     message:
         "Following the conjugations of {wildcards.studied}"
     shell:
@@ -40,7 +40,6 @@ rule conjugation_figure:
         histories=lambda wc: expand(
             rules.train.output.history, cell=[c.name for c in STUDIED[wc.potential]]
         ),
-        code=code("conjugation_figure"),
     output:
         pdf="figures/conjugation_hd_{potential}.pdf",
         png=report(
@@ -54,6 +53,8 @@ rule conjugation_figure:
     localrule: True
     conda:
         "../envs/w2dual.yaml"
+    params:
+        code=lambda wc: code_of("conjugation_figure"),
     message:
         "Drawing {output.pdf}"
     shell:
@@ -69,8 +70,6 @@ rule line_search:
         ),
         metrics=lambda wc: line_search_files(wc.line_search, "results/train/{cell}/metrics.json"),
         measures=lambda wc: line_search_files(wc.line_search, "results/measures/{pair}.safetensors"),
-        code=lambda wc: code("line_search")
-        + code_of_cells([c.name for c in LINE_SEARCHES[wc.line_search][1]]),
     output:
         "results/conjugation/{line_search}.json",
     log:
@@ -82,11 +81,15 @@ rule line_search:
     threads: all_cores()
     resources:
         gpu=config["resources"]["gpus"],
-        mem_mb=lambda wc, attempt: training_memory_mb(attempt),
-        runtime=lambda wc, attempt: light_runtime_min(attempt, times=2),
+        mem_mb=lambda wc, attempt: REQUESTS.training_mb(attempt),
+        runtime=lambda wc, attempt: REQUESTS.light_min(attempt, times=2),
     params:
+        code=lambda wc: code_of(
+            "line_search",
+            [*STUDY_SOLVERS, *kinds_of([c.name for c in LINE_SEARCHES[wc.line_search][1]])],
+        ),
         study=lambda wc: LINE_SEARCHES[wc.line_search][0],
-        settings=lambda wc: as_json(line_search_settings(wc.line_search)),
+        settings=lambda wc: as_json(arguments.line_search(config, wc.line_search)),
         # Others are kept from running, but what is timed has the threads of a training job.
         threads=lambda wc, input: config["resources"]["cpus"],
     message:
@@ -101,7 +104,6 @@ rule line_search_table:
     """Times of line searches, as a table."""
     input:
         record=rules.line_search.output,
-        code=code("line_search_table"),
     output:
         tex="tables/{line_search}.tex",
         csv="tables/{line_search}.csv",
@@ -111,6 +113,7 @@ rule line_search_table:
     conda:
         "../envs/w2dual.yaml"
     params:
+        code=lambda wc: code_of("line_search_tables"),
         study=lambda wc: LINE_SEARCHES[wc.line_search][0],
     message:
         "Rendering {output.tex}"

@@ -7,7 +7,6 @@ rule curves:
         metrics=rules.train.output.metrics,
         history=rules.train.output.history,
         published=published(),
-        code=code("curves"),
     output:
         pdf="figures/curves_{cell}.pdf",
         png=report(
@@ -22,6 +21,7 @@ rule curves:
     conda:
         "../envs/w2dual.yaml"
     params:
+        code=lambda wc: code_of("curves"),
         published=lambda wc, input: PUBLISHED,
     message:
         "Drawing {output.pdf}"
@@ -36,7 +36,6 @@ rule figure:
         params=lambda wc: expand(rules.train.output.params, cell=cells_of_figure(wc.figure)),
         metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of_figure(wc.figure)),
         measures=lambda wc: pairs_of_figure(wc.figure),
-        code=lambda wc: code("figure", wc.figure) + code_of_cells(cells_of_figure(wc.figure)),
     output:
         pdf="figures/{figure}.pdf",
         png=report(
@@ -50,8 +49,12 @@ rule figure:
     conda:
         "../envs/w2dual.yaml"
     resources:
-        mem_mb=lambda wc, attempt: light_memory_mb(attempt),
-        runtime=lambda wc, attempt: light_runtime_min(attempt),
+        mem_mb=lambda wc, attempt: REQUESTS.light_mb(attempt),
+        runtime=lambda wc, attempt: REQUESTS.light_min(attempt),
+    params:
+        code=lambda wc: code_of(
+            "figure", [f"plots.{wc.figure}", *kinds_of(cells_of_figure(wc.figure))]
+        ),
     message:
         "Drawing {output.pdf}"
     shell:
@@ -66,7 +69,6 @@ rule animation:
         params=lambda wc: expand(rules.train.output.params, cell=cells_of_figure(wc.figure)),
         metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of_figure(wc.figure)),
         measures=lambda wc: pairs_of_figure(wc.figure),
-        code=lambda wc: code("figure", wc.figure) + code_of_cells(cells_of_figure(wc.figure)),
     output:
         "figures/{figure}.gif",
     log:
@@ -74,8 +76,12 @@ rule animation:
     conda:
         "../envs/w2dual.yaml"
     resources:
-        mem_mb=lambda wc, attempt: light_memory_mb(attempt),
-        runtime=lambda wc, attempt: light_runtime_min(attempt),
+        mem_mb=lambda wc, attempt: REQUESTS.light_mb(attempt),
+        runtime=lambda wc, attempt: REQUESTS.light_min(attempt),
+    params:
+        code=lambda wc: code_of(
+            "figure", [f"plots.{wc.figure}", *kinds_of(cells_of_figure(wc.figure))]
+        ),
     message:
         "Drawing {output}"
     shell:

@@ -5,7 +5,6 @@ rule prepare:
     """One pair: verified weights or a pair trained anew, with its frozen constants; or two laws."""
     input:
         images=lambda wc: images_of(wc.pair),
-        code=lambda wc: code("prepare") + code_of_pair(wc.pair),
     output:
         "results/measures/{pair}.safetensors",
     log:
@@ -16,10 +15,11 @@ rule prepare:
         "../envs/w2dual.yaml"
     threads: config["resources"]["cpus"]
     resources:
-        gpu=lambda wc: generation_gpus(wc.pair),
-        mem_mb=lambda wc, attempt: training_memory_mb(attempt),
-        runtime=lambda wc, attempt: prepare_runtime_min(wc.pair, attempt),
+        gpu=lambda wc: config["resources"]["gpus"] if arguments.trains(PAIRS[wc.pair]) else 0,
+        mem_mb=lambda wc, attempt: REQUESTS.training_mb(attempt),
+        runtime=lambda wc, attempt: REQUESTS.preparing_min(DIMENSIONS[wc.pair], attempt),
     params:
+        code=lambda wc: code_of("prepare", preparation_modules(PAIRS[wc.pair]["kind"])),
         # What decides the content; a change makes the file anew.
         content=lambda wc: as_json(content(wc.pair)),
         # The same and where the files are; a mirror that moved changes nothing.
@@ -38,7 +38,6 @@ rule trivial:
             "results/measures/{pair}.safetensors",
             pair=sorted({cell.pair for cell in HD.values()}, key=DIMENSIONS.get),
         ),
-        code=code("trivial"),
     output:
         "tables/trivial_maps.csv",
     log:
@@ -46,9 +45,10 @@ rule trivial:
     conda:
         "../envs/w2dual.yaml"
     resources:
-        mem_mb=lambda wc, attempt: light_memory_mb(attempt),
-        runtime=lambda wc, attempt: light_runtime_min(attempt),
+        mem_mb=lambda wc, attempt: REQUESTS.light_mb(attempt),
+        runtime=lambda wc, attempt: REQUESTS.light_min(attempt),
     params:
+        code=lambda wc: code_of("trivial", pair_modules("benchmark")),
         samples=lambda wc: config["hd"]["evaluation"]["samples"],
         seed=lambda wc: config["hd"]["seeds"][0],
     message:

@@ -64,7 +64,6 @@ rule table_page:
     """A table as a page of its own."""
     input:
         csv="tables/{table}.csv",
-        code=code("table_page"),
     output:
         html=report(
             "tables/{table}.html",
@@ -80,6 +79,7 @@ rule table_page:
     conda:
         "../envs/w2dual.yaml"
     params:
+        code=lambda wc: code_of("table_page"),
         says=lambda wc: PAGES[wc.table][2],
     message:
         "Setting {output.html}"

@@ -23,7 +23,6 @@ rule report:
         claims="tables/claims.csv",
         curves=expand("figures/curves_{cell}.pdf", cell=CELLS),
         figures=expand("figures/{figure}.pdf", figure=DRAWN),
-        code=code("report"),
     output:
         pdf=report(
             "evaluation.pdf",
@@ -37,7 +36,8 @@ rule report:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(report_settings()),
+        code=lambda wc: code_of("report"),
+        settings=lambda wc: as_json(arguments.report(config, SYNTHETIC)),
     message:
         "Setting {output.pdf}"
     shell:

@@ -5,7 +5,6 @@ rule aggregate:
     """One row per cell and seed; a cell that is missing or unreadable is an error."""
     input:
         metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of(wc.potential)),
-        code=code("aggregate"),
     output:
         "results/metrics/hd_{potential}.csv",
     log:
@@ -14,6 +13,7 @@ rule aggregate:
     conda:
         "../envs/w2dual.yaml"
     params:
+        code=lambda wc: code_of("aggregate"),
         cells=lambda wc: hashes(cells_of(wc.potential)),
     message:
         "Gathering the metrics of the {wildcards.potential} cells"
@@ -27,7 +27,6 @@ rule table:
     input:
         metrics=rules.aggregate.output,
         published=published(),
-        code=code("table"),
     output:
         tex="tables/hd_{potential}.tex",
         csv="tables/hd_{potential}.csv",
@@ -37,7 +36,8 @@ rule table:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(table_settings()),
+        code=lambda wc: code_of("table"),
+        settings=lambda wc: as_json(arguments.table(config)),
         published=lambda wc, input: PUBLISHED,
     message:
         "Rendering {output.tex}"
@@ -51,7 +51,6 @@ rule trivial_table:
     """The maps that need no training, as a table."""
     input:
         trivial=rules.trivial.output,
-        code=code("table"),
     output:
         "tables/trivial_maps.tex",
     log:
@@ -60,7 +59,8 @@ rule trivial_table:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(table_settings()),
+        code=lambda wc: code_of("trivial_table"),
+        settings=lambda wc: as_json(arguments.table(config)),
     message:
         "Rendering {output}"
     shell:
@@ -72,7 +72,6 @@ rule aggregate_synthetic:
     """One row per cell on the plane and seed."""
     input:
         metrics=expand(rules.train.output.metrics, cell=SYNTHETIC),
-        code=code("aggregate"),
     output:
         "results/metrics/synthetic.csv",
     log:
@@ -81,6 +80,7 @@ rule aggregate_synthetic:
     conda:
         "../envs/w2dual.yaml"
     params:
+        code=lambda wc: code_of("aggregate"),
         cells=lambda wc: hashes(SYNTHETIC),
     message:
         "Gathering the metrics of the cells on the plane"
@@ -93,7 +93,6 @@ rule synthetic_table:
     """Errors both ways of the cells on the plane, beside the floor that no map can pass."""
     input:
         metrics=rules.aggregate_synthetic.output,
-        code=code("synthetic_table"),
     output:
         tex="tables/synthetic.tex",
         csv="tables/synthetic.csv",
@@ -103,7 +102,8 @@ rule synthetic_table:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(synthetic_settings()),
+        code=lambda wc: code_of("synthetic_table"),
+        settings=lambda wc: as_json(arguments.plane_table(config)),
         cells=lambda wc: as_json(list(SYNTHETIC)),
     message:
         "Rendering {output.tex}"

@@ -5,7 +5,6 @@ rule train:
     """All seeds of one cell: metrics, history and parameters."""
     input:
         measures=lambda wc: f"results/measures/{CELLS[wc.cell].pair}.safetensors",
-        code=lambda wc: code("train") + code_of_cells([wc.cell]),
     output:
         metrics="results/train/{cell}/metrics.json",
         history="results/train/{cell}/history.csv",
@@ -19,9 +18,10 @@ rule train:
     threads: config["resources"]["cpus"]
     resources:
         gpu=config["resources"]["gpus"],
-        mem_mb=lambda wc, attempt: training_memory_mb(attempt),
-        runtime=lambda wc, attempt: training_runtime_min(wc.cell, attempt),
+        mem_mb=lambda wc, attempt: REQUESTS.training_mb(attempt),
+        runtime=lambda wc, attempt: REQUESTS.training_min(CELLS[wc.cell], attempt),
     params:
+        code=lambda wc: code_of("train", kinds_of([wc.cell])),
         cell=lambda wc: as_json(CELLS[wc.cell].to_json()),
         # `input` in the signature: other words for the preset are no reason to train again.
         preset=lambda wc, input: as_json(config["preset"]),

@@ -6,7 +6,6 @@ rule verdict:
     input:
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
         published=published(),
-        code=code("verdict"),
     output:
         tex="tables/verdict_hd.tex",
         csv="tables/verdict_hd.csv",
@@ -16,7 +15,8 @@ rule verdict:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(verdict_settings()),
+        code=lambda wc: code_of("verdict"),
+        settings=lambda wc: as_json(arguments.verdict(config)),
         published=lambda wc, input: PUBLISHED,
     message:
         "Judging the published cells"
@@ -29,7 +29,6 @@ rule claims:
     """The paper's claims about its tables, each as a count of comparisons."""
     input:
         verdict=rules.verdict.output.csv,
-        code=code("verdict"),
     output:
         tex="tables/claims.tex",
         csv="tables/claims.csv",
@@ -39,7 +38,8 @@ rule claims:
     conda:
         "../envs/w2dual.yaml"
     params:
-        settings=lambda wc: as_json(verdict_settings()),
+        code=lambda wc: code_of("claims"),
+        settings=lambda wc: as_json(arguments.verdict(config)),
     message:
         "Checking the paper's claims"
     shell:
@@ -51,7 +51,6 @@ rule verdict_figure:
     """The verdict as a coloured grid."""
     input:
         verdict=rules.verdict.output.csv,
-        code=code("verdict_figure"),
     output:
         pdf="figures/verdict_hd.pdf",
         png=report(
@@ -65,6 +64,8 @@ rule verdict_figure:
     localrule: True
     conda:
         "../envs/w2dual.yaml"
+    params:
+        code=lambda wc: code_of("verdict_figure"),
     message:
         "Drawing {output.pdf}"
     shell:

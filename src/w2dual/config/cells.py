@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from w2dual import code, seeds
@@ -69,7 +70,7 @@ def method_kind(settings: Mapping[str, Any]) -> str:
     return settings.get("method", {"kind": "dual"})["kind"]
 
 
-def modules(cell: Cell) -> list[str]:
+def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     """Return the modules of the kinds that a cell is made of, those of its measures aside.
 
     They are named for `code.digest`: imported at run time by the names that the settings have.
@@ -79,7 +80,7 @@ def modules(cell: Cell) -> list[str]:
     for section, room in ROOMS.items():
         kind = cell.settings.get(section, {}).get("kind", "none")
         named += [] if kind == "none" else [f"{room}.{kind}"]
-    return [name for name in named if code.exists(name)]
+    return [name for name in named if code.exists(name, package)]
 
 
 ROOMS = {
@@ -91,9 +92,9 @@ ROOMS = {
 """Part of a cell's settings -> room of the modules that its kind names."""
 
 
-def pair_modules(kind: str) -> list[str]:
+def pair_modules(kind: str, package: Path = code.PACKAGE) -> list[str]:
     """Return the module that reads a pair of a kind, for `code.digest`."""
-    return [name for name in [f"measures.pairs.{kind}"] if code.exists(name)]
+    return [name for name in [f"measures.pairs.{kind}"] if code.exists(name, package)]
 
 
 def preparation_modules(kind: str) -> list[str]:

@@ -74,6 +74,26 @@ class Requests:
         """MB that an attempt asks for: as many times the first's, but no more than allowed."""
         return _at_most(min(attempt, MEMORY_GROWTH) * memory_mb, self.most_mb)
 
+    def training_mb(self, attempt: int) -> int:
+        """MB that a training job asks for."""
+        return self.memory_mb(self.resources["memory_mb"], attempt)
+
+    def training_min(self, cell: Cell, attempt: int) -> int:
+        """Minutes that a cell's training job asks for."""
+        return self.runtime_min(self.cell_min(cell), attempt)
+
+    def preparing_min(self, dimension: int, attempt: int) -> int:
+        """Minutes that a pair's job asks for, which may be to train it."""
+        return self.runtime_min(self.dimension_min(dimension), attempt)
+
+    def light_mb(self, attempt: int) -> int:
+        """MB that a job asks for that trains nothing."""
+        return self.memory_mb(self.resources["light"]["memory_mb"], attempt)
+
+    def light_min(self, attempt: int, times: int = 1) -> int:
+        """Minutes that a job asks for that trains nothing, or of `times` as much work."""
+        return self.runtime_min(times * self.resources["light"]["runtime_min"], attempt)
+
     def jobs_of(self, cell: Cell) -> int:
         """How many jobs a cell is spread over by the site's limit, if none of them fails."""
         if self.most_min is None:

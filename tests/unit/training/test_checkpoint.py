@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tests.slow.kill import OUTPUTS, Job, alone, differences, environment
+from tests.slow.kill import OUTPUTS, Job, alone, differences
 from tests.unit import settings
 
 from w2dual import code, measures
 from w2dual.__main__ import main
-from w2dual.config.cells import Cell
+from w2dual.config.cells import Cell, modules, pair_modules
 from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, load_arrays, read_json, save_arrays, write_json
@@ -28,6 +27,7 @@ from w2dual.training import files as trained_files
 from w2dual.training import run as training
 from w2dual.training.checkpoint import Checkpoints, Snapshot, read, write
 from w2dual.training.incidents import Totals
+from w2dual.training.methods.dual import DualState
 from w2dual.training.progress import Progress, Timing, chunk_steps
 from w2dual.training.status import NAME, CellStatus
 from w2dual.training.stopping import Stopped, StopSignals
@@ -354,33 +354,18 @@ def test_every_truncation_is_found(base, folder: Path):
             read(path, ORIGIN, base.state)
 
 
+CODE = "0123456789abcdef"
+
+
 def test_the_origin_tells_apart_what_can_move_a_bit():
-    ours = checkpoint.origin(cell(), "a" * 64)
+    ours = checkpoint.origin(cell(), "a" * 64, CODE)
     assert ours.keys() == checkpoint.WORDS.keys()
     assert None not in ours.values()
-    assert ours == checkpoint.origin(cell(), "a" * 64)
-    assert ours["measures"] != checkpoint.origin(cell(), "b" * 64)["measures"]
-    assert ours["cell"] != checkpoint.origin(cell(training={"b1": 0.6}), "a" * 64)["cell"]
-
-
-def test_the_origin_covers_all_modules_that_training_loads():
-    program = (
-        "import sys, w2dual.training.run; print(*(m for m in sys.modules if m[:7] == 'w2dual.'))"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    listed = {
-        name.removesuffix(".py").removesuffix("/__init__") for name in checkpoint.code_files(cell())
-    }
-    unmoved = {name.removesuffix(".py") for name in checkpoint.STILL}
-    loaded = {name.removeprefix("w2dual.").replace(".", "/") for name in run.stdout.split()}
-    assert loaded <= listed | unmoved
-    assert not listed & unmoved
+    assert ours == checkpoint.origin(cell(), "a" * 64, CODE)
+    assert ours["measures"] != checkpoint.origin(cell(), "b" * 64, CODE)["measures"]
+    assert ours["code"] != checkpoint.origin(cell(), "a" * 64, CODE[::-1])["code"]
+    changed = cell(training={"b1": 0.6})
+    assert ours["cell"] != checkpoint.origin(changed, "a" * 64, CODE)["cell"]
 
 
 @pytest.fixture
@@ -400,24 +385,27 @@ OWN = {  # section of a cell's settings -> folder of the modules of such kinds
 
 
 def of_kind(package: Path, **kinds: str) -> str:
-    """What the origin says of the code that trains a cell of these kinds."""
+    """What a checkpoint says of the code that trains a cell of these kinds."""
     changed = {section: {"kind": kind} for section, kind in kinds.items() if section != "pair"}
-    files = checkpoint.code_files(cell(**changed), kinds.get("pair"), package)
-    return code.sha256(files, package)
+    found = ["evaluation.train_cell", *modules(cell(**changed), package)]
+    return code.digest(found + pair_modules(kinds.get("pair", "gaussian"), package), package)
 
 
 @pytest.mark.parametrize("section", OWN)
 def test_a_new_extension_leaves_the_checkpoints_of_other_cells_alone(package: Path, section: str):
-    """docs/extending.md: what is there already goes on; so do cells in training."""
+    """docs/extending.md: what is there already resumes; so do cells in training."""
     before = of_kind(package)
     mine = package / OWN[section] / "mine.py"
     mine.write_text("from w2dual.conjugate import base\n")
     assert of_kind(package) == before
-    # To a cell of that kind the file counts, byte by byte.
+    # To a cell of that kind the file counts, whatever Python runs of it.
     first = of_kind(package, **{section: "mine"})
     assert first != before
-    mine.write_text(mine.read_text() + "\n")
-    assert of_kind(package, **{section: "mine"}) != first
+    mine.write_text(mine.read_text() + "SCALE = 2.0\n")
+    second = of_kind(package, **{section: "mine"})
+    assert second != first
+    mine.write_text(mine.read_text() + "# a comment\n")
+    assert of_kind(package, **{section: "mine"}) == second
     assert of_kind(package) == before
 
 
@@ -436,35 +424,35 @@ def test_what_an_extension_imports_counts_too(package: Path):
 @pytest.mark.parametrize(
     ("file", "counts"),
     [
-        ("training.py", True),
-        ("progress.py", True),
+        ("training/run.py", True),
+        ("training/progress.py", True),
         ("environment.py", True),
-        ("measures/hd.py", True),
+        ("measures/pairs/gaussian.py", True),
         ("potentials/mlp.py", True),
         ("potentials/icnn.py", False),
         ("conjugate/lbfgs.py", False),
         ("conjugate/adam.py", False),
-        ("measures/prepare.py", False),
-        ("tables.py", False),
-        ("status.py", False),
+        ("measures/pairs/benchmark.py", False),
+        ("measures/preparation/benchmark.py", False),
+        ("report/tables/hd.py", False),
+        ("config/reader.py", False),
     ],
 )
-def test_a_changed_byte_counts_where_the_cell_loads_it(package: Path, file: str, counts: bool):
+def test_a_changed_constant_counts_where_the_cell_loads_it(package: Path, file: str, counts: bool):
     before = of_kind(package)
-    (package / file).write_text(
-        (package / file).read_text(encoding="utf-8") + "#", encoding="utf-8"
-    )
+    with (package / file).open("a", encoding="utf-8") as stream:
+        stream.write("\nADDED = 1\n")
     assert (of_kind(package) != before) == counts
 
 
 def test_the_origin_covers_the_variables_that_move_numbers(monkeypatch: pytest.MonkeyPatch):
-    before = checkpoint.origin(cell(), "a" * 64)
+    before = checkpoint.origin(cell(), "a" * 64, CODE)
     for name in ("CUBLAS_WORKSPACE_CONFIG", "LIBTPU_INIT_ARGS", "NPROC", "XLA_FLAGS"):
         with monkeypatch.context() as patched:
             patched.setenv(name, "--other")
-            assert checkpoint.origin(cell(), "a" * 64) != before, name
+            assert checkpoint.origin(cell(), "a" * 64, CODE) != before, name
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert checkpoint.origin(cell(), "a" * 64) == before
+    assert checkpoint.origin(cell(), "a" * 64, CODE) == before
 
 
 # ---------------------------------------------------------------- how many are kept
@@ -551,7 +539,7 @@ def test_chunk_lengths(step: int, rate: float | None, expected: int):
 def test_a_chunk_is_planned_by_the_rate_of_the_one_before():
     far = {"training": {"iterations": 10**6}, "logging": {"every": 10**5}}
     progress = Progress(cell(**far, evaluation={"history_every": 10**5}), None)
-    state = training.DualState(None, None, np.int32(0), np.array([-1, -1]))  # type: ignore[arg-type]
+    state = DualState(None, None, np.int32(0), np.array([-1, -1]))  # type: ignore[arg-type]
     lengths = []
     for seconds_per_step in (8.0, 0.01, 0.5, 0.01, 2.0):
         lengths.append(progress.next_chunk(20.0))

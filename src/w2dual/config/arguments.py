@@ -1,0 +1,97 @@
+"""What the config gives each job, as plain values: the parameters of the rules.
+
+Only what a job reads is in its value, so that a change of anything else reruns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from w2dual.config.cells import Cell
+from w2dual.config.reader import Config
+
+
+def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how much was spent on the cells of `hd` or `synthetic`."""
+    return {
+        "iterations": grid["training"]["iterations"],
+        "batch_size": grid["training"]["batch_size"],
+        "seeds": grid["seeds"],
+        "evaluation_samples": grid["evaluation"]["samples"],
+    }
+
+
+def table(config: Config) -> dict[str, Any]:
+    """Return how to print a table of the benchmark, and how its numbers were made."""
+    return {
+        "dimensions": config["hd"]["dimensions"],
+        "methods": config["hd"]["methods"],
+        "decimals": config["tables"]["decimals"],
+        "diverged_above": config["tables"]["diverged_above"],
+        "preset": config["preset"],
+        "budget": budget(config["hd"]),
+    }
+
+
+def plane_table(config: Config) -> dict[str, Any]:
+    """Return how to print the table of the plane, and how its numbers were made."""
+    return {
+        "epsilon": config["synthetic"]["evaluation"]["epsilon"],
+        "preset": config["preset"],
+        "budget": budget(config["synthetic"]),
+    }
+
+
+def settings_table(config: Config, section: str) -> dict[str, Any]:
+    """Return the part of the config that a table of settings shows, and the preset's name."""
+    shared = ("preset", "potentials", "amortization_model", "amortizations", "solvers")
+    shown = {key: value for key, value in config[section].items() if key != "figures"}
+    return {key: config[key] for key in shared} | {section: shown}
+
+
+def verdict(config: Config) -> dict[str, Any]:
+    """Return how the cells are judged, and the table's settings."""
+    return table(config) | {"verdict": config["verdict"]}
+
+
+def report(config: Config, plane_cells: Sequence[str]) -> dict[str, Any]:
+    """Return what the first page says, and the order of the cells."""
+    plane = plane_table(config) | {"cells": list(plane_cells)}
+    return table(config) | {"potentials": config["hd"]["potentials"], "plane": plane}
+
+
+def conjugation_study(config: Config) -> dict[str, Any]:
+    """Return what the study of a cell's conjugations needs."""
+    study = config["conjugation"]
+    return {
+        "lbfgs": config["solvers"][study["lbfgs"]],
+        "adam": config["solvers"][study["adam"]],
+        "points": study["points"],
+        "samples": config["hd"]["evaluation"]["samples"],
+    }
+
+
+def line_search(config: Config, name: str) -> dict[str, Any]:
+    """Return what a study of line searches needs, `lbfgs_line_search` or `wolfe_vs_armijo`."""
+    study = config["conjugation"]
+    settings = study["line_search" if name == "lbfgs_line_search" else name]
+    chosen = {key: settings[key] for key in settings if key not in ("dimension", "potential")}
+    return chosen | study["timing"] | {"lbfgs": config["solvers"][study["lbfgs"]]}
+
+
+def cells_of_figure(figure: Mapping[str, Any], cells: Iterable[Cell]) -> list[str]:
+    """Return the cells that a figure shows: of each of its pairs the first with its potential."""
+    known = [cell for cell in cells if cell.potential == figure["potential"]]
+    return [next(cell.name for cell in known if cell.pair == pair) for pair in figure["pairs"]]
+
+
+def image_files(pair: Mapping[str, Any]) -> dict[str, str]:
+    """Return the images that a pair is made of, as the config names them, by the end they are."""
+    ends = ("source", "target") if pair["kind"] == "images" else ()
+    return {end: pair[end] for end in ends if pair[end] is not None}
+
+
+def trains(pair: Mapping[str, Any]) -> bool:
+    """Return whether preparing a pair may be training: of one that can be generated."""
+    return "generated" in pair.get("sources", [])
