@@ -82,7 +82,7 @@ class Plan:
 
 
 def packed(record: Any) -> str:
-    """Give a plan as one word for a command line, which is limited to 128 kB."""
+    """Return a plan as one word for a command line, which is limited to 128 kB."""
     text = json.dumps(record, separators=(",", ":"), sort_keys=True)
     return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
 
@@ -148,7 +148,7 @@ def machine_of(plan: Plan, root: Path, outputs: Path) -> scrub.Machine:
 
 
 def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> dict[str, Member]:
-    """Give every member but the manifest and the crate's metadata.
+    """Return every member but the manifest and the crate's metadata.
 
     Args:
         plan: of the rule.
@@ -222,7 +222,7 @@ def _content(path: Path, name: str, machine: scrub.Machine) -> bytes:
 
 
 def _within(plan: Plan, outputs: Path) -> tuple[set[str], dict[str, Any]]:
-    """Give the files to keep, and the measures left out with their sizes: the largest, if any."""
+    """Return the files to keep, and the measures left out with their sizes: the largest, if any."""
     pairs = [name for name in plan.files if name.startswith("results/measures/")]
     sizes = {name: (outputs / name).stat().st_size for name in pairs if (outputs / name).is_file()}
     left, used = {}, 0
@@ -234,7 +234,7 @@ def _within(plan: Plan, outputs: Path) -> tuple[set[str], dict[str, Any]]:
 
 
 def _logs(plan: Plan, outputs: Path) -> Iterator[str]:
-    """Give the logs that a rule has written, by the rules' own patterns."""
+    """Return the logs that a rule has written, by the rules' own patterns."""
     patterns = [re.compile(pattern) for pattern in plan.logs]
     for path in sorted((outputs / "logs").rglob("*.log")):
         name = path.relative_to(outputs).as_posix()
@@ -321,7 +321,7 @@ def complete(found: Mapping[str, Member], results: Iterable[str], run: crate.Run
 
 
 def make(plan: Plan, root: Path, outputs: Path, out: Path, job: rendering.Runner) -> int:
-    """Write the archive, once it has passed its own verification, and give its size in bytes.
+    """Write the archive, once it has passed its own verification, and return its size in bytes.
 
     Args:
         plan: of the rule.

@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def recorded(root: Path) -> tuple[str, list[rendering.Step]]:
-    """Give the folder of outputs and the recorded commands of an unpacked archive, in order.
+    """Return the folder of outputs and the recorded commands of an unpacked archive, in order.
 
     Raises:
-        InputError: `root` is no unpacked archive, or a command may not be run.
+        InputError: `root` is not an unpacked archive, or a command may not be run.
     """
     if root.is_file():
         raise InputError(f"{root}: is a file, expected a folder; `w2dual unpack {root} --into NEW`")
@@ -35,7 +35,7 @@ def recorded(root: Path) -> tuple[str, list[rendering.Step]]:
 def rebuild(root: Path, run: rendering.Runner) -> tuple[list[str], list[str], dict[str, list[str]]]:
     """Make every table and figure again, in place.
 
-    `run` runs a recorded command. Gives the files that came out with the archive's bytes, those
+    `run` runs a recorded command. Returns the files that came out with the archive's bytes, those
     that did not (figures may differ in pixels from machine to machine), and those not made, with
     the inputs they lack.
     """

@@ -44,7 +44,7 @@ class Step:
     Attributes:
         rule: its name.
         arguments: of `python -m w2dual`, the job's name first.
-        inputs, outputs: files relative to the folder of outputs; the code is no input.
+        inputs, outputs: files relative to the folder of outputs; the code is not an input.
     """
 
     rule: str
@@ -84,7 +84,7 @@ class Step:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Give the step as it stands in an archive."""
+        """Return the step as it stands in an archive."""
         return {
             "rule": self.rule,
             "arguments": list(self.arguments),
@@ -122,7 +122,7 @@ def of_command(rule: str, command: str, inputs: Iterable[str], outputs: Iterable
 
 
 def in_order(steps: Sequence[Step]) -> list[Step]:
-    """Sort steps so that each comes after those whose outputs it reads; by rule and name beside.
+    """Sort steps so that each comes after those whose outputs it reads; otherwise by rule and name.
 
     Raises:
         InputError: they wait for one another.
@@ -267,6 +267,6 @@ def _check_link(step: Step, root: Path, path: Path) -> None:
 
 
 def settings_of(step: Step) -> list[Mapping[str, Any]]:
-    """Give the JSON objects among a step's arguments."""
+    """Return the JSON objects among a step's arguments."""
     found = [json.loads(word) for word in step.arguments if _is_json(word)]
     return [record for record in found if isinstance(record, Mapping)]

@@ -55,7 +55,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Opened:
-    """An archive whose directory is safe, unpacked to a folder of ours.
+    """An archive whose directory is safe, unpacked to our own folder.
 
     Attributes:
         archive: the zip.
@@ -72,7 +72,7 @@ class Opened:
     steps: tuple[rendering.Step, ...]
 
     def inside(self, name: str) -> str:
-        """Give the path in the archive of a path among the outputs."""
+        """Return the path in the archive of a path among the outputs."""
         return name if self.folder == "." else f"{self.folder}/{name}"
 
     def json(self, name: str) -> Any:
@@ -88,7 +88,7 @@ class Opened:
 
 
 def check_hashes(archive: Archive, check: Check) -> None:
-    """Every file has the SHA-256 of the manifest, none is missing, none is there beside them."""
+    """Every file has the SHA-256 of the manifest, none is missing, and there is no other."""
     listed = read_manifest(archive.read(MANIFEST).decode("utf-8", "replace"))
     present = set(archive.names) - {MANIFEST}
     check.problems += [f"{name}: is missing" for name in sorted(listed.keys() - present)]
@@ -335,7 +335,7 @@ def open_run(archive: Archive, root: Path) -> Opened:
 def verify(
     path: Path, job: rendering.Runner, sample: int = SAMPLE, seed: int | None = None
 ) -> tuple[list[Check], str]:
-    """Verify an archive: give the checks made, and the report in Markdown.
+    """Verify an archive: return the checks made, and the report in Markdown.
 
     Args:
         path: of the zip.
@@ -383,7 +383,7 @@ def verify(
 
 
 def report(checks: list[Check], facts: Mapping[str, Any]) -> str:
-    """Give the report in Markdown: the table of checks, then problems and notes."""
+    """Return the report in Markdown: the table of checks, then problems and notes."""
     lines = [f"# Verification of {facts['file']}", ""]
     if "sha256" in facts:
         lines += [f"- SHA-256 `{facts['sha256']}`, {facts['size']}"]

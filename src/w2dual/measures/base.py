@@ -123,7 +123,7 @@ class Pair(Measures):
 def with_scalars(
     arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
-    """Give back their shape [] to wanted scalars that a file holds as [1]."""
+    """Restore the shape [] of wanted scalars that a file holds as [1]."""
     return {
         key: array.reshape(()) if wanted.get(key) == () and array.size == 1 else array
         for key, array in arrays.items()

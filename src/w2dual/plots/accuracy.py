@@ -150,7 +150,7 @@ def _panels(cells: Cells, down: int, across: int, row_in: float) -> tuple[Figure
 
 
 def _stacked(failed: pd.DataFrame, seconds: pd.Series) -> list[tuple[dict[Any, Any], float]]:
-    """Give cells at the upper edge their heights: below one another where they would overlap."""
+    """Return failed cells with their heights: below one another where they would overlap."""
     width = max(math.log10(seconds.max() / seconds.min()), 0.1) if len(seconds) else 0.1
     found: list[tuple[dict[Any, Any], float]] = []
     placed: list[tuple[float, float]] = []

@@ -71,7 +71,7 @@ BLOW_UP = 30.0
 
 
 def errors_of(record: Any, path: Path) -> Errors:
-    """Give what the cell of a metrics record is measured by.
+    """Return what the cell of a metrics record is measured by.
 
     Raises:
         InputError: the record names no headline, or one that is not drawn; the message names
@@ -99,7 +99,7 @@ def read_history(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def by_seed(history: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Give one quantity as a table, step by seed; a field that is absent or infinite is NaN."""
+    """Return one quantity as a table, step by seed; a field that is absent or infinite is NaN."""
     table = history.pivot_table(index="step", columns="seed", values=column, dropna=False)
     return table.astype(float).replace([np.inf, -np.inf], np.nan).sort_index()
 
@@ -276,7 +276,7 @@ def _objective_axis(axes: Axes, values: pd.DataFrame) -> None:
 
 
 def published_value(folder: Path, cell: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the paper's mean of a cell and whether it printed >100; None where it has no such cell.
+    """Return the paper's mean of a cell, and whether it printed >100; None where it lacks the cell.
 
     Raises:
         InputError: the folder of published values is missing or a file in it is unreadable.

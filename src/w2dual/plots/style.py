@@ -94,7 +94,7 @@ def step_axis(axes: Axes) -> None:
 
 
 def thousands(step: float) -> str:
-    """Give a step count in few characters: 500, 1.5k, 250k."""
+    """Return a step count in few characters: 500, 1.5k, 250k."""
     return f"{step:g}" if abs(step) < 1000 else f"{step / 1000:g}k"
 
 

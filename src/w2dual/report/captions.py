@@ -190,5 +190,5 @@ FIGURES = {
 
 
 def caption(path: Path, known: Mapping[str, str]) -> str:
-    """Give the caption of a table or figure."""
+    """Return the caption of a table or figure."""
     return known.get(path.stem, escape(path.stem.replace("_", " ")) + ".")

@@ -59,7 +59,7 @@ _SPECIAL = {
 
 
 def escape(text: object) -> str:
-    """Give text that LaTeX prints as it stands.
+    """Return text that LaTeX prints as it stands.
 
     Letters beyond Latin-1, which the document's fonts lack, are printed as a boxed question mark.
     """
@@ -239,7 +239,7 @@ def _is_for_tex(name: str) -> bool:
 
 
 def error_lines(text: str, after: int = 5, at_most: int = 30) -> str:
-    """Give the lines of a LaTeX log that hold errors, each with the few that follow it."""
+    """Return the lines of a LaTeX log that hold errors, each with the few that follow it."""
     lines = text.splitlines()
     starts = re.compile(r"^!|^[^\s:]+\.tex:\d+: |^LaTeX Error")
     kept = sorted(

@@ -31,9 +31,9 @@ VALUES = ("mean", "value")
 """The columns that may be what such a table is about, the first that is there."""
 SPREAD = "std"
 PUBLISHED = {VALUES[0]: "published_mean", SPREAD: "published_std"}
-"""The paper's own numbers beside a row, which get a row of theirs."""
+"""The paper's own numbers for a row, which get a row of theirs."""
 DIVERGED = ("above_limit", "published_diverged")
-"""Flags of a mean, and of a published one, that is no number any more."""
+"""Flags of a mean, and of a published one, that is no longer a number."""
 NO_NUMBER = "diverged"
 COUNTS = ("diverged_seeds", "seeds")
 """How many of a row's seeds have diverged, which its field says where there are any."""
@@ -54,7 +54,7 @@ WORDS = {
     "missing": "none",
     "inconclusive": "none",
 }
-"""Words that have a colour of their own, beside being there to be read."""
+"""Words that have a colour of their own, in addition to the text."""
 
 
 class Column(NamedTuple):
@@ -181,7 +181,7 @@ def _summary(rows: Rows, column: str) -> str:
 
 
 def _published(row: dict[str, str]) -> Rows:
-    """Give the row of the paper's numbers, if a row has any beside its own."""
+    """Return the row of the paper's numbers, if a row has any next to its own."""
     flag, published_flag = DIVERGED
     if not row[PUBLISHED[VALUES[0]]] and row.get(published_flag) != "True":
         return []
@@ -195,7 +195,7 @@ def _dimension(n: int) -> str:
 
 
 def _value_of(row: dict[str, str], value: str) -> str:
-    """Give a row's value, with its spread, and with how many of its seeds have diverged."""
+    """Return a row's value, with its spread, and with how many of its seeds have diverged."""
     number = _number(row[value])
     failed = row.get(DIVERGED[0]) == "True" and (number is None or not math.isfinite(number))
     spread = row.get(SPREAD, "")
@@ -231,7 +231,7 @@ def _rounded(text: str) -> str:
 
 
 def _class(rows: Rows, column: str) -> str:
-    """Give the class of a column's fields: numbers stand at the right, sentences have room."""
+    """Return the class of a column's fields: numbers stand at the right, sentences have room."""
     fields = [row[column] for row in rows if row[column]]
     values = [_parts(field)[0] for field in fields]
     if values and all(_number(value) is not None or value == NO_NUMBER for value in values):

@@ -110,7 +110,7 @@ def aggregate(
     out_csv: Path,
     kind: str = "hd",
 ) -> pd.DataFrame:
-    """Write the tidy frame of all expected cells to `out_csv` and give it.
+    """Write the tidy frame of all expected cells to `out_csv` and return it.
 
     Args:
         metrics_files: one metrics.json for each expected cell, in any order.
@@ -167,7 +167,7 @@ def aggregate(
 
 
 def tidy(rows: Iterable[Mapping[str, Any]], kind: str = "hd") -> pd.DataFrame:
-    """Give rows as a frame in one order of rows and columns, with whole numbers kept whole."""
+    """Return rows as a frame in one order of rows and columns, with whole numbers kept whole."""
     frame = pd.DataFrame(list(rows), columns=list(COLUMNS[kind]))
     for column in INTEGERS:
         frame[column] = frame[column].astype("Int64")
@@ -176,7 +176,7 @@ def tidy(rows: Iterable[Mapping[str, Any]], kind: str = "hd") -> pd.DataFrame:
 
 
 def rows_of_cell(record: Any, path: Path, kind: str = "hd") -> list[dict[str, Any]]:
-    """Give the rows of one metrics record, one for each seed, after checking it.
+    """Return the rows of one metrics record, one for each seed, after checking it.
 
     Raises:
         InputError: a field is missing or ill-typed, or the seeds are not those of the cell's

@@ -50,7 +50,7 @@ def _check_numbers(path: Path) -> None:
 
 
 def published_cells(folder: Path, potential: str) -> pd.DataFrame:
-    """Give the paper's values for a potential, or an empty frame for one it does not have."""
+    """Return the paper's values for a potential, or an empty frame for one it does not have."""
     columns = ["amortization", "solver", "dimension", "mean", "std", "diverged"]
     path = folder / f"hd_{potential}.csv"
     if not path.is_file() and folder.is_dir():

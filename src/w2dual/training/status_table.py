@@ -1,6 +1,6 @@
 """A table of the cells that are being trained, and of those that have finished.
 
-A running cell is known by the status file beside its checkpoints, a finished one by its metrics.
+A running cell is known by the status file next to its checkpoints, a finished one by its metrics.
 Light: JAX is not imported, and nothing is written.
 """
 
@@ -74,7 +74,7 @@ def _nothing(folders: list[Path]) -> str:
 
 
 def read_folder(folder: Path, now: float) -> Iterator[Row]:
-    """Give the cells of a working folder: those in training, then the finished ones.
+    """Return the cells of a working folder: those in training, then the finished ones.
 
     Args:
         folder: the working folder of a preset.

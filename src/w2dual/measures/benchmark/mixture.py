@@ -55,7 +55,7 @@ def draw_source(dimension: int) -> tuple[np.ndarray, np.ndarray]:
 def moments(
     centers: np.ndarray, maps: np.ndarray, std: float
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"]]:
-    """Give the mixture's mean and covariance in closed form, float64."""
+    """Return the mixture's mean and covariance in closed form, float64."""
     centers, maps = centers.astype(np.float64), maps.astype(np.float64)
     mean = centers.mean(axis=0)
     offsets = centers - mean

@@ -150,7 +150,7 @@ UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 def cost_tidy(
     frame: pd.DataFrame, table: str, potentials: Sequence[str], settings: TableSettings
 ) -> pd.DataFrame:
-    """Give the numbers of a table: a row for each (potential, method, dimension).
+    """Return the numbers of a table: a row for each (potential, method, dimension).
 
     Columns: `value` (of one seed), `low` and `high` (fastest and slowest, or over seeds), `job` (of
     all seeds together); empty where there is none, as without a solver.
@@ -198,7 +198,7 @@ def cost_tex(
     """Render a table: a block for each potential, and notes that say what the entries are.
 
     Args:
-        tidy: as `cost_tidy` gives it.
+        tidy: as `cost_tidy` returns it.
         table: a key of `QUANTITIES`.
         settings: rows, columns and preset.
         measures: the metrics, for a note on where the measures come from.
@@ -234,7 +234,7 @@ def _entry(row: Mapping[Any, Any], per_unit: float) -> str:
 
 
 def significant(value: float) -> str:
-    """Give a number with `DIGITS` significant digits and no exponent; thousands with a comma."""
+    """Return a number with `DIGITS` significant digits and no exponent; thousands with a comma."""
     if value == 0:
         return "0"
     power = math.floor(math.log10(abs(value)))

@@ -45,7 +45,7 @@ QUANTITIES = {
 def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
     """Render one HD table: booktabs, and notes that say what the entries are.
 
-    The last row is the improvement over prior work: best quoted baseline / best of ours.
+    The last row is the improvement over prior work: best quoted baseline / our best.
     """
     # DIFFERS: the paper's row (tables/published/hd_improvement.csv) equals this quotient of its own
     # entries except for n = 4, 8 and 32, where it leaves out [MM], the best baseline there.

@@ -68,7 +68,7 @@ def read(path: Path, study: str) -> dict[str, Any]:
 
 
 def tidy(record: Mapping[str, Any]) -> pd.DataFrame:
-    """Give a row for each (cell, row of the comparison); none for a cell that diverged."""
+    """Return a row for each (cell, row of the comparison); none for a cell that diverged."""
     settings, made = record["settings"], record["provenance"]
     rows = []
     for entry in record["cells"]:

@@ -77,7 +77,7 @@ class SyntheticSettings(Budget):
 def synthetic_tidy(
     frame: pd.DataFrame, cells: Sequence[str], settings: SyntheticSettings
 ) -> pd.DataFrame:
-    """Give the numbers of the table: a row for each (cell, quantity), pair by pair.
+    """Return the numbers of the table: a row for each (cell, quantity), pair by pair.
 
     Columns: `mean`, `std` (ddof 0; squared distances in the units of the points; infinite and
     empty where a seed diverged), `floor` (mean over the seeds; empty for a quantity without one).

@@ -29,7 +29,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_synthetic": ("synthetic",),
     "hyperparameters_celeba64": ("celeba64",),
 }
-"""Name of a table -> sections of the config, beside the networks, losses and solvers they use."""
+"""Name of a table -> sections of the config, besides the networks, losses and solvers they use."""
 LEFT_OUT = {
     ("hd", "measures"),
     ("hd", "seeds_per_job"),
@@ -92,7 +92,7 @@ def comments(text: str) -> dict[Keys, Comment]:
 def rows_of(
     config: Mapping[str, Any], base: Mapping[str, Any], said: Mapping[Keys, Comment], table: str
 ) -> pd.DataFrame:
-    """Give the rows of a table: group, setting, value, meaning, source, whether the preset set it.
+    """Return the rows of a table: group, setting, value, meaning, source, and if the preset set it.
 
     Args:
         config: the config that ran.
@@ -164,7 +164,7 @@ def _title(key: str) -> str:
 
 
 def _at(config: Any, path: Keys) -> Any:
-    """Give the value at a path, or None where there is none."""
+    """Return the value at a path, or None where there is none."""
     for key in path:
         if isinstance(config, Mapping):
             config = config.get(key, config.get(int(key)) if key.isdecimal() else None)
@@ -176,7 +176,7 @@ def _at(config: Any, path: Keys) -> Any:
 
 
 def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str, str]]:
-    """Give the networks, losses and solvers that a section's grids use, each once, in order."""
+    """Return the networks, losses and solvers that a section's grids use, each once, in order."""
     found: dict[tuple[str, str], None] = {}
     for name in sections:
         for grid in config[name].get("grids", [config[name]]):
@@ -194,7 +194,7 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
 
 
 def in_words(value: Any, path: Keys, config: Mapping[str, Any]) -> str:
-    """Give a value of the config as people read it."""
+    """Return a value of the config as people read it."""
     if path[-1] == "hidden" and value == "paper":
         return _widths(config[path[0]]["dimensions"])
     if value == "dimension":
@@ -236,7 +236,7 @@ def _widths(dimensions: Sequence[int]) -> str:
 
 
 def number(value: float) -> str:
-    """Give a number without loss of digits that matter: 1,024; 0.5; 5e-4 as 5 × 10^-4."""
+    """Return a number without loss of digits that matter: 1,024; 0.5; 5e-4 as 5 × 10^-4."""
     size = abs(value)
     if isinstance(value, int) or (float(value).is_integer() and size < PLAIN_TO):
         return f"{int(value):,}"

@@ -29,8 +29,8 @@ def summary(judged: pd.DataFrame, claims: pd.DataFrame) -> str:
     """Say in one paragraph, in LaTeX, what has reproduced.
 
     Args:
-        judged: as `judge` gives it.
-        claims: as `w2dual.results.claims` gives them.
+        judged: as `judge` returns it.
+        claims: as `w2dual.results.claims` returns them.
     """
     present = judged[judged["verdict"] != MISSING]
     found = counts(judged)
