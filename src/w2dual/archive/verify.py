@@ -134,7 +134,7 @@ def check_cells(opened: Opened, check: Check) -> None:
     prefix = opened.inside("results/train/")
     foreign = {name.removeprefix(prefix).split("/")[0] for name in names if name.startswith(prefix)}
     check.problems += [
-        f"{prefix}{name}: is no cell of the config" for name in sorted(foreign - cells.keys())
+        f"{prefix}{name}: is not a cell of the config" for name in sorted(foreign - cells.keys())
     ]
     check.notes.append(f"{len(cells)} cells")
 

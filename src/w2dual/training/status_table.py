@@ -134,7 +134,7 @@ def _in_training(folder: str, status: CellStatus, now: float) -> Row:
 def _finished(folder: str, path: Path) -> Row:
     record = read_json(path)
     if not isinstance(record, dict):
-        raise InputError(f"{path}: is no metrics record")
+        raise InputError(f"{path}: is not a metrics record")
     cell = field(record, "cell", dict, path)
     training = field(field(cell, "settings", dict, path), "training", dict, path)
     seeds: list[Any] = field(record, "seeds", list, path)

@@ -386,7 +386,7 @@ FOUND_IN_SPITE_OF_HASHES = [
     pytest.param(drop(PARAMS), PARAMS, "is missing", id="missing-parameters"),
     pytest.param(add(f"{RUN}/tables/mine.tex"), "mine.tex", "no recorded command", id="table-more"),
     pytest.param(
-        add(f"{RUN}/results/train/hd2-x/metrics.json"), "hd2-x", "is no cell", id="cell-more"
+        add(f"{RUN}/results/train/hd2-x/metrics.json"), "hd2-x", "is not a cell", id="cell-more"
     ),
     pytest.param(
         as_json(METRICS, other_settings), METRICS, "is not that of its settings", id="settings"
@@ -427,7 +427,7 @@ FOUND_IN_SPITE_OF_HASHES = [
     pytest.param(
         step(command_out_like_json), layout.RENDER, "leads out", id="command-out-like-json"
     ),
-    pytest.param(step(command_trains), layout.RENDER, "no job that renders", id="command-other"),
+    pytest.param(step(command_trains), layout.RENDER, "not a job that renders", id="command-other"),
     pytest.param(step(lambda steps: steps.clear()), layout.RENDER, "no command", id="no-commands"),
     pytest.param(
         arrays(lambda parts: {k: a * np.nan for k, a in parts.items()}),
@@ -836,7 +836,7 @@ def test_a_step_of_another_job_is_refused_and_no_script_run(trapped, markers, tm
         steps.append({"rule": "a", "arguments": [job], "inputs": [], "outputs": []})
 
     found = problems(rewritten(trapped, tmp_path / "t.zip", step(more), rehash=True))
-    assert found == f"{layout.RENDER}: step a: '{job}' is no job that renders"
+    assert found == f"{layout.RENDER}: step a: '{job}' is not a job that renders"
     assert list(markers.iterdir()) == []
 
 
