@@ -159,10 +159,11 @@ test-slurm-smoke: env ## `make smoke` on that cluster: the same tables, byte for
 kill-test: env ## kill a training job 20 times; does it end with the same bits? ~10 min
 	$(BIN)/python -m tests.slow.kill --kills 20
 
-lint: env ## linters, formatters and types
+lint: env ## linters, formatters, types, and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check $(RULES)
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright
 	$(BIN)/snakemake --lint
 

@@ -90,11 +90,11 @@ class Case:
         return jax.tree.map(lambda leaf: leaf[0], self.state.params)
 
     def fresh_state(self) -> DualState:
-        """Give a copy of the state, which `loop` may use up."""
+        """Return a copy of the state, which `loop` may use up."""
         return jax.block_until_ready(jax.tree.map(jnp.copy, self.state))
 
     def points(self) -> tuple[Float[Array, "batch n"], Float[Array, "batch n"]]:
-        """Give points to conjugate at and x_tilde of them, where the solvers start."""
+        """Return points to conjugate at and x_tilde of them, where the solvers start."""
         y = self.pair.sample_target(rng.stream(SEED, "benchmark conjugation"), self.batch_size)
         return y, self.problem.amortized(self.state.params, y[None])[0]
 
@@ -106,7 +106,7 @@ class Case:
     def gradient_norms(
         self, x: Float[Array, "batch n"], y: Float[Array, "batch n"]
     ) -> Float[np.ndarray, " batch"]:
-        """Give max|grad f(x) - y| for each point."""
+        """Return max|grad f(x) - y| for each point."""
         gradient = self.problem.push(self.state.params, x[None])[0]
         return np.asarray(jnp.max(jnp.abs(gradient - y), axis=-1))
 
@@ -149,7 +149,7 @@ def make(dimension: int, potential: str, quick: bool) -> Case:
 
 
 def find_cell(settings: reader.Config, dimension: int, potential: str) -> Cell:
-    """Give the config's cell by regression and L-BFGS.
+    """Return the config's cell by regression and L-BFGS.
 
     Raises:
         InputError: the config has no such dimension or potential.

@@ -102,7 +102,7 @@ class StepCounts:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give the counts and their sums."""
+        """Return the counts and their sums."""
         total = self.parameter_bytes + self.activation_bytes
         return asdict(self) | {
             "flop": self.flop,

@@ -22,7 +22,7 @@ ROUNDS = 3
 
 
 def measure(threads: int) -> dict[str, Any]:
-    """Give GFLOP/s for each shape, on one thread and on `threads`, and the largest of each."""
+    """Return GFLOP/s for each shape, on one thread and on `threads`, and the largest of each."""
     return {
         "threads": threads,
         "one_thread_gflops": _in_process(1),
@@ -31,7 +31,7 @@ def measure(threads: int) -> dict[str, Any]:
 
 
 def best(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Give the higher of two measurements, rate by rate; what disturbs one can only lower it."""
+    """Return the higher of two measurements, rate by rate; what disturbs one can only lower it."""
     kinds = ("one_thread_gflops", "all_threads_gflops")
     return first | {
         kind: {shape: max(rate, second[kind][shape]) for shape, rate in first[kind].items()}
@@ -40,7 +40,7 @@ def best(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 
 def peak(rates: dict[str, Any]) -> float:
-    """Give the best rate of all that were measured."""
+    """Return the best rate of all that were measured."""
     return max(*rates["one_thread_gflops"].values(), *rates["all_threads_gflops"].values())
 
 
@@ -58,7 +58,7 @@ def _in_process(threads: int) -> dict[str, float]:
 
 
 def product_rates() -> dict[str, float]:
-    """Give GFLOP/s of XLA's float32 product in this process, the best of a few rounds."""
+    """Return GFLOP/s of XLA's float32 product in this process, the best of a few rounds."""
     import jax
     import jax.numpy as jnp
 

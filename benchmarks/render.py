@@ -115,7 +115,7 @@ def conjugations_table(cases: Sequence[Case]) -> str:
 
 
 def counts_table(cases: Sequence[Case]) -> str:
-    """Tabulate what a step of ours costs in operations."""
+    """Tabulate what one of our steps costs in operations."""
     rows = []
     for case in (case for case in cases if "counts" in case):
         record = case["counts"]
@@ -149,7 +149,7 @@ def counts_table(cases: Sequence[Case]) -> str:
 
 
 def text(record: dict[str, Any], figure: str) -> str:
-    """Give the generated part of the document."""
+    """Return the generated part of the document."""
     cases, machine, origin = record["cases"], record["machine"], record["provenance"]
     packages = ", ".join(f"{name} {version}" for name, version in origin["packages"].items())
     warm = "; ".join(
@@ -292,7 +292,7 @@ def render(record_path: Path, document: Path, figure: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Render; give the exit code: 0, or 2 where the input cannot be used."""
+    """Render; return the exit code: 0, or 2 where the input cannot be used."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.render", description=(__doc__ or "").splitlines()[0]
     )

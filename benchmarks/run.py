@@ -46,7 +46,7 @@ OTT_LONG_WARMUP_S = {(16, "mlp"): 300.0}
 """Of the case that OTT-JAX's step is quoted for: it grows slower over hundreds of steps."""
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "jaxopt", "ott-jax", "optimistix")
 NEEDED = {"ott": "ott", "optimistix": "optimistix"}
-"""Modules that contestants import, beside those of the package."""
+"""Modules that contestants import, besides those of the package."""
 AGREEMENT = 1e-3
 """Between the conjugates of the plain loop and ours, the median: they differ by rounding only."""
 
@@ -125,7 +125,7 @@ def time_conjugations(
 
 
 def tolerance(case: Case) -> float:
-    """Give the gradient norm below which a conjugation has converged."""
+    """Return the gradient norm below which a conjugation has converged."""
     return case.cell.settings["solver"]["gradient_tolerance"]
 
 
@@ -151,7 +151,7 @@ def check_agreement(case: Case, y: Any, ours: Any, plain: Any) -> None:
 
 
 def count(case: Case, evaluations: float, ms: float) -> dict[str, Any]:
-    """Give what a step of ours costs in operations, and the rate it reaches."""
+    """Return what one of our steps costs in operations, and the rate it reaches."""
     settings = case.cell.settings
     numbers = [sum(leaf.size for leaf in jax.tree.leaves(params)) for params in case.params]
     record = counts.step(
@@ -198,7 +198,7 @@ def run_case(args: argparse.Namespace, n: int, potential: str) -> dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run; give the exit code: 0, or 2 where the input cannot be used."""
+    """Run; return the exit code: 0, or 2 where the input cannot be used."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
@@ -280,7 +280,7 @@ def _run(args: argparse.Namespace) -> None:
     for chatty in ("jax", "absl", "w2dual.training.run"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     configure(threads=args.threads, devices=1)
-    # Each run compiles anew, so that the time of a first call says what that costs.
+    # Each run compiles again, so that the time of a first call says what that costs.
     jax.config.update("jax_enable_compilation_cache", False)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     rates = machine.measure(args.threads)

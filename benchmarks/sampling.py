@@ -1,4 +1,4 @@
-"""Batches drawn on the host, step by step, as programs do whose data loader is no part of JAX."""
+"""Batches drawn on the host, step by step, as programs do whose data loader is not part of JAX."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class HostSampler:
         return self._push(self.pair, self.source())
 
     def sources(self) -> Iterator[Float[Array, "batch n"]]:
-        """Give batches of the source without end."""
+        """Return batches of the source without end."""
         while True:
             yield self.source()
 
     def targets(self) -> Iterator[Float[Array, "batch n"]]:
-        """Give batches of the target without end."""
+        """Return batches of the target without end."""
         while True:
             yield self.target()

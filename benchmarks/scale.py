@@ -41,7 +41,7 @@ TINY: dict[str, Any] = {
 
 
 def multiplied(config: dict[str, Any], times: int) -> dict[str, Any]:
-    """Give what makes a config have `times` as many cells: as many solvers, alike but by name."""
+    """Return what makes a config have `times` as many cells: as many solvers, alike but by name."""
     more = copy.deepcopy({"solvers": config["solvers"], "hd": {"methods": []}})
     grids = copy.deepcopy(config["synthetic"]["grids"])
     for copy_number in range(times):

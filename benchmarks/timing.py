@@ -11,13 +11,13 @@ __all__ = ["SLOW_REPETITIONS", "Turn", "calls", "interleave", "prepare", "refere
 
 
 def reference(turns: list[Turn]) -> Turn | None:
-    """Give the turn that the others' times are divided by: w2dual's best, if it takes part."""
+    """Return the turn that the others' times are divided by: w2dual's best, if it takes part."""
     found = {turn.name: turn for turn in turns}
     return next((found[name] for name in REFERENCES if name in found), None)
 
 
 def summary(turn: Turn, reference: Turn | None) -> dict[str, Any]:
-    """Give medians and ranges of the times, and of the ratios to the reference's times."""
+    """Return medians and ranges of the times, and of the ratios to the reference's times."""
     record: dict[str, Any] = {
         "first_call_s": turn.first_s,
         "units_per_block": turn.units,

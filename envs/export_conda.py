@@ -38,7 +38,7 @@ def pins(lock: str) -> list[str]:
             continue
         match = _PINNED.match(text)
         if match is None:
-            raise ValueError(f"line {number} is no `name==version`: {line!r}")
+            raise ValueError(f"line {number} is not `name==version`: {line!r}")
         marker = match["marker"]
         found.append(f"{match['pin']} ; {marker}" if marker else match["pin"])
     return found

@@ -28,7 +28,7 @@ rule cost_table:
 
 
 rule accuracy_figure:
-    """L2-UVP of the benchmark's cells against what training them took, or against dimension."""
+    """L2-UVP of the benchmark's cells against cost, against dimension, or seed by seed."""
     input:
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
         published=published(),

@@ -10,7 +10,7 @@ from w2dual.archive.bundle import packed
 
 
 def bundled():
-    """Outputs that go into the archive; beside them it holds the source and the logs."""
+    """Outputs that go into the archive; it also holds the source and the logs."""
     return [
         *rules.everything_but_pdf.input,
         *expand(rules.train.output, cell=CELLS),
@@ -27,7 +27,7 @@ def bundled():
 
 
 def optional_files():
-    """What Snakemake makes beside outputs: benchmarks, and a report if there is one."""
+    """What Snakemake makes besides outputs: benchmarks, and a report if there is one."""
     found = glob.glob("results/benchmarks/**/*.tsv", recursive=True)
     return sorted(found + glob.glob("report.html"))
 

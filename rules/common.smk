@@ -63,7 +63,7 @@ PAIRS = pairs(config)
 POTENTIALS = config["hd"]["potentials"]
 # The rules of analysis.smk: a table or figure of each name.
 COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
-ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension"]
+ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension", "accuracy_over_seeds"]
 # Table of settings -> section of the config.
 SETTINGS_TABLES = {
     f"hyperparameters_{section}": section for section in ("hd", "synthetic", "celeba64")

@@ -2,7 +2,7 @@
 
 
 rule prepare:
-    """One pair: verified weights or a pair trained anew, with its frozen constants; or two laws."""
+    """One pair: verified weights or a pair trained here, with its frozen constants; or two laws."""
     input:
         images=lambda wc: images_of(wc.pair),
     output:
@@ -20,7 +20,7 @@ rule prepare:
         runtime=lambda wc, attempt: REQUESTS.preparing_min(DIMENSIONS[wc.pair], attempt),
     params:
         code=lambda wc: code_of("prepare", preparation_modules(PAIRS[wc.pair]["kind"])),
-        # What decides the content; a change makes the file anew.
+        # What decides the content; a change makes the file again.
         content=lambda wc: as_json(content(wc.pair)),
         # The same and where the files are; a mirror that moved changes nothing.
         settings=lambda wc, input: as_json(prepared(wc.pair)),

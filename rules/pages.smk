@@ -6,7 +6,7 @@ PAGES = {
     "verdict_hd": (
         "Verdict",
         "cell by cell",
-        "Each cell that the paper reports in high dimensions, with ours beside it: the difference "
+        "Each cell that the paper reports in high dimensions, with ours next to it: the difference "
         "and its confidence interval, p-values of equivalence and of difference (also after "
         "Holm), the word and why.",
     ),
@@ -24,7 +24,7 @@ PAGES = {
     "synthetic": (
         "Tables",
         "on the plane",
-        "Couplings on the plane: distances of moved samples to the measure aimed at, beside the "
+        "Couplings on the plane: distances of moved samples to the measure aimed at, next to the "
         "floor that no map can pass.",
     ),
     "runtime_hd": ("Run time", "training", "What training takes, one seed's share, in seconds."),

@@ -23,7 +23,7 @@ rule aggregate:
 
 
 rule table:
-    """One table of the paper, with the published rows beside the reproduced ones."""
+    """One table of the paper, with the published rows next to the reproduced ones."""
     input:
         metrics=rules.aggregate.output,
         published=published(),
@@ -90,7 +90,7 @@ rule aggregate_synthetic:
 
 
 rule synthetic_table:
-    """Errors both ways of the cells on the plane, beside the floor that no map can pass."""
+    """Errors both ways of the cells on the plane, next to the floor that no map can pass."""
     input:
         metrics=rules.aggregate_synthetic.output,
     output:

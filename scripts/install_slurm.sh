@@ -10,35 +10,22 @@
 #        scripts/install_slurm.sh --check    check only
 set -euo pipefail
 
+name=install_slurm
+what="SLURM, munge and MariaDB"
+purpose="for make test-slurm"
+without=""
 debian_packages=(slurm-wlm slurmdbd mariadb-server munge)
-programs=(slurmctld slurmd slurmdbd munged mariadbd mariadb-install-db
-    sbatch srun squeue sacct sacctmgr scancel scontrol)
 # Daemons are in sbin, which is not on everybody's path.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
+source "$(dirname -- "${BASH_SOURCE[0]}")/debian.sh"
+
 missing() {
-    local program
-    for program in "${programs[@]}"; do
-        command -v "$program" >/dev/null 2>&1 || echo "$program"
-    done
+    missing_programs slurmctld slurmd slurmdbd munged mariadbd mariadb-install-db \
+        sbatch srun squeue sacct sacctmgr scancel scontrol
 }
 
-give_up() {
-    echo "install_slurm: $1" >&2
-    echo "install_slurm: for make test-slurm, have these Debian packages installed:" >&2
-    echo "    ${debian_packages[*]}" >&2
-    exit 3
-}
-
-lacking=$(missing)
-if [ -z "$lacking" ]; then
-    echo "install_slurm: SLURM, munge and MariaDB are there; nothing to do"
-    exit 0
-fi
-echo "install_slurm: missing: ${lacking//$'\n'/ }"
-
-[ "${1:-}" != "--check" ] || give_up "not installed"
-command -v apt-get >/dev/null 2>&1 || give_up "this is not a Debian system (no apt-get)"
+check "$@"
 [ "$(id -u)" -eq 0 ] || give_up "installing needs root, and so does running the cluster"
 
 policy=/usr/sbin/policy-rc.d
@@ -47,14 +34,5 @@ if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 fi
-
-export DEBIAN_FRONTEND=noninteractive
-echo "install_slurm: installing ${debian_packages[*]} with apt-get; no service is started"
-apt-get -q -o DPkg::Lock::Timeout=300 update ||
-    echo "install_slurm: apt-get update failed; trying with the package lists at hand" >&2
-apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${debian_packages[@]}" ||
-    give_up "apt-get could not install them"
-
-lacking=$(missing)
-[ -z "$lacking" ] || give_up "still missing after the installation: ${lacking//$'\n'/ }"
-echo "install_slurm: done"
+echo "$name: no service is started by the installation"
+install_packages

@@ -45,7 +45,7 @@ def local(_: Any, address: str, **__: Any) -> Any:
 
 
 def main() -> int:
-    """Validate; give the exit code, 1 where a requirement is not met."""
+    """Validate; return the exit code, 1 where a requirement is not met."""
     # By name: they are not in the environment that the types are checked in.
     services = import_module("rocrate_validator.services")
     models = import_module("rocrate_validator.models")

@@ -27,11 +27,11 @@ class StepContestant(Protocol):
     """An implementation of a training step."""
 
     def block(self, steps: int) -> float:
-        """Take steps from the warm state, the same one each time; give the seconds they took."""
+        """Take steps from the warm state, the same one each time; return the seconds they took."""
         ...
 
     def facts(self) -> dict[str, Any]:
-        """Give what the results file is to say of it, beside times."""
+        """Return what the results file is to say of it, besides times."""
         ...
 
 

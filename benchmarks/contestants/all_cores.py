@@ -40,7 +40,7 @@ class AllCores:
         self.first_call_s: float = self._facts.pop("first_call_s")
 
     def block(self, steps: int) -> float:
-        """Take steps from the warm state; give the seconds they took.
+        """Take steps from the warm state; return the seconds they took.
 
         Raises:
             InputError: the process has ended.
@@ -49,7 +49,7 @@ class AllCores:
         return self._answer()
 
     def facts(self) -> dict[str, Any]:
-        """Give the state of the conjugation at the warm state, and end the process."""
+        """Return the state of the conjugation at the warm state, and end the process."""
         self.connection.close()
         self.process.join()
         return self._facts

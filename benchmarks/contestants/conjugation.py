@@ -1,4 +1,4 @@
-"""Conjugation by w2dual, the plain loop, jaxopt and optimistix, on one potential of ours.
+"""Conjugation by w2dual, the plain loop, jaxopt and optimistix, on one of our potentials.
 
 All stop at the same place, as `w2dual.studies.libraries` says, which has the libraries' solvers.
 """
@@ -49,7 +49,7 @@ def optimistix(case: Case) -> Conjugation:
 
 
 def _value(case: Case) -> libraries.Value:
-    """Give f of one point, by w2dual's network."""
+    """Return f of one point, by w2dual's network."""
     return lambda params, x: potentials.value(case.problem.potential, params, x[None])[0]
 
 

@@ -77,7 +77,7 @@ class OttDual:
             self.warm = (self.solver.state_f, self.solver.state_g)
 
     def block(self, steps: int) -> float:
-        """Take steps from the warm state; give the seconds they took."""
+        """Take steps from the warm state; return the seconds they took."""
         self.solver.state_f, self.solver.state_g = self.warm
         self.solver.num_train_iters = steps
         sources, targets = self.sampler.sources(), self.sampler.targets()
@@ -87,7 +87,7 @@ class OttDual:
         return time.perf_counter() - started
 
     def facts(self) -> dict[str, Any]:
-        """Give the state of the conjugation at its own warm state."""
+        """Return the state of the conjugation at its own warm state."""
         state_f, state_g = self.warm
         y = self.sampler.target()
         f = state_f.potential_value_fn(state_f.params)  # pyright: ignore[reportCallIssue]
@@ -111,7 +111,7 @@ class OttDual:
 
 
 def _networks(settings: dict[str, Any], dimension: int) -> tuple[Any, Any]:
-    """Give the library's potential and its amortization model, of the cell's widths."""
+    """Return the library's potential and its amortization model, of the cell's widths."""
     from ott.neural.networks import icnn, potentials  # pyright: ignore[reportMissingImports]
 
     hidden = settings["potential"]["hidden"]

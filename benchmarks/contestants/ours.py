@@ -19,14 +19,14 @@ class FusedLoop:
         self.case = case
 
     def block(self, steps: int) -> float:
-        """Take steps from the warm state; give the seconds they took."""
+        """Take steps from the warm state; return the seconds they took."""
         state = self.case.fresh_state()
         started = time.perf_counter()
         jax.block_until_ready(self.case.loop(state, steps))
         return time.perf_counter() - started
 
     def facts(self) -> dict[str, Any]:
-        """Give the state of the conjugation at the warm state."""
+        """Return the state of the conjugation at the warm state."""
         y, _ = self.case.points()
         result = self.case.conjugate(y)
         norms = np.asarray(result.gradient_norm)

@@ -22,7 +22,7 @@ from benchmarks.sampling import HostSampler
 
 
 def conjugation(case: Case) -> Any:
-    """Give the compiled (parameters of f, y, start) -> (x_hat, iterations)."""
+    """Return the compiled (parameters of f, y, start) -> (x_hat, iterations)."""
     settings = case.cell.settings
     potential = POTENTIALS[settings["potential"]["kind"]](settings["potential"]["hidden"])
 
@@ -55,7 +55,7 @@ class PlainLoop:
         self.iterations: list[float] = []
 
     def block(self, steps: int) -> float:
-        """Take steps from the warm state; give the seconds they took."""
+        """Take steps from the warm state; return the seconds they took."""
         potential, model = self.states
         self.iterations = []
         started = time.perf_counter()
@@ -70,7 +70,7 @@ class PlainLoop:
         return time.perf_counter() - started
 
     def facts(self) -> dict[str, Any]:
-        """Give the iterations of the last block, and what of a step is sampling."""
+        """Return the iterations of the last block, and what of a step is sampling."""
         began = time.perf_counter()
         rounds = 20
         for _ in range(rounds):

@@ -10,7 +10,7 @@ import os
 import sys
 
 # `python -m` searches the current folder first, before Python's own modules; it may be that of an
-# archive, which is no place to take `json` from.
+# archive, from which `json` must not be taken.
 if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] in ("", os.getcwd()):
     del sys.path[0]
 
@@ -28,7 +28,7 @@ _NO_BACKEND = "Unable to initialize backend"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one job; give the exit code: 0, or 2 where the input cannot be used."""
+    """Run one job; return the exit code: 0, or 2 where the input cannot be used."""
     argv = list(sys.argv[1:] if argv is None else argv)
     job = next((word for word in argv if word in JOBS), None)
     logging.basicConfig(

@@ -29,7 +29,7 @@ def closure(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
 
     Returns:
         Paths relative to the package's parent, such as `w2dual/conjugate/lbfgs.py`. Packages on the
-        way to a module count, since Python imports them first. So do modules beside the package in
+        way to a module count, since Python imports them first. So do modules next to the package in
         a checkout's `src/`, where a user may keep some, and files of data that a module names.
 
     A file that is not Python imports nothing: whoever runs it will be told.
@@ -149,7 +149,7 @@ def _sha256(path: Path, mtime_ns: int, size: int) -> str:
 
 
 def _file(name: str, package: Path) -> Path | None:
-    """Return the file of a module by its full name: of the package, or beside it in a checkout."""
+    """Return the file of a module by its full name: of the package, or next to it in a checkout."""
     top = name.partition(".")[0]
     if top != package.name and not _is_checkout(package):
         return None

@@ -4,7 +4,7 @@ JAX, flax, matplotlib and others read variables of the environment, and some of 
 number: with JAX_THREEFRY_PARTITIONABLE=0 the same seed draws other points. `settle` undoes them,
 whatever the shell says, and the log names each with the value it had and the one that holds.
 What cannot be undone, since it depends on the machine or is the user's to choose (XLA_FLAGS,
-numbers of threads), is recorded beside the results. docs/reproducibility.md has the list.
+numbers of threads), is recorded with the results. docs/reproducibility.md has the list.
 
 Pure standard library: `settle` must run before JAX and matplotlib are imported.
 """
@@ -186,7 +186,7 @@ MOVES = (
     "NPY_*",
     "OPENBLAS_CORETYPE",
 )
-"""Variables beside XLA_FLAGS that may move the last bits of training and cannot be settled."""
+"""Variables besides XLA_FLAGS that may move the last bits of training and cannot be settled."""
 
 SAID = (
     "XLA_FLAGS",
@@ -255,7 +255,7 @@ def taken() -> dict[str, dict[str, Any]]:
 
 
 def moving() -> dict[str, str]:
-    """Return the variables beside XLA_FLAGS that are set and may move the last bits of training."""
+    """Return the variables besides XLA_FLAGS that are set and may move training's last bits."""
     return _set(MOVES)
 
 
@@ -357,7 +357,7 @@ def _pin() -> None:
 
 
 def _forgive() -> None:
-    """Undo PYTHONWARNINGS: a library's warning is no reason to end a job."""
+    """Undo PYTHONWARNINGS: a library's warning must not end a job."""
     given = os.environ.pop("PYTHONWARNINGS")
     warnings.resetwarnings()
     for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):

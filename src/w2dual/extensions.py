@@ -44,7 +44,7 @@ def make(
         gives: what it has to give, in words.
         kind: name of the module.
         arguments: of `make`, the settings first.
-        others: kinds that are no modules, for the message where there is no such one.
+        others: kinds that are not modules, for the message about an unknown one.
 
     Raises:
         InputError: there is no such module, it cannot be imported, has no `make`, or that cannot
@@ -89,7 +89,7 @@ def tried(action: Callable[[], Result], message: str) -> Result:
 
 
 def shapes(action: Callable[..., Any], *arguments: Any, message: str) -> Any:
-    """Give the shapes and types of what a function gives, without computing anything.
+    """Return the shapes and types of what a function gives, without computing anything.
 
     Raises:
         InputError: the function cannot be traced; the message begins with `message`.
@@ -98,7 +98,7 @@ def shapes(action: Callable[..., Any], *arguments: Any, message: str) -> Any:
 
 
 def described(value: Any) -> str:
-    """Give shape and type of an array, or the type of anything else, for a message."""
+    """Return shape and type of an array, or the type of anything else, for a message."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"shape {tuple(value.shape)} of {value.dtype}"
     return type(value).__name__
@@ -121,7 +121,7 @@ def refuse(what: str, kind: str, reason: str, remedy: str) -> NoReturn:
 
 
 def without_kind(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the settings that go to `make`."""
+    """Return the settings that go to `make`."""
     return {key: value for key, value in settings.items() if key != "kind"}
 
 

@@ -30,7 +30,7 @@ _KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTE
 
 
 class NoCheckout(Exception):
-    """A folder is no checkout of its own: the source was unpacked or installed there."""
+    """A folder is not a checkout of its own: the source was unpacked or installed there."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def package_versions() -> dict[str, str | None]:
-    """Give the version of each package that can move a number; None where it is not installed."""
+    """Return the version of each package that can move a number; None where it is not installed."""
     return {name: _version(name) for name in PACKAGES}
 
 
@@ -130,7 +130,7 @@ def _version(name: str) -> str | None:
 
 
 def device_name() -> str:
-    """Give the accelerator's name, or the processor's."""
+    """Return the accelerator's name, or the processor's."""
     import jax
 
     device = jax.devices()[0]
@@ -138,7 +138,7 @@ def device_name() -> str:
 
 
 def cpu_name() -> str:
-    """Give the processor's name, without starting JAX."""
+    """Return the processor's name, without starting JAX."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -149,7 +149,7 @@ def cpu_name() -> str:
 
 
 def gpu_name(driver: Path = Path("/proc/driver/nvidia")) -> str | None:
-    """Give the name of the first NVIDIA GPU as its driver states it, without starting JAX."""
+    """Return the name of the first NVIDIA GPU as its driver states it, without starting JAX."""
     for information in sorted(driver.glob("gpus/*/information")):
         for line in information.read_text(encoding="utf-8").splitlines():
             if line.startswith("Model:"):
@@ -158,13 +158,13 @@ def gpu_name(driver: Path = Path("/proc/driver/nvidia")) -> str | None:
 
 
 def place() -> str:
-    """Give the host, and where a batch system started the process, its job there."""
+    """Return the host, and where a batch system started the process, its job there."""
     job = os.environ.get("SLURM_JOB_ID")
     return platform.node() + (f", SLURM job {job}" if job else "")
 
 
 def gather(started: str, ended: str) -> dict[str, object]:
-    """Give the record that each metrics file carries; times are ISO 8601 in UTC."""
+    """Return the record that each metrics file carries; times are ISO 8601 in UTC."""
     known = commit()
     if known.unknown is not None:
         log.warning("the commit of the code is unknown: %s", known.unknown)

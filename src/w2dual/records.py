@@ -54,7 +54,7 @@ def unwritable(path: str | os.PathLike[str], error: OSError) -> WriteError:
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary sibling of `path`; rename it to `path` on success, remove it on failure.
+    """Yield a temporary sibling of `path`; rename it to `path` on success, remove it on failure.
 
     The temporary name keeps the suffix, since some writers choose a format by it.
 
@@ -75,7 +75,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         names = {Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)}
         nameless = not names and error.errno in FULL and partial.exists()
         ours = names & {partial, path, *path.parents}
-        unwritten = error.errno == errno.ENOENT  # the body wrote nothing: a fault of ours
+        unwritten = error.errno == errno.ENOENT  # the body wrote nothing: our fault
         if isinstance(error, InputError) or unwritten or not (nameless or ours):
             raise
         raise unwritable(path, error) from error
@@ -108,17 +108,17 @@ def finite(value: Any) -> Any:
 
 
 def canonical_json(value: Any) -> str:
-    """Give the one compact text of a JSON value: sorted keys, no spaces."""
+    """Return the one compact text of a JSON value: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def short_hash(value: Any) -> str:
-    """Give 12 hex digits of the SHA-256 of a JSON value's canonical text."""
+    """Return 12 hex digits of the SHA-256 of a JSON value's canonical text."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:12]
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
-    """Give the SHA-256 of a file's content in hex."""
+    """Return the SHA-256 of a file's content in hex."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -135,7 +135,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def no_file(path: str | os.PathLike[str]) -> str:
-    """Say why a path is no file: it is a folder, or there is nothing."""
+    """Say why a path is not a file: it is a folder, or there is nothing."""
     return (
         f"{path}: is a folder, expected a file" if Path(path).is_dir() else f"{path}: no such file"
     )

@@ -25,7 +25,7 @@ def checked(seed: Any, what: str = "seed") -> int:
         what: how the message names it.
 
     Raises:
-        InputError: it is no whole number, negative, or has more than 32 bits.
+        InputError: it is not a whole number, negative, or has more than 32 bits.
     """
     try:
         if isinstance(seed, bool):
@@ -46,7 +46,7 @@ def checked_list(given: Any, what: str = "seeds") -> list[int]:
     """Return a list of different seeds.
 
     Raises:
-        InputError: it is no list, empty, holds one twice, or what is no seed.
+        InputError: it is not a list, is empty, has a duplicate, or something that is not a seed.
     """
     if isinstance(given, str | bytes) or not isinstance(given, Sequence) or not given:
         raise InputError(

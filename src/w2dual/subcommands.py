@@ -71,7 +71,7 @@ JOBS = {
     "claims": Job("check the paper's claims about its tables", writes=TABLE),
     "verdict-figure": Job("draw the verdict", writes=PICTURE),
     "figure": Job("draw a figure of the cells on the plane", writes=(*PICTURE, "--gif")),
-    "accuracy-figure": Job("draw accuracy against cost or dimension", writes=PICTURE),
+    "accuracy-figure": Job("draw accuracy against cost, dimension, or by seed", writes=PICTURE),
     "curves": Job("draw the training curves of one cell", writes=PICTURE),
     "report": Job("typeset evaluation.pdf"),
     "bundle": Job("make the archive for reviewers"),

@@ -66,7 +66,7 @@ def interleave(turns: Sequence[Turn], repetitions: int) -> None:
 
 
 def calls(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[int], float]:
-    """Give a block whose units are calls of a compiled function, waited for one by one."""
+    """Return a block whose units are calls of a compiled function, waited for one by one."""
 
     def block(units: int) -> float:
         started = time.perf_counter()
@@ -78,7 +78,7 @@ def calls(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Give median and range."""
+    """Return median and range."""
     return {
         "median": float(np.median(values)),
         "min": float(np.min(values)),

@@ -78,8 +78,8 @@ class Job:
         return self.log.read_text() if self.log.exists() else ""
 
     def resumed(self) -> list[int]:
-        """Give the steps that attempts went on from."""
-        return [int(step) for step in re.findall(r"goes on from \S+, step (\d+)", self.said())]
+        """Return the steps that attempts resumed from."""
+        return [int(step) for step in re.findall(r"resumes from \S+, step (\d+)", self.said())]
 
     def last_step(self) -> int:
         """Give the step of the last progress line."""

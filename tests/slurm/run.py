@@ -179,7 +179,7 @@ class Workflow:
         return re.findall(r"attempt \d+ on \S+, SLURM job (\d+): beg", self.log(cell))
 
     def begun(self, cell: str) -> list[int]:
-        """Give the step that each later attempt went on from."""
+        """Return the step that each later attempt resumed from."""
         steps = re.findall(r"attempt \d+ on .*: beg\w+ at step (\d+)", self.log(cell))
         return [int(step) for step in steps[1:]]
 
@@ -258,17 +258,17 @@ def requeue_and_kill(cluster: Cluster, workflow: Workflow) -> None:
 
 
 def went_on(workflow: Workflow, cell: str, jobs: int) -> tuple[bool, str]:
-    """Whether a second attempt went on from the first's checkpoint, and in how many SLURM jobs."""
+    """Whether a second attempt resumed from the first's checkpoint, and in how many SLURM jobs."""
     attempts, begun = workflow.attempts(cell), workflow.begun(cell)
     as_meant = len(attempts) == 2 and len(set(attempts)) == jobs
-    detail = f"SLURM jobs {', '.join(attempts)}; went on from step {begun}"
+    detail = f"SLURM jobs {', '.join(attempts)}; resumed from step {begun}"
     return as_meant and len(begun) == 1 and begun[0] > 0, detail
 
 
 def check_requeued(checks: Checks, workflow: Workflow) -> None:
     """Same SLURM job, and a log that says where it went on."""
     checks.check(
-        "a job that is requeued in the middle of a cell goes on from its checkpoint",
+        "a job that is requeued in the middle of a cell resumes from its checkpoint",
         *went_on(workflow, REQUEUED, jobs=1),
     )
 
@@ -298,7 +298,7 @@ def check_preempted(checks: Checks, cluster: Cluster, workflow: Workflow) -> Non
     # By SLURM itself: another job would be Snakemake's retry.
     resumed, detail = went_on(workflow, REQUEUED, jobs=1)
     checks.check(
-        "a cell that is preempted goes back to the queue, and goes on from its checkpoint",
+        "a cell that is preempted goes back to the queue, and resumes from its checkpoint",
         code == 0 and workflow.complete(REQUEUED) and resumed,
         f"exit {code}; {detail}",
     )
@@ -452,7 +452,7 @@ def without_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> 
             and len(set(attempts)) == jobs
             and len(begun) == 2
             and 0 < begun[0] < begun[1],
-            f"exit {code}; SLURM jobs {', '.join(attempts)}; went on from steps {begun}",
+            f"exit {code}; SLURM jobs {', '.join(attempts)}; resumed from steps {begun}",
         )
     checks.check(
         "snakemake --profile slurm has taken the site file",

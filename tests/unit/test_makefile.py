@@ -19,7 +19,7 @@ PROGRAM = """\
 { printf '%s\\037' "${0##*/}" "$@"; printf '\\036'; } >>"$RECORD"
 if [ "${1:-} ${2:-}" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi
 """
-TOOLS = ("python", "snakemake", "ruff", "snakefmt", "pyright", "uv")
+TOOLS = ("python", "snakemake", "ruff", "snakefmt", "lint-imports", "pyright", "uv")
 # What each target hands on: words that must be among those of one call.
 EXPECTED = {
     "smoke": ["snakemake", "--configfile", "presets/smoke.yaml", "all"],

@@ -21,22 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from w2dual import provenance
-from w2dual.archive import container, crate, scrub, source
+from w2dual.archive import container, crate, layout, scrub, source, verify
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Member
+from w2dual.archive.layout import CONFIG, LEFT_OUT, MACHINE, README, RENDER
 from w2dual.config import strict_yaml
 from w2dual.config.grid import grid
 from w2dual.config.reader import output_folder
 from w2dual.records import InputError, load_arrays, no_file, read_json, save_arrays
 
 log = logging.getLogger(__name__)
-
-FORMAT = 1
-FOLDER = "archive"
-CONFIG, RENDER, MACHINE, LEFT_OUT, README = (
-    f"{FOLDER}/{name}"
-    for name in ("config.yaml", "render.json", "machine.json", "left_out.json", "README.md")
-)
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,7 @@ class Plan:
 
 
 def packed(record: Any) -> str:
-    """Give a plan as one word for a command line, which is limited to 128 kB."""
+    """Return a plan as one word for a command line, which is limited to 128 kB."""
     text = json.dumps(record, separators=(",", ":"), sort_keys=True)
     return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
 
@@ -154,7 +148,7 @@ def machine_of(plan: Plan, root: Path, outputs: Path) -> scrub.Machine:
 
 
 def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> dict[str, Member]:
-    """Give every member but the manifest and the crate's metadata.
+    """Return every member but the manifest and the crate's metadata.
 
     Args:
         plan: of the rule.
@@ -173,10 +167,10 @@ def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> di
             raise InputError(f"{no_file(path)}; the archive needs it")
         found[_inside(plan, name)] = Member(partial(_content, path, name, machine))
     config = _without_paths(plan.config)
-    steps = [step.to_json() for step in rendering.in_order(plan.steps)]
+    steps = rendering.in_order(plan.steps)
     texts = {
         CONFIG: strict_yaml.dump(config),
-        RENDER: _json({"format": FORMAT, "folder": plan.folder, "steps": steps}),
+        RENDER: _json(layout.commands_record(plan.folder, steps)),
         MACHINE: _json(machines(plan, root, outputs)),
         LEFT_OUT: _json(left_out),
         README: readme(plan),
@@ -228,7 +222,7 @@ def _content(path: Path, name: str, machine: scrub.Machine) -> bytes:
 
 
 def _within(plan: Plan, outputs: Path) -> tuple[set[str], dict[str, Any]]:
-    """Give the files to keep, and the measures left out with their sizes: the largest, if any."""
+    """Return the files to keep, and the measures left out with their sizes: the largest, if any."""
     pairs = [name for name in plan.files if name.startswith("results/measures/")]
     sizes = {name: (outputs / name).stat().st_size for name in pairs if (outputs / name).is_file()}
     left, used = {}, 0
@@ -240,7 +234,7 @@ def _within(plan: Plan, outputs: Path) -> tuple[set[str], dict[str, Any]]:
 
 
 def _logs(plan: Plan, outputs: Path) -> Iterator[str]:
-    """Give the logs that a rule has written, by the rules' own patterns."""
+    """Return the logs that a rule has written, by the rules' own patterns."""
     patterns = [re.compile(pattern) for pattern in plan.logs]
     for path in sorted((outputs / "logs").rglob("*.log")):
         name = path.relative_to(outputs).as_posix()
@@ -327,7 +321,7 @@ def complete(found: Mapping[str, Member], results: Iterable[str], run: crate.Run
 
 
 def make(plan: Plan, root: Path, outputs: Path, out: Path, job: rendering.Runner) -> int:
-    """Write the archive, once it has passed its own verification, and give its size in bytes.
+    """Write the archive, once it has passed its own verification, and return its size in bytes.
 
     Args:
         plan: of the rule.
@@ -355,8 +349,6 @@ def _check(out: Path, max_bytes: int, job: rendering.Runner, written: Path) -> N
     Raises:
         InputError: it is too large, or does not pass `verify`.
     """
-    from w2dual.archive import verify
-
     size = written.stat().st_size
     if size > max_bytes:
         raise InputError(

@@ -22,7 +22,7 @@ from w2dual.records import InputError
 STUDY = re.compile(r"results/conjugation/[^/]+\.json")
 """What `line-search-tables` sets: times, which are raw."""
 OF_COMPUTED = ("trivial-table", "table-page")
-"""Jobs that set what was computed from measures, beside what follows from metrics."""
+"""Jobs that set what was computed from measures, besides what follows from metrics."""
 
 
 def problems(

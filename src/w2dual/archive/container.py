@@ -55,12 +55,12 @@ class Member:
 
 
 def sha256(content: bytes) -> str:
-    """Give the SHA-256 of content in hex."""
+    """Return the SHA-256 of content in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def manifest(hashes: Mapping[str, str]) -> str:
-    """Give the manifest's text, which `sha256sum --check` reads, sorted by path."""
+    """Return the manifest's text, which `sha256sum --check` reads, sorted by path."""
     return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
 
 
@@ -68,7 +68,7 @@ def read_manifest(text: str) -> dict[str, str]:
     """Read a manifest: SHA-256 by path.
 
     Raises:
-        InputError: a line is no hash and path, or a path stands twice.
+        InputError: a line is not a hash and a path, or a path is a duplicate.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -117,7 +117,7 @@ class Archive:
         """Open and check.
 
         Raises:
-            InputError: it is no zip, or unsafe; the message names every member at fault.
+            InputError: it is not a zip, or unsafe; the message names every member at fault.
         """
         self.path = path
         try:
@@ -136,7 +136,7 @@ class Archive:
         self.names = sorted(self._entries)
 
     def read(self, name: str) -> bytes:
-        """Give a member's content, of the size that the directory says.
+        """Return a member's content, of the size that the directory says.
 
         Raises:
             InputError: there is none of the name, or it is damaged.
@@ -189,7 +189,7 @@ class Archive:
         self._zip.close()
 
     def __enter__(self) -> Archive:
-        """Give the archive itself."""
+        """Return the archive itself."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -74,7 +74,7 @@ class Run:
 
 
 def metadata(files: Mapping[str, File], run: Run) -> str:
-    """Give the text of ro-crate-metadata.json; the same arguments give the same text.
+    """Return the text of ro-crate-metadata.json; the same arguments give the same text.
 
     Args:
         files: every file of the archive by its path, the crate's own metadata excepted.
@@ -198,7 +198,7 @@ def problems(text: str, hashes: Mapping[str, str], others: Iterable[str]) -> lis
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return [f"{METADATA}: is not RO-Crate metadata: {error!r}"]
     if len(entities) != len(record["@graph"]):
-        return [f"{METADATA}: an entity stands twice"]
+        return [f"{METADATA}: duplicate entity"]
     descriptor, root = entities.get(METADATA), entities.get("./")
     if not descriptor or not root:
         return [f"{METADATA}: lacks the entity {METADATA} or ./"]

@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from w2dual.archive import bundle, isolation
+from w2dual.archive import isolation, layout
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, read_manifest
 from w2dual.records import InputError, file_sha256, read_json
@@ -15,22 +15,18 @@ log = logging.getLogger(__name__)
 
 
 def recorded(root: Path) -> tuple[str, list[rendering.Step]]:
-    """Give the folder of outputs and the recorded commands of an unpacked archive, in order.
+    """Return the folder of outputs and the recorded commands of an unpacked archive, in order.
 
     Raises:
-        InputError: `root` is no unpacked archive, or a command may not be run.
+        InputError: `root` is not an unpacked archive, or a command may not be run.
     """
     if root.is_file():
         raise InputError(f"{root}: is a file, expected a folder; `w2dual unpack {root} --into NEW`")
-    record = read_json(root / bundle.RENDER)
-    if not isinstance(record, dict) or record.get("format") != bundle.FORMAT:
-        raise InputError(f"{root / bundle.RENDER}: is not of format {bundle.FORMAT}")
-    folder, listed = record.get("folder"), record.get("steps")
-    if not isinstance(folder, str) or not isinstance(listed, list):
-        raise InputError(f"{root / bundle.RENDER}: lacks `folder` or `steps`")
+    name = root / layout.RENDER
+    folder, steps = layout.read_commands(read_json(name), name)
     if os.path.isabs(folder) or ".." in Path(folder).parts:
-        raise InputError(f"{root / bundle.RENDER}: folder {folder!r} leads out of the archive")
-    steps = rendering.in_order([rendering.Step.from_json(step) for step in listed])
+        raise InputError(f"{name}: folder {folder!r} leads out of the archive")
+    steps = rendering.in_order(steps)
     for step in steps:
         rendering.check(step, folder)
     return folder, steps
@@ -39,7 +35,7 @@ def recorded(root: Path) -> tuple[str, list[rendering.Step]]:
 def rebuild(root: Path, run: rendering.Runner) -> tuple[list[str], list[str], dict[str, list[str]]]:
     """Make every table and figure again, in place.
 
-    `run` runs a recorded command. Gives the files that came out with the archive's bytes, those
+    `run` runs a recorded command. Returns the files that came out with the archive's bytes, those
     that did not (figures may differ in pixels from machine to machine), and those not made, with
     the inputs they lack.
     """

@@ -37,7 +37,7 @@ FLAGS = frozenset(
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, bool]:
-    """Give a table of both trainings, seed by seed, and whether they agree.
+    """Return a table of both trainings, seed by seed, and whether they agree.
 
     They agree where the numbers are the same; else, as on another kind of device, where the same
     seeds diverged and Welch's test at `ALPHA` does not tell the means apart.

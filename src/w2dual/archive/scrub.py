@@ -1,8 +1,8 @@
 """What would name the machine or the person that made an archive: taken out, and looked for.
 
 A name is looked for where names stand: in paths, `user@host`, `"host": ...`, `attempt 1 on HOST`.
-Elsewhere it may be a plain word: `adam` is a solver, `smoke` a preset. Only a name that is no word
-of the source or the config is looked for anywhere, and that only in texts of our own.
+Elsewhere it may be a plain word: `adam` is a solver, `smoke` a preset. Only a name that is not a
+word of the source or the config is looked for anywhere, and that only in our own texts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GENERIC = frozenset({"root", "user", "users", "localhost", "runner", "ubuntu", "
 SHORTEST = 4
 """Of a name that is looked for anywhere in a text: a shorter one turns up by chance."""
 SHORTEST_IN_BYTES = 6
-"""The same in what is no text, such as pixels or arrays."""
+"""The same in what is not text, such as pixels or arrays."""
 OWN_TEXTS = (".csv", ".json", ".log", ".md", ".tex", ".tsv", ".yaml", ".html")
 FOREIGN = ("report.html",)
 """Texts that hold libraries, with thousands of words."""

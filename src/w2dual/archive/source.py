@@ -15,7 +15,7 @@ NO_SOURCE = frozenset(
     | {".pytest_cache", ".ruff_cache", "__pycache__", "runs", "results", "checkpoints", "logs"}
     | {"archive", MANIFEST, crate.METADATA, "evaluation.pdf", "report.html", "bundle.zip"}
 )
-"""Top-level names that are no source where there is no git to ask."""
+"""Top-level names that are not source where there is no git to ask."""
 
 
 def files(root: Path, outputs: Path) -> list[str]:

@@ -44,7 +44,7 @@ class Step:
     Attributes:
         rule: its name.
         arguments: of `python -m w2dual`, the job's name first.
-        inputs, outputs: files relative to the folder of outputs; the code is no input.
+        inputs, outputs: files relative to the folder of outputs; the code is not an input.
     """
 
     rule: str
@@ -84,7 +84,7 @@ class Step:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Give the step as it stands in an archive."""
+        """Return the step as it stands in an archive."""
         return {
             "rule": self.rule,
             "arguments": list(self.arguments),
@@ -116,13 +116,13 @@ def of_command(rule: str, command: str, inputs: Iterable[str], outputs: Iterable
     """
     words = shlex.split(command)
     if tuple(words[:3]) != PREFIX:
-        raise InputError(f"rule {rule}: its command is no `{' '.join(PREFIX)}`: {command[:60]}")
+        raise InputError(f"rule {rule}: its command is not `{' '.join(PREFIX)}`: {command[:60]}")
     end = words.index(">") if ">" in words else len(words)
     return Step(rule, tuple(words[3:end]), tuple(inputs), tuple(outputs))
 
 
 def in_order(steps: Sequence[Step]) -> list[Step]:
-    """Sort steps so that each comes after those whose outputs it reads; by rule and name beside.
+    """Sort steps so that each comes after those whose outputs it reads; otherwise by rule and name.
 
     Raises:
         InputError: they wait for one another.
@@ -153,7 +153,7 @@ def check(step: Step, folder: str) -> None:
     """
     job = step.arguments[0] if step.arguments else ""
     if job not in JOBS or not JOBS[job].renders:
-        raise InputError(f"step {step.rule}: {job!r} is no job that renders")
+        raise InputError(f"step {step.rule}: {job!r} is not a job that renders")
     for word in (*step.arguments[1:], *step.inputs, *step.outputs):
         _check_word(step, folder, word)
     options = step.options()
@@ -210,7 +210,7 @@ def _check_word(step: Step, folder: str, word: str) -> None:
             f"step {step.rule}: {word[:40]}: expected an option of a whole word, its value apart"
         )
     if "\\" in word or "://" in word or any(ord(character) < 32 for character in word):
-        raise InputError(f"step {step.rule}: {word!r} is no path in the archive")
+        raise InputError(f"step {step.rule}: {word!r} is not a path in the archive")
 
 
 def _is_json(word: str) -> bool:
@@ -267,6 +267,6 @@ def _check_link(step: Step, root: Path, path: Path) -> None:
 
 
 def settings_of(step: Step) -> list[Mapping[str, Any]]:
-    """Give the JSON objects among a step's arguments."""
+    """Return the JSON objects among a step's arguments."""
     found = [json.loads(word) for word in step.arguments if _is_json(word)]
     return [record for record in found if isinstance(record, Mapping)]

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from w2dual import code
-from w2dual.archive import bundle, commands, crate, isolation
+from w2dual.archive import commands, crate, isolation, layout
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Archive, read_manifest, sha256
 from w2dual.config import reader as config
@@ -55,7 +55,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Opened:
-    """An archive whose directory is safe, unpacked to a folder of ours.
+    """An archive whose directory is safe, unpacked to our own folder.
 
     Attributes:
         archive: the zip.
@@ -72,7 +72,7 @@ class Opened:
     steps: tuple[rendering.Step, ...]
 
     def inside(self, name: str) -> str:
-        """Give the path in the archive of a path among the outputs."""
+        """Return the path in the archive of a path among the outputs."""
         return name if self.folder == "." else f"{self.folder}/{name}"
 
     def json(self, name: str) -> Any:
@@ -88,7 +88,7 @@ class Opened:
 
 
 def check_hashes(archive: Archive, check: Check) -> None:
-    """Every file has the SHA-256 of the manifest, none is missing, none is there beside them."""
+    """Every file has the SHA-256 of the manifest, none is missing, and there is no other."""
     listed = read_manifest(archive.read(MANIFEST).decode("utf-8", "replace"))
     present = set(archive.names) - {MANIFEST}
     check.problems += [f"{name}: is missing" for name in sorted(listed.keys() - present)]
@@ -134,7 +134,7 @@ def check_cells(opened: Opened, check: Check) -> None:
     prefix = opened.inside("results/train/")
     foreign = {name.removeprefix(prefix).split("/")[0] for name in names if name.startswith(prefix)}
     check.problems += [
-        f"{prefix}{name}: is no cell of the config" for name in sorted(foreign - cells.keys())
+        f"{prefix}{name}: is not a cell of the config" for name in sorted(foreign - cells.keys())
     ]
     check.notes.append(f"{len(cells)} cells")
 
@@ -149,10 +149,10 @@ def _cell_problems(opened: Opened, cell: Cell, paths: Mapping[str, str]) -> list
     if recorded.hash != cell.hash:
         found.append(
             f"{paths['metrics.json']}: was trained with other settings ({recorded.hash}) than "
-            f"{bundle.CONFIG} gives ({cell.hash})"
+            f"{layout.CONFIG} gives ({cell.hash})"
         )
     if record["preset"] != opened.config["preset"]:
-        found.append(f"{paths['metrics.json']}: its preset is not that of {bundle.CONFIG}")
+        found.append(f"{paths['metrics.json']}: its preset is not that of {layout.CONFIG}")
     arrays, metadata = load_arrays(opened.root / paths["params.safetensors"])
     if metadata["cell"]["hash"] != cell.hash:
         found.append(f"{paths['params.safetensors']}: are parameters of another cell")
@@ -177,7 +177,7 @@ def check_tables(opened: Opened, check: Check, job: rendering.Runner) -> None:
     """
     names = opened.archive.names
     found = commands.problems(opened.steps, opened.folder, opened.config, names)
-    check.problems += [f"{bundle.RENDER}: {line}" for line in found]
+    check.problems += [f"{layout.RENDER}: {line}" for line in found]
     if check.problems:
         return
     compared = [step for step in rendering.in_order(opened.steps) if step.compared]
@@ -324,24 +324,18 @@ def open_run(archive: Archive, root: Path) -> Opened:
         InputError: a record is missing or cannot be used; the message names it.
     """
     archive.unpack(root)
-    record = Opened(archive, root, ".", {}, ()).json(bundle.RENDER)
-    if not isinstance(record, dict) or record.get("format") != bundle.FORMAT:
-        raise InputError(f"{bundle.RENDER}: is not of format {bundle.FORMAT}")
-    folder, steps = record.get("folder"), record.get("steps")
-    if not isinstance(folder, str) or not isinstance(steps, list):
-        raise InputError(f"{bundle.RENDER}: lacks `folder` or `steps`")
-    resolved = config.load([root / bundle.CONFIG])
+    record = Opened(archive, root, ".", {}, ()).json(layout.RENDER)
+    folder, steps = layout.read_commands(record, layout.RENDER)
+    resolved = config.load([root / layout.CONFIG])
     if folder != config.output_folder(resolved):
-        raise InputError(f"{bundle.RENDER}: folder {folder!r} is not that of {bundle.CONFIG}")
-    return Opened(
-        archive, root, folder, resolved, tuple(rendering.Step.from_json(step) for step in steps)
-    )
+        raise InputError(f"{layout.RENDER}: folder {folder!r} is not that of {layout.CONFIG}")
+    return Opened(archive, root, folder, resolved, tuple(steps))
 
 
 def verify(
     path: Path, job: rendering.Runner, sample: int = SAMPLE, seed: int | None = None
 ) -> tuple[list[Check], str]:
-    """Verify an archive: give the checks made, and the report in Markdown.
+    """Verify an archive: return the checks made, and the report in Markdown.
 
     Args:
         path: of the zip.
@@ -389,7 +383,7 @@ def verify(
 
 
 def report(checks: list[Check], facts: Mapping[str, Any]) -> str:
-    """Give the report in Markdown: the table of checks, then problems and notes."""
+    """Return the report in Markdown: the table of checks, then problems and notes."""
     lines = [f"# Verification of {facts['file']}", ""]
     if "sha256" in facts:
         lines += [f"- SHA-256 `{facts['sha256']}`, {facts['size']}"]
@@ -410,7 +404,7 @@ def report(checks: list[Check], facts: Mapping[str, Any]) -> str:
 
 def _instead(folder: Path) -> str:
     """Say what to name in place of a folder."""
-    if (folder / bundle.RENDER).is_file():
+    if (folder / layout.RENDER).is_file():
         return (
             f"a .zip: what is verified is the archive that was unpacked here; name it, or make the "
             f"tables and figures again by `w2dual rebuild --root {folder}`"

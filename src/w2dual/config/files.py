@@ -38,7 +38,7 @@ def check(workflow: Any, argv: Sequence[str], environ: Mapping[str, str]) -> Non
 
 
 def started_in(workflow: Any, environ: Mapping[str, str]) -> Path:
-    """Give the folder that Snakemake was started in, also where `--directory` names another."""
+    """Return the folder that Snakemake was started in, also where `--directory` names another."""
     here = workflow.workdir_init
     # ASSUME: a shell keeps $PWD. Snakemake itself has left the folder, and does not say which.
     return Path(here if workflow.overwrite_workdir is None else environ.get("PWD", here))
@@ -74,7 +74,7 @@ def check_runtimes(path: Path, profile: Mapping[str, Any]) -> None:
 
 
 def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Give each text of nested mappings and lists, with its key."""
+    """Return each text of nested mappings and lists, with its key."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _texts(item, f"{key}.{name}")

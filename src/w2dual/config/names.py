@@ -29,7 +29,7 @@ WORDS = {
 
 
 def words(name: str) -> str:
-    """Give a config name as readers know it; a new method's name with spaces for underscores."""
+    """Return a config name as readers know it; a new method's name with spaces for underscores."""
     return WORDS.get(name, name.replace("_", " "))
 
 

@@ -23,14 +23,14 @@ _PATTERN = "[0-9]*_v[12].pt"
 
 
 def of_config(path: str, checkout: str | Path) -> str:
-    """Give a path of the config as one from the folder that `checkout` is given from."""
+    """Return a path of the config as one from the folder that `checkout` is given from."""
     return os.path.normpath(os.path.join(checkout, os.path.expanduser(path)))
 
 
 def absolute(
     environ: Mapping[str, str], started: Path, checkout: Path, mirror: bool
 ) -> dict[str, str]:
-    """Give the environment's variables that name folders, as absolute paths, for jobs elsewhere.
+    """Return the environment's variables that name folders, as absolute paths, for jobs elsewhere.
 
     Args:
         environ: the environment.

@@ -314,13 +314,13 @@ def _check_numbers(config: Config) -> None:
 
 
 def output_folder(config: Config) -> str:
-    """Give the preset's working folder, relative to the project's root: `.` for the paper."""
+    """Return the preset's working folder, relative to the project's root: `.` for the paper."""
     name = config["preset"]["name"]
     return "." if name == "paper" else f"runs/{name}"
 
 
 def pairs(config: Config) -> dict[str, dict[str, Any]]:
-    """Give the pairs of measures that the config's cells use: name -> settings of `prepare`."""
+    """Return the pairs of measures that the config's cells use: name -> settings of `prepare`."""
     benchmark = {"kind": "benchmark"} | config["measures"]["benchmark"]
     used = {f"hd{dimension}": benchmark for dimension in config["hd"]["dimensions"]}
     for part in config["synthetic"]["grids"]:

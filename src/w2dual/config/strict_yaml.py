@@ -41,7 +41,7 @@ _Dumper.add_implicit_resolver("!number", _NUMBER_ELSEWHERE, list("-+.0123456789"
 
 
 def dump(value: Any) -> str:
-    """Give the YAML text of plain data, such that `parse` reads the same data from it."""
+    """Return the YAML text of plain data, such that `parse` reads the same data from it."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=100)
 
 
@@ -72,8 +72,8 @@ def parse(text: str, name: str, flags: bool = False) -> dict[Any, Any]:
             options of a command line.
 
     Raises:
-        InputError: it is no mapping; a key is no name, or is given twice; or a value is read as
-            something else than what is written. The message names the line.
+        InputError: it is not a mapping; a key is not a name or is a duplicate; or a value is read
+            as something else than what is written. The message names the line.
     """
     if text.lstrip().startswith("{"):
         text = text.replace("\t", " ")  # between JSON's tokens; its strings hold none
@@ -203,7 +203,7 @@ class _Check:
             seen |= names
 
     def key(self, node: yaml.Node) -> str:
-        """Check a key, and give its text: JSON's keys are text, so that 2 and "2" are one."""
+        """Check a key, and return its text: JSON's keys are text, so that 2 and "2" are one."""
         if not isinstance(node, yaml.ScalarNode):
             raise InputError(f"{_place(node)}: a list or mapping cannot be a key; expected a name")
         kind = node.tag.removeprefix(_TAG)
@@ -275,7 +275,7 @@ class _Check:
 
 
 def _read(node: yaml.ScalarNode) -> Any:
-    """Give what a reader of YAML 1.1 makes of a scalar."""
+    """Return what a reader of YAML 1.1 makes of a scalar."""
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_object(node)
@@ -299,7 +299,7 @@ def _keeps(text: str) -> bool:
 
 
 def _plainly(text: str) -> str:
-    """Give a number as YAML 1.1 takes it: 1.0e+5 for 1e5, 8 for 08."""
+    """Return a number as YAML 1.1 takes it: 1.0e+5 for 1e5, 8 for 08."""
     if re.search("[eE]", text) and not re.match(r"[-+]?0[oO]", text):
         text = text.replace("_", "")
         mantissa, exponent = re.split("[eE]", text)

@@ -13,14 +13,14 @@ from w2dual.config.reader import Config
 
 
 def dimensions(config: Config) -> list[int]:
-    """Give the dimensions that stand side by side, in ascending order."""
+    """Return the dimensions that stand side by side, in ascending order."""
     wanted, there = config["conjugation"]["dimensions"], config["hd"]["dimensions"]
     found = [n for n in there if n in wanted]
     return sorted(found) or sorted(there)[-len(wanted) :]
 
 
 def method(config: Config) -> tuple[str, str] | None:
-    """Give the (amortization, solver) whose cells are studied; None where there is none."""
+    """Return the (amortization, solver) whose cells are studied; None where there is none."""
     wanted, methods = config["conjugation"]["method"], config["hd"]["methods"]
     amortized = [
         m
@@ -33,7 +33,7 @@ def method(config: Config) -> tuple[str, str] | None:
 
 
 def studied(config: Config) -> dict[str, list[Cell]]:
-    """Give the cells of each potential, by dimension; nothing where no method has both parts."""
+    """Return the cells of each potential, by dimension; nothing where no method has both parts."""
     wanted = method(config)
     found: dict[str, list[Cell]] = {}
     for potential in config["hd"]["potentials"]:
@@ -50,7 +50,7 @@ def studied(config: Config) -> dict[str, list[Cell]]:
 
 
 def line_search_cell(config: Config) -> Cell | None:
-    """Give the one cell on which line searches are compared; None where nothing is studied."""
+    """Return the one cell on which line searches are compared; None where nothing is studied."""
     wanted, cells = config["conjugation"]["line_search"], studied(config)
     if not cells:
         return None

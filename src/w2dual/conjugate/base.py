@@ -97,10 +97,10 @@ class ConjugateSolver(abc.ABC, Generic[State]):
 
     @abc.abstractmethod
     def init(self, x_init: Vectors) -> State:
-        """Give the state before anything is evaluated: status RUNNING, evaluations 0."""
+        """Return the state before anything is evaluated: status RUNNING, evaluations 0."""
 
     def restart(self, state: State, where: Bool[Array, "seeds lanes"], x_init: Vectors) -> State:
-        """Give the state with some lanes as `init` has them."""
+        """Return the state with some lanes as `init` has them."""
         return jax.tree.map(partial(choose, where), self.init(x_init), state)
 
     @abc.abstractmethod
@@ -215,7 +215,7 @@ def all_finite(value: Lanes, gradient: Vectors) -> Array:
 
 
 def default_lanes(seeds: int, points: int) -> int:
-    """Give how many lanes of each seed the driver keeps busy.
+    """Return how many lanes of each seed the driver keeps busy.
 
     On a CPU arithmetic is what costs: few lanes, so that none idles and all they need stays in
     the cache, yet enough that a product is worth its call. Measured in docs/performance.md.

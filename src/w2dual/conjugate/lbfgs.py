@@ -105,7 +105,7 @@ class LBFGS(ConjugateSolver[LBFGSState]):
         )
 
     def restart(self, state: LBFGSState, where: Array, x_init: Vectors) -> LBFGSState:
-        """Start anew in some lanes; old pairs stay, with weight 0, since wiping them costs more."""
+        """Start again in some lanes; old pairs stay, with weight 0, as wiping them costs more."""
         new = super().restart(state, where, x_init)
         return new._replace(displacements=state.displacements, differences=state.differences)
 

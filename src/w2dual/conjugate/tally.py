@@ -54,7 +54,7 @@ class Tally:
 
     @property
     def not_converged(self) -> int:
-        """Points that are no solution: all of them where there is no solver."""
+        """Points that are not a solution: all of them where there is no solver."""
         return self.points - (self.counts[Status.CONVERGED] if self.solver else 0)
 
     def __str__(self) -> str:

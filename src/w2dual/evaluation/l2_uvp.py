@@ -100,7 +100,7 @@ def _maps(method: Method[Any], params: Any, x: Array, y: Array) -> _Maps:
 def evaluator(
     method: Method[Any], most_samples: int
 ) -> Callable[[Any, Key[Array, " seeds"], Any, int], Evaluation]:
-    """Give a function of (params, one key per seed, pair, samples) that evaluates every seed.
+    """Return a function of (params, one key per seed, pair, samples) that evaluates every seed.
 
     One compiled program serves any number of samples up to `most_samples`: points are drawn in
     blocks, an incomplete last block being cut to size. The pair of measures is an argument, so

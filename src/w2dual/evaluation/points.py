@@ -184,7 +184,7 @@ def _check_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
 
 
 def _read_csv(path: Path, header: Header) -> tuple[np.ndarray, str]:
-    """Read a .csv; give its points, and in words what was taken for what."""
+    """Read a .csv; return its points, and in words what was taken for what."""
     rows = _rows(path)
     if not rows:
         raise InputError(f"{path}: holds no points: it is empty")
@@ -276,7 +276,7 @@ def _is_header(path: Path, rows: Sequence[_Row]) -> bool:
                 f"{where}: {','.join(fields)} may be the columns' numbers or a point; {say}"
             )
         return False
-    # A line with numbers in it is a point; one that is misspelt is no header.
+    # A line with numbers in it is a point; one that is misspelt is not a header.
     if any(numbers) or any(taken_by_python(field) for field in fields):
         _numbers(path, rows[0], f"; {say}")
     if all(map(_DIGITS_FIRST.match, fields)) or any(map(_MARK_AND_DIGIT.match, fields)):

@@ -100,7 +100,7 @@ def _cell(path: Path, points: np.ndarray, seed: int | None) -> tuple[Method[Any]
 def _live(path: Path, cell: Cell, seeds: list[int], asked: int | None) -> int:
     """Return the seed that is asked for, or the first that has not diverged.
 
-    The metrics beside the parameters say which have diverged.
+    The metrics next to the parameters say which have diverged.
 
     Raises:
         InputError: all have, and none is asked for; or the metrics are of another cell.

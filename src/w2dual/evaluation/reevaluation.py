@@ -30,7 +30,7 @@ from w2dual.training.loop import streams
 REPEATS = 24
 """Sets of fresh samples, whose spread gives the standard error."""
 ROUNDING = 1e-4
-"""Relative; what float32 sums may differ by between devices, beside the samples' error."""
+"""Relative; what float32 sums may differ by between devices, in addition to the samples' error."""
 ROUNDING_SAME = 1e-3
 """The same, where only rounding is left: of every operation, not only of sums."""
 QUANTITIES = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
@@ -38,7 +38,7 @@ QUANTITIES = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
 
 @dataclass(frozen=True)
 class Comparison:
-    """A stored number beside a fresh one.
+    """A stored number next to a fresh one.
 
     Attributes:
         quantity: its name in the metrics.
@@ -55,7 +55,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether the difference lies within the interval; false where it is no number."""
+        """Whether the difference lies within the interval; false where it is not a number."""
         values = (self.stored, self.fresh, self.half_width)
         return all(map(math.isfinite, values)) and abs(self.fresh - self.stored) <= self.half_width
 
@@ -70,7 +70,7 @@ class Comparison:
 
 
 def compare(stored: float, samples: int, fresh: np.ndarray, size: int, confidence: float) -> float:
-    """Give the half width of the interval of (mean of `fresh`) - `stored`.
+    """Return the half width of the interval of (mean of `fresh`) - `stored`.
 
     Both are means of independent squared errors: `stored` of `samples` of them, each entry of
     `fresh` of `size`. So their variances are s^2 size / samples and s^2 / m, where s is the std of

@@ -74,7 +74,7 @@ class TransportEvaluation(NamedTuple):
 def evaluator(
     method: Method[Any], epsilon: float
 ) -> Callable[[Any, Key[Array, " seeds"], Any, int], TransportEvaluation]:
-    """Give a function of (params, one key per seed, pair, samples) that evaluates every seed.
+    """Return a function of (params, one key per seed, pair, samples) that evaluates every seed.
 
     Args:
         method: what is trained.
@@ -174,7 +174,7 @@ def _unknown(seeds: int) -> dict[str, Array]:
 
 
 def sinkhorn(a: Sets, b: Sets, other: Sets, epsilon: float) -> Float[Array, " seeds"]:
-    """Give the mean squared distance under the entropic coupling of each seed's two sets.
+    """Return the mean squared distance under the entropic coupling of each seed's two sets.
 
     Args:
         a: one set of each seed.
@@ -205,7 +205,7 @@ def _sinkhorn(a: Sets, b: Sets, other: Sets, epsilon: Float[Array, ""]) -> Float
 
 
 def assignment(a: Sets, b: Sets) -> Float[np.ndarray, " seeds"]:
-    """Give the mean squared distance under the optimal assignment of each seed's two sets.
+    """Return the mean squared distance under the optimal assignment of each seed's two sets.
 
     It is not finite where a point is not.
     """

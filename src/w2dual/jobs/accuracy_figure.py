@@ -1,4 +1,4 @@
-"""The job `accuracy-figure`: accuracy against cost or dimension, drawn."""
+"""The job `accuracy-figure`: accuracy against cost or dimension, or seed by seed, drawn."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from w2dual.records import InputError
 def positive(text: str) -> int:
     """Read a whole number above 0."""
     if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "other numbers of iterations",
     )
     parser.add_argument("--only-missing", action="store_true", help="keep what --out has already")
-    parser.add_argument("--commit", help="of this code, where it is no git checkout")
+    parser.add_argument("--commit", help="of this code, where it is not a git checkout")
     parser.add_argument("--note", default="", help="words added to the source of each line")
     parser.add_argument("--out", required=True, type=Path, help="costs .csv to add to")
 

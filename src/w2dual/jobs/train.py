@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoints",
         type=Path,
-        help="folder for what a killed job goes on from, removed at the end "
+        help="folder for what a killed job resumes from, removed at the end "
         "(default: checkpoints/CELL)",
     )
     parser.add_argument(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -122,7 +123,7 @@ class Pair(Measures):
 def with_scalars(
     arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
-    """Give back their shape [] to wanted scalars that a file holds as [1]."""
+    """Restore the shape [] of wanted scalars that a file holds as [1]."""
     return {
         key: array.reshape(()) if wanted.get(key) == () and array.size == 1 else array
         for key, array in arrays.items()
@@ -163,3 +164,21 @@ def check_arrays(
             )
         if not np.isfinite(found).all():
             raise InputError(f"{name}: {key} holds numbers that are not finite")
+
+
+def float_arrays(
+    arrays: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]], name: str
+) -> dict[str, Array]:
+    """Return wanted float32 arrays of a prepared file, on the device.
+
+    Args:
+        arrays: of the file; a scalar may be of shape [1].
+        wanted: the shape of each array by name.
+        name: of the pair, for messages.
+
+    Raises:
+        InputError: an array is missing, of a wrong type or shape, or not finite.
+    """
+    found = with_scalars(arrays, wanted)
+    check_arrays(found, wanted, name)
+    return {key: jnp.asarray(found[key]) for key in wanted}

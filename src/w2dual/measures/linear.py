@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 
 def root(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """Give the symmetric root of a symmetric positive semidefinite matrix."""
+    """Return the symmetric root of a symmetric positive semidefinite matrix."""
     eigenvalues, vectors = np.linalg.eigh(matrix)
     return (vectors * np.sqrt(np.maximum(eigenvalues, 0.0))) @ vectors.T
 
@@ -20,7 +20,7 @@ def root(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
 def bures_matrix(
     cov_from: Float[np.ndarray, "n n"], cov_to: Float[np.ndarray, "n n"]
 ) -> Float[np.ndarray, "n n"]:
-    """Give the symmetric A with A cov_from A = cov_to; `cov_from` must be invertible."""
+    """Return the symmetric A with A cov_from A = cov_to; `cov_from` must be invertible."""
     root_from = root(cov_from)
     inverse = np.linalg.inv(root_from)
     matrix = inverse @ root(root_from @ cov_to @ root_from) @ inverse

@@ -26,8 +26,8 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
     """Make the pair that a module gives for some settings, and check it.
 
     Raises:
-        InputError: there is no such module, its settings do not fit, or what it gives is no pair
-            of measures on the plane.
+        InputError: there is no such module, its settings do not fit, or what it returns is not a
+            pair of measures on the plane.
     """
     pair = extensions.make(
         pairs.__name__,
@@ -81,7 +81,7 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
 def prepare(
     name: str, kind: str, settings: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Give a prepared file's arrays and metadata.
+    """Return a prepared file's arrays and metadata.
 
     Args:
         name: of the pair.

@@ -31,7 +31,7 @@ _Map = Callable[[_Points], _Points]
 
 
 def trivial_maps(pair: Pair) -> dict[str, tuple[_Map, _Map]]:
-    """Give the forward and inverse trivial maps of a pair, in float64 on the host."""
+    """Return the forward and inverse trivial maps of a pair, in float64 on the host."""
     moments = pair.moments
     source = np.asarray(moments.mean_source, np.float64)
     target = np.asarray(moments.mean_target, np.float64)

@@ -1,4 +1,4 @@
-"""L2-UVP of the HD cells against training time, or against dimension.
+"""L2-UVP of the HD cells against training time, against dimension, or seed by seed.
 
 A colour for each method and a marker for each potential, the same in both figures. A cell whose
 mean is beyond the table's limit, or of which a seed diverged, stands at the upper edge, hollow.
@@ -9,102 +9,31 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from w2dual.config.names import method_words, words
 from w2dual.plots import style
+from w2dual.plots.cells import Cells, gather
+from w2dual.plots.seeds import over_seeds
 from w2dual.results import aggregate
-from w2dual.results.published import read_published
-from w2dual.results.summary import TableSettings, hd_tidy, seeds_in_words
+from w2dual.results.summary import TableSettings
 
 log = logging.getLogger(__name__)
 
 WIDTH_IN = 6.9
 ROW_IN = 1.75
 MOST_ACROSS = 4
-PALETTE = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"),
-)
-"""Okabe and Ito's colours, yellow replaced by brown, which shows on white."""
-MARKERS = ("o", "s", "^", "D", "v", "P")
 EDGE = 0.955
 """Height of marks at the upper edge, as a fraction of the axes."""
 STEP, APART = 0.055, 0.05
 """How far marks that would overlap are set below one another, and when they would."""
-
-Method = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Cells:
-    """What the figures show.
-
-    Attributes:
-        frame: a row for each cell: the columns of `tables.hd_tidy`, `potential`, `seconds` of
-            training for one seed, and `device`.
-        baselines: the best quoted value of each dimension, percent.
-        potentials: in order.
-        settings: methods, dimensions and preset.
-    """
-
-    frame: pd.DataFrame
-    baselines: pd.Series
-    potentials: tuple[str, ...]
-    settings: TableSettings
-
-    def colour(self, method: Method) -> str:
-        """The colour of a method, by its place in the config; beyond the palette another map's."""
-        place = self.settings.methods.index(method)
-        if place < len(PALETTE):
-            return PALETTE[place]
-        return to_hex(matplotlib.colormaps["tab20b"](place % 20))
-
-    def marker(self, potential: str) -> str:
-        """The marker of a potential, by its place in the config."""
-        return MARKERS[self.potentials.index(potential) % len(MARKERS)]
-
-    @property
-    def footnote(self) -> str:
-        """What keeps the numbers from being the paper's, and where they were made."""
-        devices = "; ".join(sorted({str(name) for name in self.frame["device"].dropna()}))
-        marks = [f"mean and standard deviation over {seeds_in_words(self.settings)}", devices]
-        if self.settings.reduced:
-            marks.append(f"reduced budget: preset {self.settings.preset}")
-        if (self.frame["measures_source"] == "generated").any():
-            marks.append("measures generated here, not the published ones")
-        return "; ".join(mark for mark in marks if mark).replace("$", r"\$")
-
-
-def gather(
-    frame: pd.DataFrame, potentials: Sequence[str], published: Path, settings: TableSettings
-) -> Cells:
-    """Take what the figures show from the tidy metrics of the HD cells.
-
-    Raises:
-        InputError: a cell or a seed is missing or given twice, or comes from another preset; or a
-            file of published values cannot be read.
-    """
-    parts = []
-    for potential in potentials:
-        tidy = hd_tidy(frame, potential, published, settings)
-        parts.append(tidy[tidy["source"] == "ours"].assign(potential=potential))
-    keys = ["potential", "amortization", "solver", "dimension"]
-    jobs = frame.drop_duplicates("cell")[[*keys, "training_s", "device"]]
-    cells = pd.concat(parts, ignore_index=True).merge(jobs, on=keys, how="left")
-    cells["seconds"] = cells["training_s"].astype(float) / cells["seeds"].astype(float)
-    quoted = read_published(published / "hd_baselines.csv", ["dimension", "mean"])
-    best = quoted.groupby("dimension")["mean"].min()
-    return Cells(cells, best, tuple(potentials), settings)
 
 
 def against_cost(cells: Cells) -> Figure:
@@ -125,7 +54,7 @@ def against_cost(cells: Cells) -> Figure:
         axes.set_title(f"n = {n}")
         axes.set_xscale("log")
         _finish(axes, pd.concat([mine["mean"], cells.baselines[cells.baselines.index == n]]))
-        _plain_log(axes, "x")
+        style.plain_log(axes, "x")
     for axes in panels[len(dimensions) :]:
         axes.remove()
     for number, axes in enumerate(panels[: len(dimensions)]):
@@ -189,6 +118,7 @@ def against_dimension(cells: Cells) -> Figure:
 FIGURES: dict[str, Callable[[Cells], Figure]] = {
     "accuracy_vs_cost": against_cost,
     "accuracy_vs_dimension": against_dimension,
+    "accuracy_over_seeds": over_seeds,
 }
 """By name."""
 
@@ -220,7 +150,7 @@ def _panels(cells: Cells, down: int, across: int, row_in: float) -> tuple[Figure
 
 
 def _stacked(failed: pd.DataFrame, seconds: pd.Series) -> list[tuple[dict[Any, Any], float]]:
-    """Give cells at the upper edge their heights: below one another where they would overlap."""
+    """Return failed cells with their heights: below one another where they would overlap."""
     width = max(math.log10(seconds.max() / seconds.min()), 0.1) if len(seconds) else 0.1
     found: list[tuple[dict[Any, Any], float]] = []
     placed: list[tuple[float, float]] = []
@@ -267,23 +197,7 @@ def _finish(axes: Axes, shown: pd.Series) -> None:
     decades = max(math.log10(high / low), 0.5)
     axes.set_ylim(low / 10 ** (0.12 * decades), high * 10 ** (0.32 * decades))
     axes.margins(x=0.12)
-    _plain_log(axes, "y")
-
-
-def _plain_log(axes: Axes, which: str) -> None:
-    """Plain numbers at powers of ten, and at 2 and 5 between where few powers are in view."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    axis.set_major_locator(LogLocator(numticks=6))
-    axis.set_major_formatter(plain)
-    decades = math.log10(high / low)
-    if decades < 1.6:
-        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0) if decades > 0.6 else (1.5, 2, 3, 5, 7)))
-        axis.set_minor_formatter(plain)
-    else:
-        axis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="x" if which == "x" else "y", which="minor", labelsize=5.0)
+    style.plain_log(axes, "y")
 
 
 def _legend(figure: Figure, cells: Cells, line: tuple[Line2D, str] | None = None) -> None:

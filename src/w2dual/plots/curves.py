@@ -23,6 +23,7 @@ from w2dual.config.names import method_words, words
 from w2dual.plots import style
 from w2dual.records import InputError, read_json
 from w2dual.results import aggregate
+from w2dual.results.frames import read_csv
 from w2dual.results.published import published_cells
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ BLOW_UP = 30.0
 
 
 def errors_of(record: Any, path: Path) -> Errors:
-    """Give what the cell of a metrics record is measured by.
+    """Return what the cell of a metrics record is measured by.
 
     Raises:
         InputError: the record names no headline, or one that is not drawn; the message names
@@ -91,22 +92,14 @@ def read_history(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, unreadable, lacks a column or has no row.
     """
-    try:
-        frame = pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: is not a readable CSV file: {error}") from error
-    lacking = [column for column in columns if column not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
+    frame = read_csv(path, columns)
     if frame.empty:
         raise InputError(f"{path}: has no rows; the history needs at least step 0")
     return frame
 
 
 def by_seed(history: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Give one quantity as a table, step by seed; a field that is absent or infinite is NaN."""
+    """Return one quantity as a table, step by seed; a field that is absent or infinite is NaN."""
     table = history.pivot_table(index="step", columns="seed", values=column, dropna=False)
     return table.astype(float).replace([np.inf, -np.inf], np.nan).sort_index()
 
@@ -283,7 +276,7 @@ def _objective_axis(axes: Axes, values: pd.DataFrame) -> None:
 
 
 def published_value(folder: Path, cell: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the paper's mean of a cell and whether it printed >100; None where it has no such cell.
+    """Return the paper's mean of a cell, and whether it printed >100; None where it lacks the cell.
 
     Raises:
         InputError: the folder of published values is missing or a file in it is unreadable.

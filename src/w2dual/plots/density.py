@@ -147,7 +147,7 @@ def kl_divergence(cell: Trained, samples: int = KL_SAMPLES) -> float | None:
 
 
 def facts(cells: Sequence[Trained]) -> list[dict[str, Any]]:
-    """Give what the figure says in numbers: pair, seed, integral, and kl in nats or None.
+    """Return what the figure says in numbers: pair, seed, integral, and kl in nats or None.
 
     Raises:
         InputError: as `log_density`.
@@ -156,7 +156,7 @@ def facts(cells: Sequence[Trained]) -> list[dict[str, Any]]:
 
 
 def draw(cells: Sequence[Trained]) -> Figure:
-    """Draw the true density beside the learned one, for each cell, on one scale of colours.
+    """Draw the true density next to the learned one, for each cell, on one scale of colours.
 
     Raises:
         InputError: as `log_density`.
@@ -176,7 +176,7 @@ def draw(cells: Sequence[Trained]) -> Figure:
 
 
 def _laws(cell: Trained) -> tuple[Law, Law]:
-    """Give source and target, where a density of the model makes sense."""
+    """Return source and target, where a density of the model makes sense."""
     activation = cell.cell.settings["potential"]["activation"]
     if activation.startswith(("relu", "leaky_relu")):
         raise InputError(

@@ -87,7 +87,7 @@ def write(
     """Draw one figure of trained cells, and write it.
 
     Args:
-        module: as `module_of` gives it.
+        module: as `module_of` returns it.
         files: of each cell its parameters, its metrics and its prepared pair.
         pdf: figure to write, or None.
         png: the same to write; None where `pdf` is.

@@ -48,7 +48,7 @@ class Course(NamedTuple):
     end: Points
 
     def at(self, t: float) -> tuple[Points, Lines]:
-        """Give the samples and the grid lines at a time from 0 to 1."""
+        """Return the samples and the grid lines at a time from 0 to 1."""
         now = (1 - t) * self.start + t * self.end
         return now[:SAMPLES], now[SAMPLES:].reshape(-1, LINE_POINTS, 2)
 
@@ -60,7 +60,7 @@ def course(samples: Points, push: Callable[[Points], Points]) -> Course:
 
 
 def grid(samples: Points) -> Lines:
-    """Give the lines of a grid on the rectangle that samples fill: horizontal, then vertical."""
+    """Return the lines of a grid on the rectangle that samples fill: horizontal, then vertical."""
     low, high = samples.min(axis=0), samples.max(axis=0)
     along, across = np.linspace(low, high, LINE_POINTS), np.linspace(low, high, GRID_LINES)
     horizontal = np.meshgrid(along[:, 0], across[:, 1])

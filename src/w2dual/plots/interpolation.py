@@ -63,7 +63,7 @@ def inverse(cell: Trained) -> Couples:
 
 
 def masses(image: Image) -> Float[np.ndarray, " pixels"]:
-    """Give the probability of each pixel of an image, from its tables of aliases."""
+    """Return the probability of each pixel of an image, from its tables of aliases."""
     keep = np.asarray(image.keep, np.float64)
     mass = keep.copy()
     np.add.at(mass, np.asarray(image.alias), 1.0 - keep)
@@ -150,7 +150,7 @@ def frames(cells: Sequence[Trained]) -> list[Pillow.Image]:
 
 
 def _images(cell: Trained) -> tuple[tuple[Image, Image], float]:
-    """Give source and target, and the side of the square to show."""
+    """Return source and target, and the side of the square to show."""
     if not isinstance(cell.pair, ImagePair):
         raise InputError(f"{cell.cell.name}: {cell.cell.pair} is not a pair of images")
     return (cell.pair.source, cell.pair.target), cell.pair.scale * BINS / BINS_ACROSS

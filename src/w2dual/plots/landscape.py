@@ -40,7 +40,7 @@ Iterates = Float[np.ndarray, "iterates 2"]
 
 
 def path(cell: Trained, y: Float[np.ndarray, " n"], start: Float[np.ndarray, " n"]) -> Iterates:
-    """Give the solver's iterates for one y, the start first.
+    """Return the solver's iterates for one y, the start first.
 
     Raises:
         InputError: the cell has no conjugate solver.
@@ -49,7 +49,7 @@ def path(cell: Trained, y: Float[np.ndarray, " n"], start: Float[np.ndarray, " n
 
 
 def paths(cell: Trained, y: Points, starts: Points) -> list[Iterates]:
-    """Give the solver's iterates for each y, the start first: one more than iterations.
+    """Return the solver's iterates for each y, the start first: one more than iterations.
 
     Trial points of a line search are left out.
 
@@ -133,7 +133,7 @@ def _panel(
 
 
 def _view(axes: Axes, points: Points) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
-    """Show a square around points, bare of a grid; give its corners."""
+    """Show a square around points, bare of a grid; return its corners."""
     low, high = points.min(axis=0), points.max(axis=0)
     half = (0.5 + MARGIN) * max(float((high - low).max()), SMALLEST_VIEW)
     low, high = (low + high) / 2 - half, (low + high) / 2 + half

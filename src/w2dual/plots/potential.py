@@ -47,7 +47,7 @@ def draw(cells: Sequence[Trained]) -> Figure:
 
 
 def mesh(corners: Points) -> Points:
-    """Give the points of a regular grid on the square between two corners, row by row."""
+    """Return the points of a regular grid on the square between two corners, row by row."""
     x, y = np.linspace(corners[0], corners[1], SIDE).T
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
@@ -108,6 +108,6 @@ def _arrows(axes: Axes, samples: Points, grid: Points, gradient: Points) -> None
 
 
 def _tints(colour: str, count: int) -> list[tuple[float, ...]]:
-    """Give evenly spaced tints of a colour up to almost white."""
+    """Return evenly spaced tints of a colour up to almost white."""
     rgb = np.asarray(to_rgb(colour))
     return [tuple(1 - weight * (1 - rgb)) for weight in np.linspace(0.5, 0.03, count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from w2dual import environment
 from w2dual.records import atomic_path
@@ -93,5 +94,21 @@ def step_axis(axes: Axes) -> None:
 
 
 def thousands(step: float) -> str:
-    """Give a step count in few characters: 500, 1.5k, 250k."""
+    """Return a step count in few characters: 500, 1.5k, 250k."""
     return f"{step:g}" if abs(step) < 1000 else f"{step / 1000:g}k"
+
+
+def plain_log(axes: Axes, which: str) -> None:
+    """Plain numbers at powers of ten, and at 2 and 5 between where few powers are in view."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_major_formatter(plain)
+    decades = math.log10(high / low)
+    if decades < 1.6:
+        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0) if decades > 0.6 else (1.5, 2, 3, 5, 7)))
+        axis.set_minor_formatter(plain)
+    else:
+        axis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x" if which == "x" else "y", which="minor", labelsize=5.0)

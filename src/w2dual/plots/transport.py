@@ -48,7 +48,7 @@ _EDGE_IN, _GAP_IN, _NAME_IN, _PANEL_IN = 0.13, 0.06, 0.17, 1.54
 
 
 def window(*samples: Points) -> Points:
-    """Give the lower left and the upper right corner of a square that holds all points, [2, 2]."""
+    """Return the lower left and upper right corners of a square that holds all points, [2, 2]."""
     points = np.concatenate(samples)
     low, high = points.min(axis=0), points.max(axis=0)
     half = (0.5 + MARGIN) * np.max(high - low)

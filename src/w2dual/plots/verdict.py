@@ -46,7 +46,7 @@ def draw(judged: pd.DataFrame) -> Figure:
     """Draw the verdict of all published cells, potential by potential.
 
     Args:
-        judged: as `verdict.judge` gives it.
+        judged: as `verdict.judge` returns it.
     """
     potentials = list(dict.fromkeys(judged["potential"]))
     dimensions = sorted(set(judged["dimension"]))

@@ -13,7 +13,7 @@ from w2dual.records import InputError
 
 
 def elu(z: Array) -> Array:
-    """Give z where z > 0, else exp(z) - 1; CELU with alpha 1 is the same function.
+    """Return z where z > 0, else exp(z) - 1; CELU with alpha 1 is the same function.
 
     `jax.nn.elu` takes expm1, which on a CPU costs about two transcendental functions. The
     difference is a rounding of 1, 6e-8 in float32, in activations of order 1.
@@ -23,12 +23,12 @@ def elu(z: Array) -> Array:
 
 
 def softplus(z: Array, sharpness: float) -> Array:
-    """Give log(1 + exp(sharpness z)) / sharpness, within log(2) / sharpness of max(z, 0)."""
+    """Return log(1 + exp(sharpness z)) / sharpness, within log(2) / sharpness of max(z, 0)."""
     return jax.nn.softplus(sharpness * z) / sharpness
 
 
 def activation(name: str) -> Callable[[Array], Array]:
-    """Give an activation by name: elu, celu, relu, softplus_SHARPNESS, or leaky_relu_SLOPE.
+    """Return an activation by name: elu, celu, relu, softplus_SHARPNESS, or leaky_relu_SLOPE.
 
     `softplus` alone has sharpness 1.
 

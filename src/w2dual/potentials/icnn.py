@@ -48,7 +48,7 @@ class ActNorm(nn.Module):
     def __call__(
         self, z: Float[Array, "batch features"] | None
     ) -> tuple[Float[Array, " features"], Float[Array, " features"]]:
-        """Give bias and factor; `z`, what they are to normalise, is read at initialisation only."""
+        """Return bias and factor; `z`, to be normalised by them, is read only at initialisation."""
 
         def start(statistic: Callable[[Array], Array]) -> Callable[[Array], Array]:
             return lambda _: jnp.zeros(self.features) if z is None else statistic(z)

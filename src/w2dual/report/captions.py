@@ -19,7 +19,7 @@ PLANE_SECTION = "Couplings on the plane"
 SETTINGS_SECTION = "Settings"
 SECTIONS = (
     ("Has it reproduced?", ("verdict_hd", "claims")),
-    (TABLE_SECTION, ("accuracy_vs_dimension",)),
+    (TABLE_SECTION, ("accuracy_vs_dimension", "accuracy_over_seeds")),
     (
         "Run time and conjugation",
         ("runtime_hd", "conjugation_iterations", "conjugation_time", "accuracy_vs_cost"),
@@ -144,6 +144,11 @@ FIGURES = {
         "same colours. What to look at: whether solid and dashed lines of a colour lie together, "
         "and from which dimension on a method fails (hollow marks at the upper edge)."
     ),
+    "accuracy_over_seeds": (
+        r"L$^2$-UVP of the forward map seed by seed, and the median of each cell. What to look at: "
+        "whether the seeds of two methods overlap, and how many seeds of a method fail (hollow "
+        "marks at the right edge, with their number)."
+    ),
     OVERVIEW: (
         r"One pair on the plane from end to end. What to look at: whether the source, moved by "
         r"$T=\nabla f$, covers the target, and the target, moved by $\nabla f^*$, the source."
@@ -185,5 +190,5 @@ FIGURES = {
 
 
 def caption(path: Path, known: Mapping[str, str]) -> str:
-    """Give the caption of a table or figure."""
+    """Return the caption of a table or figure."""
     return known.get(path.stem, escape(path.stem.replace("_", " ")) + ".")

@@ -93,12 +93,12 @@ def read_metrics(hd: Sequence[Path], synthetic: Sequence[Path]) -> pd.DataFrame:
 
 
 def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give the rows of the HD benchmark."""
+    """Return the rows of the HD benchmark."""
     return frame[frame["kind"] == "hd"]
 
 
 def plane_part(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give the rows of the cells on the plane."""
+    """Return the rows of the cells on the plane."""
     return frame[frame["kind"] == "synthetic"]
 
 
@@ -130,7 +130,7 @@ def origin(environment: Mapping[str, str], frame: pd.DataFrame) -> Origin:
 
 
 def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[tuple[str, str]]:
-    """Give the first page's table of (what, value), ready for LaTeX."""
+    """Return the first page's table of (what, value), ready for LaTeX."""
     plane = settings.plane
     methods = "; ".join(method_words(*method) for method in settings.methods)
     commits = sorted({str(commit) for commit in frame["git_commit"].dropna()})
@@ -183,7 +183,7 @@ def measures_lines(frame: pd.DataFrame) -> list[str]:
 
 
 def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
-    """Give what the first page must show in a box, ready for LaTeX; nothing for a full run."""
+    """Return what the first page must show in a box, ready for LaTeX; nothing for a full run."""
     found = []
     if settings.reduced:
         found.append(
@@ -207,7 +207,7 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
 
 def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
-    """Give one line per cell about its run, in the order of the tables, ready for LaTeX."""
+    """Return one line per cell about its run, in the order of the tables, ready for LaTeX."""
     rows = []
     for cell in cell_order(frame, settings):
         group = frame[frame["cell"] == cell]
@@ -263,7 +263,7 @@ def diverged_lines(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
 
 def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
-    """Give the names of all cells in the order of the tables.
+    """Return the names of all cells in the order of the tables.
 
     First the benchmark's by dimension, potential, then method in the config's order; then those on
     the plane by pair, then as the config has them.
@@ -289,7 +289,7 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
 
 def plane_pairs(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
-    """Give the pairs on the plane, in the order of their first cells."""
+    """Return the pairs on the plane, in the order of their first cells."""
     cells = plane_part(frame).drop_duplicates("cell").itertuples(index=False)
     ordered = sorted(cells, key=lambda row: _place(row.cell, settings.plane.cells))
     return list(dict.fromkeys(str(row.pair) for row in ordered))
@@ -363,10 +363,10 @@ def document(
     made: Origin,
     summary: str = "",
 ) -> tuple[str, dict[str, Path]]:
-    """Give the LaTeX document, and the files beside it as name -> source.
+    """Return the LaTeX document, and the files next to it as name -> source.
 
     Args:
-        frame: metrics of all cells, as `read_metrics` gives them.
+        frame: metrics of all cells, as `read_metrics` returns them.
         settings: what the config says.
         tables: .tex, in order.
         curves: figures of training curves, one for each cell.
@@ -427,7 +427,7 @@ def document(
 
 
 def _section(path: Path, other: str) -> str:
-    """Give the title of the section that a table or figure stands in."""
+    """Return the title of the section that a table or figure stands in."""
     return next((title for title, names in captions.SECTIONS if path.stem in names), other)
 
 

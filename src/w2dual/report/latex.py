@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from w2dual.records import InputError, atomic_path
+
+log = logging.getLogger(__name__)
 
 DEBIAN_PACKAGES = ("latexmk", "texlive-latex-base", "texlive-latex-recommended", "lmodern")
 TIMEOUT_S = 300.0
@@ -56,7 +59,7 @@ _SPECIAL = {
 
 
 def escape(text: object) -> str:
-    """Give text that LaTeX prints as it stands.
+    """Return text that LaTeX prints as it stands.
 
     Letters beyond Latin-1, which the document's fonts lack, are printed as a boxed question mark.
     """
@@ -72,25 +75,76 @@ def _escape_character(character: str) -> str:
     return r"\fbox{?}"
 
 
-def booktabs(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[Sequence[bool]], align: str
-) -> str:
-    r"""Render ready LaTeX strings as a booktabs tabular through pandas' Styler.
+@dataclass(frozen=True)
+class Span:
+    """A field that spans several columns, from the left.
 
-    A first string that starts with `\midrule ` draws that rule above its row.
+    Attributes:
+        text: ready LaTeX.
+        columns: their number.
     """
-    # Plain numbers as labels: the first head is empty and heads could repeat.
-    frame = pd.DataFrame([list(row) for row in rows], columns=range(len(heads)))
-    props = pd.DataFrame(np.where(np.array(bold, dtype=bool), "textbf:--rwrap;", ""))
-    styler = frame.style.apply(lambda _: props, axis=None).hide(axis="index")
-    styler = styler.format_index(lambda number: heads[int(str(number))], axis="columns")
-    return styler.to_latex(column_format=align, hrules=True)
+
+    text: str
+    columns: int
+
+    def __str__(self) -> str:
+        """Return the field as LaTeX."""
+        return rf"\multicolumn{{{self.columns}}}{{l}}{{{self.text}}}"
 
 
-def fitted(tabular: str) -> str:
-    r"""Set a tabular at \footnotesize, and shrink it only where it is wider than the line."""
+@dataclass(frozen=True)
+class Row:
+    r"""A row of a table.
+
+    Attributes:
+        fields: ready LaTeX.
+        bold: numbers of the fields that are bold, from 0.
+        above: a command of LaTeX before the row, such as `\midrule`.
+    """
+
+    fields: Sequence[str | Span]
+    bold: Collection[int] = ()
+    above: str = ""
+
+    @property
+    def columns(self) -> int:
+        """How many columns it has."""
+        return sum(field.columns if isinstance(field, Span) else 1 for field in self.fields)
+
+    def __str__(self) -> str:
+        """Return the row as LaTeX."""
+        shown = [
+            rf"\textbf{{{field}}}" if number in self.bold else str(field)
+            for number, field in enumerate(self.fields)
+        ]
+        before = f"{self.above} " if self.above else ""
+        return before + " & ".join(shown) + r" \\"
+
+
+def booktabs(heads: Sequence[str], rows: Sequence[Row], align: str) -> str:
+    """Render ready LaTeX strings as a booktabs tabular.
+
+    Raises:
+        ValueError: a row has not as many columns as there are heads.
+    """
+    if wrong := [str(row) for row in rows if row.columns != len(heads)]:
+        raise ValueError(f"expected {len(heads)} columns: {wrong[0]}")
+    lines = [
+        rf"\begin{{tabular}}{{{align}}}",
+        r"\toprule",
+        str(Row(heads)),
+        r"\midrule",
+        *map(str, rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def fitted(tabular: str, size: str = "footnotesize") -> str:
+    """Set a tabular in a size, and shrink it only where it is wider than the line."""
     return (
-        "\\begingroup\\footnotesize\\setlength{\\tabcolsep}{4pt}%\n"
+        f"\\begingroup\\{size}\\setlength{{\\tabcolsep}}{{4pt}}%\n"
         f"\\sbox0{{%\n{tabular.rstrip()}%\n}}%\n"
         "\\noindent\\ifdim\\wd0>\\linewidth\\resizebox{\\linewidth}{!}{\\usebox0}"
         "\\else\\makebox[\\linewidth]{\\usebox0}\\fi\\par\\endgroup\n"
@@ -101,6 +155,14 @@ def footnotes(notes: Sequence[str]) -> str:
     """Set notes, ready LaTeX, below a table: small, one paragraph each."""
     joined = "\\par\n".join(notes)
     return f"\\begingroup\\smallskip\\scriptsize\\raggedright\\noindent\n{joined}\\par\\endgroup\n"
+
+
+def write_table(tex: Path, text: str, csv: Path, frame: pd.DataFrame) -> None:
+    """Write a table as LaTeX, and its numbers as tidy CSV; none where one cannot be written."""
+    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
+        frame.to_csv(partial_csv, index=False, lineterminator="\n")
+        partial_tex.write_text(text, encoding="utf-8")
+    log.info("%s, %s: written", tex, csv)
 
 
 def build_pdf(document: str, files: Mapping[str, Path | str], pdf: Path, date_epoch: int) -> None:
@@ -177,7 +239,7 @@ def _is_for_tex(name: str) -> bool:
 
 
 def error_lines(text: str, after: int = 5, at_most: int = 30) -> str:
-    """Give the lines of a LaTeX log that hold errors, each with the few that follow it."""
+    """Return the lines of a LaTeX log that hold errors, each with the few that follow it."""
     lines = text.splitlines()
     starts = re.compile(r"^!|^[^\s:]+\.tex:\d+: |^LaTeX Error")
     kept = sorted(

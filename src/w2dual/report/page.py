@@ -8,12 +8,15 @@ Nothing is left out in silence: a column that is not shown is named.
 from __future__ import annotations
 
 import csv
-import html
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
 
 from w2dual.records import InputError, write_text
 
@@ -28,9 +31,9 @@ VALUES = ("mean", "value")
 """The columns that may be what such a table is about, the first that is there."""
 SPREAD = "std"
 PUBLISHED = {VALUES[0]: "published_mean", SPREAD: "published_std"}
-"""The paper's own numbers beside a row, which get a row of theirs."""
+"""The paper's own numbers for a row, which get a row of theirs."""
 DIVERGED = ("above_limit", "published_diverged")
-"""Flags of a mean, and of a published one, that is no number any more."""
+"""Flags of a mean, and of a published one, that is no longer a number."""
 NO_NUMBER = "diverged"
 COUNTS = ("diverged_seeds", "seeds")
 """How many of a row's seeds have diverged, which its field says where there are any."""
@@ -51,23 +54,22 @@ WORDS = {
     "missing": "none",
     "inconclusive": "none",
 }
-"""Words that have a colour of their own, beside being there to be read."""
-STYLE = """
-:root { font: 15px/1.4 system-ui, sans-serif; color: #1e293b; }
-body { margin: 1rem; }
-h1 { font-size: 1.2rem; }
-.scroll { overflow-x: auto; max-width: 100%; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption, p { text-align: left; max-width: 44rem; color: #475569; }
-th, td { padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #e2e8f0; }
-td { min-width: 3rem; max-width: 24rem; }
-thead th { border-bottom: 2px solid #475569; vertical-align: bottom; }
-tr > :first-child { position: sticky; left: 0; background: #fff; }
-.number { text-align: right; white-space: nowrap; }
-.sentence { min-width: 15rem; }
-.good { background: #d3efe3; } .bad { background: #fbdfcf; } .none { color: #64748b; }
-@media (max-width: 40rem) { :root { font-size: 13px; } body { margin: .5rem; } }
-"""
+"""Words that have a colour of their own, in addition to the text."""
+
+
+class Column(NamedTuple):
+    """A column as it is shown: its head, and the class of its fields."""
+
+    title: str
+    kind: str
+
+
+class Field(NamedTuple):
+    """A field as it is shown: its text, all of it where that is shortened, and its class."""
+
+    shown: str
+    whole: str
+    kind: str
 
 
 def page(name: str, text: str) -> str:
@@ -85,34 +87,35 @@ def page(name: str, text: str) -> str:
     """
     header, rows = _read(name, text)
     if not rows:  # all of what it would tell of has diverged
-        return _document(name, header, "", "<p>The table has no rows.</p>")
+        heads = [Column(_title(name), "") for name in header]
+        return _rendered(name, heads, [], "The table has no rows.")
     columns = [c for c in rows[0] if any(row[c] for row in rows)]
     columns.sort(key=lambda c: FIRST.index(c) if c in FIRST else len(FIRST))
     if _is_wide(rows, columns):
         columns, rows, same = _across(rows, columns)
     else:
         columns, same = _same_everywhere(rows, columns)
-    kinds = {c: _class(rows, c) for c in columns}
-    body = "\n".join(
-        f"<tr>{''.join(_field(row[c], kinds[c]) for c in columns)}</tr>" for row in rows
-    )
-    notes = "; ".join(f"{html.escape(_title(c))}: {html.escape(v)}" for c, v in same.items())
-    note = f"<p>In every row: {notes}.</p>" if notes else ""
-    return _document(name, columns, body, note, kinds)
+    heads = [Column(_title(c), _class(rows, c)) for c in columns]
+    fields = [
+        [_field(row[c], head.kind) for c, head in zip(columns, heads, strict=True)] for row in rows
+    ]
+    notes = "; ".join(f"{_title(c)}: {value}" for c, value in same.items())
+    return _rendered(name, heads, fields, f"In every row: {notes}." if notes else "")
 
 
-def _document(
-    name: str, columns: Sequence[str], body: str, note: str, kinds: Mapping[str, str] | None = None
+def _rendered(
+    name: str, columns: Sequence[Column], rows: Sequence[Sequence[Field]], note: str
 ) -> str:
-    head = "".join(f"<th{(kinds or {}).get(c, '')}>{html.escape(_title(c))}</th>" for c in columns)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(name)}</title><style>{STYLE}</style></head>\n"
-        f'<body><h1>{html.escape(_title(name))}</h1>\n<div class="scroll"><table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n{note}\n"
-        "</body></html>\n"
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
+    source = files("w2dual.report").joinpath("templates/table.html").read_text(encoding="utf-8")
+    template = environment.from_string(source)
+    return template.render(name=name, title=_title(name), columns=columns, rows=rows, note=note)
 
 
 def _read(name: str, text: str) -> tuple[list[str], Rows]:
@@ -178,7 +181,7 @@ def _summary(rows: Rows, column: str) -> str:
 
 
 def _published(row: dict[str, str]) -> Rows:
-    """Give the row of the paper's numbers, if a row has any beside its own."""
+    """Return the row of the paper's numbers, if a row has any next to its own."""
     flag, published_flag = DIVERGED
     if not row[PUBLISHED[VALUES[0]]] and row.get(published_flag) != "True":
         return []
@@ -192,7 +195,7 @@ def _dimension(n: int) -> str:
 
 
 def _value_of(row: dict[str, str], value: str) -> str:
-    """Give a row's value, with its spread, and with how many of its seeds have diverged."""
+    """Return a row's value, with its spread, and with how many of its seeds have diverged."""
     number = _number(row[value])
     failed = row.get(DIVERGED[0]) == "True" and (number is None or not math.isfinite(number))
     spread = row.get(SPREAD, "")
@@ -228,21 +231,19 @@ def _rounded(text: str) -> str:
 
 
 def _class(rows: Rows, column: str) -> str:
-    """Give the class of a column's fields: numbers stand at the right, sentences have room."""
+    """Return the class of a column's fields: numbers stand at the right, sentences have room."""
     fields = [row[column] for row in rows if row[column]]
     values = [_parts(field)[0] for field in fields]
     if values and all(_number(value) is not None or value == NO_NUMBER for value in values):
-        return ' class="number"'
-    return ' class="sentence"' if max(map(len, fields), default=0) > LONG else ""
+        return "number"
+    return "sentence" if max(map(len, fields), default=0) > LONG else ""
 
 
-def _field(text: str, of_column: str) -> str:
+def _field(text: str, of_column: str) -> Field:
     parts = _parts(text)
     short = [_rounded(part) for part in parts]
-    kind = f' class="{WORDS[text]}"' if text in WORDS else of_column
     exact = all(_number(a) == _number(b) for a, b in zip(short, parts, strict=True))
-    whole = "" if exact else f' title="{html.escape(text)}"'
-    return f"<td{kind}{whole}>{html.escape(''.join(short))}</td>"
+    return Field("".join(short), "" if exact else text, WORDS.get(text, of_column))
 
 
 def write(csv: Path, html: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from w2dual.records import InputError, atomic_path, read_json
+from w2dual.results.frames import read_csv
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def aggregate(
     out_csv: Path,
     kind: str = "hd",
 ) -> pd.DataFrame:
-    """Write the tidy frame of all expected cells to `out_csv` and give it.
+    """Write the tidy frame of all expected cells to `out_csv` and return it.
 
     Args:
         metrics_files: one metrics.json for each expected cell, in any order.
@@ -166,7 +167,7 @@ def aggregate(
 
 
 def tidy(rows: Iterable[Mapping[str, Any]], kind: str = "hd") -> pd.DataFrame:
-    """Give rows as a frame in one order of rows and columns, with whole numbers kept whole."""
+    """Return rows as a frame in one order of rows and columns, with whole numbers kept whole."""
     frame = pd.DataFrame(list(rows), columns=list(COLUMNS[kind]))
     for column in INTEGERS:
         frame[column] = frame[column].astype("Int64")
@@ -175,7 +176,7 @@ def tidy(rows: Iterable[Mapping[str, Any]], kind: str = "hd") -> pd.DataFrame:
 
 
 def rows_of_cell(record: Any, path: Path, kind: str = "hd") -> list[dict[str, Any]]:
-    """Give the rows of one metrics record, one for each seed, after checking it.
+    """Return the rows of one metrics record, one for each seed, after checking it.
 
     Raises:
         InputError: a field is missing or ill-typed, or the seeds are not those of the cell's
@@ -315,13 +316,4 @@ def read(path: Path, kind: str = "hd") -> pd.DataFrame:
     Raises:
         InputError: the file is missing, unreadable, or lacks columns; the message names it.
     """
-    try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: is not a readable CSV file: {error}") from error
-    lacking = [column for column in COLUMNS[kind] if column not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
-    return frame
+    return read_csv(path, COLUMNS[kind], keep_default_na=False, na_values=[""])

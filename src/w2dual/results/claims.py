@@ -88,7 +88,7 @@ def _contrast(weights: list[float], results: list[Result]) -> Comparison:
 
 
 def _best(cells: Cells, potential: str, dimension: int, solved: bool | None) -> Result | None:
-    """Give the best of a potential's methods, with a solver, without, or (None) of all."""
+    """Return the best of a potential's methods, with a solver, without, or (None) of all."""
     found = [
         result
         for (name, _, solver, n), result in cells.items()
@@ -220,7 +220,7 @@ def count(comparisons: Sequence[Comparison], alpha: float) -> tuple[int, int, in
 
 
 def word(supported: int, contradicted: int, undecided: int) -> str:
-    """Give the word for a claim, as in the module's list."""
+    """Return the word for a claim, as in the module's list."""
     total = supported + contradicted + undecided
     if not total:
         return MISSING
@@ -230,7 +230,7 @@ def word(supported: int, contradicted: int, undecided: int) -> str:
 
 
 def cells_of(judged: pd.DataFrame, side: str) -> Cells:
-    """Give ours or the published results of a verdict's rows; `side` is `ours` or `published`."""
+    """Return ours or the published results of a verdict's rows; `side` is `ours` or `published`."""
     cells: Cells = {}
     for row in judged.to_dict("records"):
         seeds = row[f"{side}_seeds"]
@@ -249,10 +249,10 @@ def cells_of(judged: pd.DataFrame, side: str) -> Cells:
 
 
 def judge(judged: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
-    """Give a row for each claim.
+    """Return a row for each claim.
 
     Args:
-        judged: cells, as `verdict.judge` gives them.
+        judged: cells, as `verdict.judge` returns them.
         settings: what the config says.
     """
     reason = _reason(judged, settings)

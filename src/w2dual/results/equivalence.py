@@ -25,7 +25,7 @@ class Difference(NamedTuple):
 
 
 def sample_std(std: ArrayLike, number: ArrayLike) -> Values:
-    """Give the std of ddof 1 for one of ddof 0, as papers print it: std sqrt(m / (m - 1))."""
+    """Return the std of ddof 1 for one of ddof 0, as papers print it: std sqrt(m / (m - 1))."""
     number = np.asarray(number, dtype=float)
     return np.asarray(std, dtype=float) * np.sqrt(number / (number - 1))
 
@@ -38,7 +38,7 @@ def difference(
     other_std: ArrayLike,
     other_number: ArrayLike,
 ) -> Difference:
-    """Give mean - other_mean with its standard error sqrt(s^2/m + s'^2/m') and freedom.
+    """Return mean - other_mean with its standard error sqrt(s^2/m + s'^2/m') and freedom.
 
     Raises:
         ValueError: a sample has fewer than two values.
@@ -52,7 +52,7 @@ def contrast(
     stds: list[ArrayLike],
     numbers: list[ArrayLike],
 ) -> Difference:
-    """Give the contrast sum_i w_i mean_i of independent samples, as `difference` does for two.
+    """Return the contrast sum_i w_i mean_i of independent samples, as `difference` does for two.
 
     The freedom is Satterthwaite's: (sum v_i)^2 / sum v_i^2 / (m_i - 1), v_i = w_i^2 s_i^2 / m_i.
 
@@ -79,7 +79,7 @@ def contrast(
 
 
 def _upper_tail(distance: ArrayLike, found: Difference) -> Values:
-    """Give P(t >= distance / error); without any spread the distance alone decides."""
+    """Return P(t >= distance / error); without any spread the distance alone decides."""
     distance = np.asarray(distance, dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
         tail = stats.t.sf(distance / found.error, found.freedom)
@@ -88,17 +88,17 @@ def _upper_tail(distance: ArrayLike, found: Difference) -> Values:
 
 
 def p_greater(found: Difference) -> Values:
-    """Give the one-sided p-value of "the difference is above 0"."""
+    """Return the one-sided p-value of "the difference is above 0"."""
     return _upper_tail(found.estimate, found)
 
 
 def p_different(found: Difference) -> Values:
-    """Give the two-sided p-value of "the difference is not 0" (Welch's test)."""
+    """Return the two-sided p-value of "the difference is not 0" (Welch's test)."""
     return np.minimum(1.0, 2 * _upper_tail(np.abs(found.estimate), found))
 
 
 def p_equivalent(found: Difference, margin: ArrayLike) -> Values:
-    """Give the p-value of "the difference lies within +-margin": two one-sided Welch tests.
+    """Return the p-value of "the difference lies within +-margin": two one-sided Welch tests.
 
     The larger of both one-sided p-values (Schuirmann 1987); it is at most alpha exactly where the
     confidence interval of level 1 - 2 alpha lies within the margin.
@@ -110,7 +110,7 @@ def p_equivalent(found: Difference, margin: ArrayLike) -> Values:
 
 
 def interval(found: Difference, alpha: float) -> tuple[Values, Values]:
-    """Give the confidence interval of level 1 - 2 alpha, which belongs to `p_equivalent`."""
+    """Return the confidence interval of level 1 - 2 alpha, which belongs to `p_equivalent`."""
     half = stats.t.ppf(1 - alpha, found.freedom) * found.error
     return found.estimate - half, found.estimate + half
 
@@ -119,7 +119,7 @@ def holm(p: ArrayLike) -> Values:
     """Adjust the p-values of a family, the last axis, so that p <= alpha keeps its error at alpha.
 
     Holm's step-down: the k-th smallest of m becomes the largest (m - j + 1) p_(j) over j <= k. A
-    NaN is no test: it stays, and does not count.
+    NaN is not a test: it stays, and does not count.
     """
     p = np.asarray(p, dtype=float)
     order = np.argsort(p, axis=-1)  # NaNs last

@@ -10,6 +10,7 @@ import pandas as pd
 
 from w2dual.decimals import number
 from w2dual.records import InputError
+from w2dual.results.frames import read_csv
 
 NUMBERS = {"dimension", "mean", "std", "factor"}
 MAY_BE_EMPTY = {"mean", "std"}
@@ -23,16 +24,8 @@ def read_published(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         InputError: the file is missing, unreadable, lacks a column, or has a number that is none;
             the message names it.
     """
-    try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values={"mean": [""], "std": [""]})
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: is not a readable CSV file: {error}") from error
+    frame = read_csv(path, columns, keep_default_na=False, na_values={"mean": [""], "std": [""]})
     _check_numbers(path)
-    lacking = [column for column in columns if column not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
     return frame
 
 
@@ -57,7 +50,7 @@ def _check_numbers(path: Path) -> None:
 
 
 def published_cells(folder: Path, potential: str) -> pd.DataFrame:
-    """Give the paper's values for a potential, or an empty frame for one it does not have."""
+    """Return the paper's values for a potential, or an empty frame for one it does not have."""
     columns = ["amortization", "solver", "dimension", "mean", "std", "diverged"]
     path = folder / f"hd_{potential}.csv"
     if not path.is_file() and folder.is_dir():

@@ -1,4 +1,4 @@
-"""The evaluation in numbers: each cell over its seeds, beside the published values.
+"""The evaluation in numbers: each cell over its seeds, next to the published values.
 
 Tables, figures and the verdict are made of them.
 """
@@ -155,7 +155,7 @@ class Entry:
 def hd_tidy(
     frame: pd.DataFrame, potential: str, published: Path, settings: TableSettings
 ) -> pd.DataFrame:
-    """Give the numbers of one HD table: a row for each (baseline or method, dimension).
+    """Return the numbers of one HD table: a row for each (baseline or method, dimension).
 
     Columns: `mean`, `std` (ddof 0; percent; infinite and empty where a seed diverged),
     `mean_as_published` (the mean, a diverged seed counted at its last evaluation, as the paper's

@@ -38,6 +38,7 @@ import pandas as pd
 
 from w2dual.records import InputError
 from w2dual.results import aggregate, equivalence
+from w2dual.results.frames import read_csv
 from w2dual.results.published import published_cells
 from w2dual.results.summary import Entry, TableSettings, check_cell
 
@@ -68,7 +69,7 @@ class VerdictSettings(TableSettings):
         alpha: of a family of tests, the cells of a table.
         margin_fraction: of the published mean; a difference within does not matter.
         margin_floor: percent of L2-UVP; the margin is not below it.
-        min_seeds: fewer of ours give no verdict.
+        min_seeds: fewer of our seeds give no verdict.
     """
 
     alpha: float
@@ -87,12 +88,12 @@ class VerdictSettings(TableSettings):
         }
 
     def margin(self, published_mean: Any) -> Any:
-        """Give the margin of a published mean, in percent of L2-UVP."""
+        """Return the margin of a published mean, in percent of L2-UVP."""
         return np.maximum(self.margin_fraction * published_mean, self.margin_floor)
 
 
 def published_hd(folder: Path) -> pd.DataFrame:
-    """Give every published HD cell, in the order of the paper's tables."""
+    """Return every published HD cell, in the order of the paper's tables."""
     parts = [published_cells(folder, name).assign(potential=name) for name in PAPER_POTENTIALS]
     found = pd.concat(parts, ignore_index=True)
     if found.empty:
@@ -101,7 +102,7 @@ def published_hd(folder: Path) -> pd.DataFrame:
 
 
 def cell_rows(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -> pd.DataFrame:
-    """Give a row for each published cell, with ours beside it where the preset has it.
+    """Return a row for each published cell, with ours next to it where the preset has it.
 
     Args:
         frame: tidy metrics of all HD cells.
@@ -154,7 +155,7 @@ def judge(rows: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
     """Fill in differences, p-values, words and reasons; see the module's table.
 
     Args:
-        rows: as `cell_rows` gives them.
+        rows: as `cell_rows` returns them.
         settings: what the config says.
     """
     judged = rows.copy()
@@ -207,7 +208,7 @@ def judge(rows: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
 
 
 def _excluded(row: Mapping[Any, Any], settings: VerdictSettings) -> tuple[str, str] | None:
-    """Give word and reason of a cell that no test can judge; None for the others."""
+    """Return word and reason of a cell that no test can judge; None for the others."""
     if pd.isna(row["ours_seeds"]):
         return MISSING, f"not a cell of the preset {settings.preset}"
     if settings.reduced:
@@ -253,16 +254,7 @@ def read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, unreadable or lacks a column; the message names it.
     """
-    try:
-        frame = pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: is not a readable CSV file: {error}") from error
-    lacking = [column for column in columns if column not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
-    return frame
+    return read_csv(path, columns)
 
 
 def of_files(metrics: Sequence[Path], published: Path, settings: VerdictSettings) -> pd.DataFrame:

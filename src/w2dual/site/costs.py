@@ -110,7 +110,7 @@ def read_costs(path: str | Path) -> list[Cost]:
 
     Raises:
         InputError: the file is missing, a column is missing or unknown, a value does not fit, or
-            a measurement stands twice; the message names file, line and column.
+            there is a duplicate measurement; the message names file, line and column.
     """
     try:
         with open(path, encoding="utf-8", newline="") as stream:
@@ -188,7 +188,7 @@ def write_costs(path: str | Path, costs: Iterable[Cost]) -> None:
 
 
 def update(costs: Iterable[Cost], new: Iterable[Cost]) -> list[Cost]:
-    """Give the measurements with new ones added, each in the place of one of the same key."""
+    """Return the measurements with new ones added, each in the place of one of the same key."""
     return list(({cost.key: cost for cost in costs} | {cost.key: cost for cost in new}).values())
 
 

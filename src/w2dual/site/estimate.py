@@ -206,7 +206,7 @@ def _at_seeds(rows: Sequence[Cost], seeds: int) -> Found | None:
 
 
 def _neighbours(sorted_values: Sequence[int], value: int) -> tuple[int, int]:
-    """Give the two values around one, or the two nearest to it at an end."""
+    """Return the two values around one, or the two nearest to it at an end."""
     right = min(max(bisect_left(sorted_values, value), 1), len(sorted_values) - 1)
     return sorted_values[right - 1], sorted_values[right]
 
@@ -215,7 +215,7 @@ def _neighbours(sorted_values: Sequence[int], value: int) -> tuple[int, int]:
 
 
 def makespan(seconds: Iterable[float], devices: int) -> float:
-    """Give the time until all jobs are done, where a device that is free takes the longest left."""
+    """Return the time until all jobs are done, if each free device takes the longest job left."""
     free_at = [0.0] * devices
     for duration in sorted(seconds, reverse=True):
         heapq.heapreplace(free_at, free_at[0] + duration)

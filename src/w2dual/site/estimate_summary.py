@@ -83,7 +83,7 @@ def text(config_files: Sequence[str], asked: Asked) -> tuple[str, str]:
 
 
 def _measurements(asked: Asked, config: Config, threads: int) -> tuple[list[Cost], str]:
-    """Give the measurements of the device asked for, and its name."""
+    """Return the measurements of the device asked for, and its name."""
     costs = read_costs(asked.costs)
     for folder in asked.runs:
         costs = update(costs, from_runs(folder, threads))
@@ -128,7 +128,7 @@ def summary(
     threads: int,
     asked: Asked,
 ) -> dict[str, Any]:
-    """Give everything that is printed as one record; what is unknown is None."""
+    """Return everything that is printed as one record; what is unknown is None."""
     sources = list(dict.fromkeys(_source(c) for i in items if i.found for c in i.found.rows))
     by_dimension = {
         n: _sum([item for item in items if item.cell.dimension == n])

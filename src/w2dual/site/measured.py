@@ -108,7 +108,7 @@ def time_cells(
         threads: CPU threads; None for all cores.
         folder: of prepared pairs; None for pairs with random weights.
         only_missing: whether what `out` has already is kept.
-        commit: of this code, where it is no git checkout.
+        commit: of this code, where it is not a git checkout.
         note: words added to the source of each line.
 
     Raises:
@@ -176,7 +176,7 @@ def _config(paths: Sequence[str]) -> Config:
 
 
 def cells_of(axes: Axes, config: Config) -> list[Cell]:
-    """Give the cells to measure, pair by pair."""
+    """Return the cells to measure, pair by pair."""
     config = copy.deepcopy(config)
     grid_axes = config["hd"]
     for name in axes.potentials or ():
@@ -198,7 +198,7 @@ def cells_of(axes: Axes, config: Config) -> list[Cell]:
 
 
 def _pair(cell: Cell, folder: Path | None) -> tuple[measures.Measures, str]:
-    """Give the cell's pair of measures, and where it is from in words."""
+    """Return the cell's pair of measures, and where it is from in words."""
     if folder is None:
         return random_pair(cell.dimension), (
             "training's first steps on a pair with random weights: the pair's cost is the "
@@ -241,7 +241,7 @@ def measure(cell: Cell, pair: measures.Measures, start: Start, effort: Effort) -
         The columns of the costs file that are measured, by name.
 
     Raises:
-        InputError: a seed diverged, so that what was timed is no training.
+        InputError: a seed diverged, so that what was timed is not training.
     """
     problem = methods.make(cell.settings, cell.dimension)
     # Copies, since the loop takes its state over, and other methods start from the same.
@@ -275,7 +275,7 @@ def measure(cell: Cell, pair: measures.Measures, start: Start, effort: Effort) -
 
 
 def pretrain(cell: Cell, steps: int) -> Start:
-    """Pre-train for `steps`, and then anew for three times as many, which gives the networks.
+    """Pre-train for `steps`, and then again for three times as many, which gives the networks.
 
     The line through both times, less compiling, tells what a step takes from what is paid once.
     """
@@ -288,7 +288,7 @@ def pretrain(cell: Cell, steps: int) -> Start:
 
 
 def _timed_pretraining(problem: Method[Any], cell: Cell, steps: int) -> tuple[float, float, Any]:
-    """Give seconds without and of compiling, and the parameters."""
+    """Return seconds without and of compiling, and the parameters."""
     settings = copy.deepcopy(cell.settings)
     settings["pretraining"] |= {"iterations": steps, "min_iterations": steps}
     shortened = dataclasses.replace(cell, settings=settings)
@@ -302,7 +302,7 @@ def _timed_pretraining(problem: Method[Any], cell: Cell, steps: int) -> tuple[fl
 
 @functools.cache
 def _compile_times() -> list[float]:
-    """Give the list to which JAX adds the seconds of each compilation from now on.
+    """Return the list to which JAX adds the seconds of each compilation from now on.
 
     Compiling takes as long as thousands of pre-training steps, and its noise would drown them.
     """

@@ -28,13 +28,13 @@ LONGEST_POLL_S = 180.0
 
 @dataclass(frozen=True)
 class Site:
-    """The cluster, and what a job costs beside its work; all times in seconds.
+    """The cluster, and what a job costs besides its work; all times in seconds.
 
     Attributes:
         gpus: jobs that run at once.
         jobs: jobs that Snakemake has submitted and not seen end, at most.
         limit_s: the time limit of a job; None for none.
-        start_s: of starting a job: Snakemake twice, and the programs' compilation anew.
+        start_s: of starting a job: Snakemake twice, and compiling the programs again.
         submit_s: between two submissions.
     """
 

@@ -79,7 +79,7 @@ class Study:
         return self.metadata["seed"] is None
 
     def normalised(self) -> dict[tuple[str, str], Float[np.ndarray, "points iterates"]]:
-        """Give (J - min) / (max - min), over all that was found for a point, as the paper does."""
+        """Return (J - min) / (max - min), over all values found for a point, as the paper does."""
         together = np.concatenate(list(self.values.values()), axis=1)
         low = np.nanmin(together, axis=1, keepdims=True)
         high = np.nanmax(together, axis=1, keepdims=True)
@@ -193,7 +193,7 @@ def load_live(params: Path, metrics: Path, pair: Path) -> Trained | None:
 
 
 def now() -> str:
-    """Give the time as provenance has it."""
+    """Return the time as provenance has it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 

@@ -1,4 +1,4 @@
-"""Conjugation of one point by L-BFGS of other libraries, on a potential of ours.
+"""Conjugation of one point by L-BFGS of other libraries, on one of our potentials.
 
 All stop at the same place: at least one iteration, then max|grad J| below the tolerance, or the
 iteration limit. JAX's own has this rule; the others' are others (jaxopt's is the L2 norm,
@@ -220,4 +220,4 @@ ROWS: dict[str, tuple[str, Callable[[Value, Mapping[str, Any]], Solve]]] = {
     },
     "optimistix": ("optimistix, backtracking, Armijo", optimistix),
 }
-"""Rows of the comparison beside our own: name -> (words, maker), as the settings have it."""
+"""Rows of the comparison besides our own: name -> (words, maker), as the settings have it."""

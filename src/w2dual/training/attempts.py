@@ -1,4 +1,4 @@
-"""The attempts at a cell: a small file beside its checkpoints, and what the log says of them.
+"""The attempts at a cell: a small file next to its checkpoints, and what the log says of them.
 
 Snakemake removes a job's log before each attempt, so each log has to tell of the attempts before:
 which job they were and what they gained. One that gained nothing stands out by that. Light.
@@ -22,7 +22,7 @@ def begin(folder: Path, step: int) -> None:
 
     Args:
         folder: that of the cell's checkpoints.
-        step: what it goes on from; 0 where it starts from the beginning.
+        step: what it resumes from; 0 where it starts from the beginning.
     """
     before = _read(folder / NAME)
     now = {"place": provenance.place(), "step": step}

@@ -1,6 +1,6 @@
-"""Checkpoints of a training job: what a killed job goes on from, to the same numbers.
+"""Checkpoints of a training job: what a killed job resumes from, to the same numbers.
 
-They lie in a folder beside the outputs, which Snakemake does not know and so does not wipe, each
+They lie in a folder next to the outputs, which Snakemake does not know and so does not wipe, each
 in a file `step-NNNNNNNNN.safetensors` that holds all that the result depends on. A file is used
 only where its content is whole (SHA-256) and everything that could move a bit is as it was when it
 was written: cell and settings, measures, the code that trains, JAX, device. Any other is refused,
@@ -152,7 +152,7 @@ class Checkpoints:
         path, snapshot = newest
         self.newest_step = self.began_at = int(snapshot.state.step)
         snapshot.timing.resumed_at_steps.append(self.newest_step)
-        log.info("goes on from %s, step %d", path, self.newest_step)
+        log.info("resumes from %s, step %d", path, self.newest_step)
         return snapshot
 
     def tend(self, snapshot: Snapshot, signum: int | None, last: bool = False) -> None:

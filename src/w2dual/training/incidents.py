@@ -1,4 +1,4 @@
-"""What happens to each seed over the whole of its training, beside its loss: spikes, conjugates.
+"""What happens to each seed over the whole of its training, besides its loss: spikes, conjugates.
 
 A *spike* is a step whose |loss| is above the config's `divergence_loss`, or not finite. Most pass:
 one point of a batch whose conjugate was not found can make one, and the next steps show nothing

@@ -33,7 +33,7 @@ AXIS = "parts"
 
 
 class Chunk(NamedTuple):
-    """What is known of the steps of one call, beside the state they lead to.
+    """What is known of the steps of one call, besides the state they lead to.
 
     Attributes:
         means: of the method's metrics over the steps, each of shape (seeds,).
@@ -50,7 +50,7 @@ Loop = Callable[[AnyState, int], tuple[AnyState, Chunk]]
 
 
 def shards(batch_size: int) -> int:
-    """Give the number of devices that share a batch: on a CPU as many as divide its parts."""
+    """Return the number of devices that share a batch: on a CPU as many as divide its parts."""
     if jax.default_backend() != "cpu" or batch_size % PARTS:
         return 1
     return max(d for d in range(1, PARTS + 1) if PARTS % d == 0 and d <= jax.local_device_count())
@@ -103,7 +103,7 @@ def compile_loop(
 def _chunk(
     method: Method[Any], seeds: list[int], batch_size: int, count: int
 ) -> Callable[[AnyState, Any, Array], tuple[AnyState, Chunk]]:
-    """Give the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
+    """Return the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
     parts = PARTS if batch_size % PARTS == 0 else 1
     source, target = streams(seeds, "source"), streams(seeds, "target")
     more_source, more_target = streams(seeds, "more source"), streams(seeds, "more target")
@@ -181,5 +181,5 @@ def _chunk(
 
 
 def streams(seeds: list[int], name: str) -> Key[Array, " seeds"]:
-    """Give the keys of the stream `name` of each seed."""
+    """Return the keys of the stream `name` of each seed."""
     return jnp.stack([rng.stream(seed, name) for seed in seeds])

@@ -44,7 +44,7 @@ class Timing:
     resumed_at_steps: list[int] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
-        """Give what stands in metrics.json."""
+        """Return what stands in metrics.json."""
         seconds_per_step = float(np.median(self.rates))
         return self.pretraining | {
             "compile_s": self.compile_s,
@@ -63,7 +63,7 @@ def chunk_steps(
     seconds_per_step: float | None,
     limit_s: float,
 ) -> int:
-    """Give the number of steps of the next chunk, at least 1.
+    """Return the number of steps of the next chunk, at least 1.
 
     Args:
         step: steps done.
@@ -104,7 +104,7 @@ class Progress:
         self._written = -STATUS_EVERY_S
 
     def __enter__(self) -> Progress:
-        """Give itself."""
+        """Return this object."""
         return self
 
     def __exit__(
@@ -133,7 +133,7 @@ class Progress:
         return self.step >= self.iterations or self.diverged_seeds == self.seeds
 
     def next_chunk(self, limit_s: float) -> int:
-        """Give the number of steps of the next chunk, which is to take `limit_s` at most."""
+        """Return the number of steps of the next chunk, which is to take `limit_s` at most."""
         return chunk_steps(
             self.step,
             iterations=self.iterations,
@@ -165,7 +165,7 @@ class Progress:
         self.diverged_seeds = int(np.sum(np.asarray(state.diverged_at) >= 0))
 
     def seconds_per_step(self) -> float:
-        """Give the median over the chunks."""
+        """Return the median over the chunks."""
         return float(np.median(self.timing.rates))
 
     def line(self, means: list[str], evaluated: tuple[int, float] | None) -> str:

@@ -50,7 +50,7 @@ def train(
 ) -> TrainingResult:
     """Train all seeds of a cell on a pair of measures, and evaluate them.
 
-    With checkpoints, training goes on from the newest that can be used, and ends with the numbers
+    With checkpoints, training resumes from the newest that can be used, and ends with the numbers
     it would have had without a stop.
 
     Args:
@@ -110,7 +110,7 @@ def train(
 def _start(
     cell: Cell, method: Method[Any], progress: Progress, checkpoints: Checkpoints | None
 ) -> Snapshot:
-    """Go on from a checkpoint, or initialise and pre-train."""
+    """Resume from a checkpoint, or initialise and pre-train."""
     now = None
     if checkpoints is not None:
         # Only shapes are asked for, and within a trace nothing may be compiled.

@@ -1,4 +1,4 @@
-"""How a cell's training stands: the small file beside its checkpoints that `w2dual status` reads.
+"""How a cell's training stands: the small file next to its checkpoints that `w2dual status` reads.
 
 Light: JAX is not imported.
 """
@@ -85,7 +85,7 @@ def rate(steps_per_second: float) -> str:
 
 
 def field(record: dict[str, Any], name: str, kind: type, path: Path) -> Any:
-    """Give a field of a record read from `path`.
+    """Return a field of a record read from `path`.
 
     Raises:
         InputError: it is missing or of another type than `kind`; true and false are no integers.
@@ -97,7 +97,7 @@ def field(record: dict[str, Any], name: str, kind: type, path: Path) -> Any:
 
 
 def number(record: dict[str, Any], name: str, path: Path) -> float | None:
-    """Give a number of a record read from `path`; null stands for one that there is not.
+    """Return a number of a record read from `path`; null stands for one that there is not.
 
     Raises:
         InputError: it is missing, or neither a number nor null.

@@ -1,6 +1,6 @@
 """A table of the cells that are being trained, and of those that have finished.
 
-A running cell is known by the status file beside its checkpoints, a finished one by its metrics.
+A running cell is known by the status file next to its checkpoints, a finished one by its metrics.
 Light: JAX is not imported, and nothing is written.
 """
 
@@ -74,7 +74,7 @@ def _nothing(folders: list[Path]) -> str:
 
 
 def read_folder(folder: Path, now: float) -> Iterator[Row]:
-    """Give the cells of a working folder: those in training, then the finished ones.
+    """Return the cells of a working folder: those in training, then the finished ones.
 
     Args:
         folder: the working folder of a preset.
@@ -134,7 +134,7 @@ def _in_training(folder: str, status: CellStatus, now: float) -> Row:
 def _finished(folder: str, path: Path) -> Row:
     record = read_json(path)
     if not isinstance(record, dict):
-        raise InputError(f"{path}: is no metrics record")
+        raise InputError(f"{path}: is not a metrics record")
     cell = field(record, "cell", dict, path)
     training = field(field(cell, "settings", dict, path), "training", dict, path)
     seeds: list[Any] = field(record, "seeds", list, path)

@@ -37,7 +37,7 @@ class EarlyWarning:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give it back."""
+        """Restore the handler that was there before."""
         signal.signal(signal.SIGUSR1, self._before)
 
     def __call__(self, signum: int, _: FrameType | None) -> None:
@@ -64,7 +64,7 @@ class StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give them back."""
+        """Restore the handlers that were there before."""
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.unit import small_archive
 from tests.unit.small_archive import HD, RUN, contents, write_json
 
-from w2dual.archive import bundle, scrub
+from w2dual.archive import bundle, layout, scrub
 from w2dual.archive.scrub import Machine
 from w2dual.jobs.dispatch import call
 from w2dual.records import InputError, load_arrays, read_json, save_arrays
@@ -141,7 +141,7 @@ def test_whoever_logs_in_can_make_an_archive(
     record["config"]["measures"]["synthetic"]["images"]["source"] = f"/home/{name}/picture.png"
     bundle.make(small_archive.plan_of(record), root, root / RUN, tmp_path / "out.zip", call)
     found = contents(tmp_path / "out.zip")
-    assert b"source: picture.png" in found[bundle.CONFIG]
+    assert b"source: picture.png" in found[layout.CONFIG]
     assert f"/home/{name}".encode() not in found[f"{RUN}/logs/train/{HD}.log"]
     history = root / RUN / "results" / "train" / HD / "history.csv"
     before = history.read_text()

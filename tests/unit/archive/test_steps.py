@@ -34,16 +34,16 @@ def test_a_job_renders_or_is_refused(job: str):
     if job in RENDERERS:
         steps.check(step, "runs/tiny")
         return
-    with pytest.raises(InputError, match=f"step a: '{job}' is no job that renders"):
+    with pytest.raises(InputError, match=f"step a: '{job}' is not a job that renders"):
         steps.check(step, "runs/tiny")
 
 
 def test_a_new_job_is_refused_unless_it_says_that_it_renders(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(JOBS, "new", Job("a summary"))
-    with pytest.raises(InputError, match="'new' is no job that renders"):
+    with pytest.raises(InputError, match="'new' is not a job that renders"):
         steps.check(Step("a", ("new",), (), ()), ".")
     for arguments in ((), ("",), ("--help",), ("w2dual.report.tables.hd",), ("none",)):
-        with pytest.raises(InputError, match="is no job that renders"):
+        with pytest.raises(InputError, match="is not a job that renders"):
             steps.check(Step("a", arguments, (), ()), ".")
 
 
@@ -153,9 +153,9 @@ WORDS = [
     pytest.param('{"a": "/../../../../../../a.csv"}', "leads out", id="object-that-is-a-path"),
     pytest.param("--csv=/tmp/a.csv", "its value apart", id="value-with-option"),
     pytest.param("-o/tmp/a.csv", "its value apart", id="short-option"),
-    pytest.param("https://example.org/a.csv", "no path", id="url"),
-    pytest.param("a\\b", "no path", id="backslash"),
-    pytest.param("a\0b", "no path", id="nul"),
+    pytest.param("https://example.org/a.csv", "is not a path", id="url"),
+    pytest.param("a\\b", "is not a path", id="backslash"),
+    pytest.param("a\0b", "is not a path", id="nul"),
 ]
 
 

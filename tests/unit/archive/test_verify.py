@@ -18,7 +18,7 @@ from tests.unit import small_archive
 from tests.unit.small_archive import HD, PARTS, PLANE, RUN, contents, rewritten
 
 from w2dual.__main__ import main
-from w2dual.archive import bundle, container, crate, rebuild, retrain, verify
+from w2dual.archive import bundle, container, crate, layout, rebuild, retrain, verify
 from w2dual.archive.container import MANIFEST, Archive, Limits, Member
 from w2dual.evaluation import reevaluation
 from w2dual.jobs.dispatch import call
@@ -138,7 +138,7 @@ def test_measures_beyond_their_bound_are_left_out_and_listed(made, tmp_path):
     found = contents(tmp_path / "out.zip")
     measures = "results/measures/hd2.safetensors"
     assert f"{RUN}/{measures}" not in found
-    assert list(json.loads(found[bundle.LEFT_OUT])) == [measures]
+    assert list(json.loads(found[layout.LEFT_OUT])) == [measures]
     assert problems(tmp_path / "out.zip", sample=1) == ""
 
 
@@ -233,7 +233,7 @@ def step(change):
     def edit(record):
         change(record["steps"])
 
-    return as_json(bundle.RENDER, edit)
+    return as_json(layout.RENDER, edit)
 
 
 def command_out(steps):
@@ -386,7 +386,7 @@ FOUND_IN_SPITE_OF_HASHES = [
     pytest.param(drop(PARAMS), PARAMS, "is missing", id="missing-parameters"),
     pytest.param(add(f"{RUN}/tables/mine.tex"), "mine.tex", "no recorded command", id="table-more"),
     pytest.param(
-        add(f"{RUN}/results/train/hd2-x/metrics.json"), "hd2-x", "is no cell", id="cell-more"
+        add(f"{RUN}/results/train/hd2-x/metrics.json"), "hd2-x", "is not a cell", id="cell-more"
     ),
     pytest.param(
         as_json(METRICS, other_settings), METRICS, "is not that of its settings", id="settings"
@@ -394,41 +394,41 @@ FOUND_IN_SPITE_OF_HASHES = [
     pytest.param(as_json(METRICS, lost_seed), "hd_mlp.csv", "cannot be made again", id="seed-less"),
     pytest.param(swapped, PARAMS, "parameters of another cell", id="swapped-parameters"),
     pytest.param(
-        replace(bundle.CONFIG, b"batch_size: 64\n", b"batch_size: 1024\n"),
+        replace(layout.CONFIG, b"batch_size: 64\n", b"batch_size: 1024\n"),
         METRICS,
         "other settings",
         id="config",
     ),
     pytest.param(
-        replace(bundle.CONFIG, b"reduced: true", b"reduced: false"),
+        replace(layout.CONFIG, b"reduced: true", b"reduced: false"),
         METRICS,
         "preset is not that",
         id="budget-in-config",
     ),
     pytest.param(said_to_be_of_networks, TABLE, "does not follow", id="table-of-networks"),
-    pytest.param(settings_of_a_file, bundle.RENDER, "the JSON text itself", id="settings-of-file"),
-    pytest.param(step(margin), bundle.RENDER, "another `verdict`", id="margin"),
-    pytest.param(metrics_elsewhere, bundle.RENDER, "metrics of its cells", id="metrics-elsewhere"),
+    pytest.param(settings_of_a_file, layout.RENDER, "the JSON text itself", id="settings-of-file"),
+    pytest.param(step(margin), layout.RENDER, "another `verdict`", id="margin"),
+    pytest.param(metrics_elsewhere, layout.RENDER, "metrics of its cells", id="metrics-elsewhere"),
     pytest.param(
-        tidy_metrics_by_hash_alone, bundle.RENDER, "hd_mlp.csv, which is not made", id="hash-alone"
+        tidy_metrics_by_hash_alone, layout.RENDER, "hd_mlp.csv, which is not made", id="hash-alone"
     ),
-    pytest.param(step(git_settings), bundle.RENDER, "writes ../../.git/config", id="git-settings"),
-    pytest.param(step(cells_lost), bundle.RENDER, "metrics of its cells", id="cells-lost"),
-    pytest.param(step(cells_of_another_kind), bundle.RENDER, "records with name", id="cells-other"),
-    pytest.param(step(written_twice), bundle.RENDER, "several steps write it", id="written-twice"),
+    pytest.param(step(git_settings), layout.RENDER, "writes ../../.git/config", id="git-settings"),
+    pytest.param(step(cells_lost), layout.RENDER, "metrics of its cells", id="cells-lost"),
+    pytest.param(step(cells_of_another_kind), layout.RENDER, "records with name", id="cells-other"),
+    pytest.param(step(written_twice), layout.RENDER, "several steps write it", id="written-twice"),
     pytest.param(as_json(METRICS, no_number), METRICS, "not a finite number", id="infinite-metric"),
     pytest.param(add(METRICS, b"[" * 10**5), METRICS, "nested too deeply", id="deep-metrics"),
     pytest.param(
-        add(bundle.RENDER, b"[" * 10**5), bundle.RENDER, "nested too deeply", id="deep-commands"
+        add(layout.RENDER, b"[" * 10**5), layout.RENDER, "nested too deeply", id="deep-commands"
     ),
-    pytest.param(step(full_budget), bundle.RENDER, "another preset", id="budget-in-command"),
-    pytest.param(step(command_out), bundle.RENDER, "leads out of the archive", id="command-out"),
-    pytest.param(step(command_out_at_once), bundle.RENDER, "value apart", id="command-out-at-once"),
+    pytest.param(step(full_budget), layout.RENDER, "another preset", id="budget-in-command"),
+    pytest.param(step(command_out), layout.RENDER, "leads out of the archive", id="command-out"),
+    pytest.param(step(command_out_at_once), layout.RENDER, "value apart", id="command-out-at-once"),
     pytest.param(
-        step(command_out_like_json), bundle.RENDER, "leads out", id="command-out-like-json"
+        step(command_out_like_json), layout.RENDER, "leads out", id="command-out-like-json"
     ),
-    pytest.param(step(command_trains), bundle.RENDER, "no job that renders", id="command-other"),
-    pytest.param(step(lambda steps: steps.clear()), bundle.RENDER, "no command", id="no-commands"),
+    pytest.param(step(command_trains), layout.RENDER, "not a job that renders", id="command-other"),
+    pytest.param(step(lambda steps: steps.clear()), layout.RENDER, "no command", id="no-commands"),
     pytest.param(
         arrays(lambda parts: {k: a * np.nan for k, a in parts.items()}),
         PARAMS,
@@ -836,7 +836,7 @@ def test_a_step_of_another_job_is_refused_and_no_script_run(trapped, markers, tm
         steps.append({"rule": "a", "arguments": [job], "inputs": [], "outputs": []})
 
     found = problems(rewritten(trapped, tmp_path / "t.zip", step(more), rehash=True))
-    assert found == f"{bundle.RENDER}: step a: '{job}' is no job that renders"
+    assert found == f"{layout.RENDER}: step a: '{job}' is not a job that renders"
     assert list(markers.iterdir()) == []
 
 

@@ -14,6 +14,7 @@ from tests.unit.report.tables.test_hd import PUBLISHED, full, metrics, settings
 
 from w2dual.jobs import accuracy_figure as accuracy_figure_job
 from w2dual.plots import accuracy, style
+from w2dual.plots.cells import Cells, gather
 from w2dual.results.summary import TableSettings
 
 
@@ -25,9 +26,9 @@ def frame(**changes: list[float | None]) -> pd.DataFrame:
     return found.assign(device="CPU: a $b$")
 
 
-def cells(of: pd.DataFrame, **changes: Any) -> accuracy.Cells:
+def cells(of: pd.DataFrame, **changes: Any) -> Cells:
     chosen = TableSettings.from_json(settings(**changes))
-    return accuracy.gather(of, ["icnn", "mlp"], PUBLISHED, chosen)
+    return gather(of, ["icnn", "mlp"], PUBLISHED, chosen)
 
 
 def marks(axes: Any, colour: str, marker: str) -> list[tuple[float, float, bool]]:
@@ -41,7 +42,7 @@ def marks(axes: Any, colour: str, marker: str) -> list[tuple[float, float, bool]
     return found
 
 
-def draw(name: str, shown: accuracy.Cells) -> list[Any]:
+def draw(name: str, shown: Cells) -> list[Any]:
     with style.style():
         return accuracy.FIGURES[name](shown).axes
 
@@ -112,7 +113,7 @@ def test_one_dimension_is_enough_for_both() -> None:
 def test_more_methods_than_colours_stay_apart() -> None:
     methods = [{"amortization": f"own{i}", "solver": "lbfgs"} for i in range(14)]
     chosen = TableSettings.from_json(settings(methods=methods))
-    shown = accuracy.Cells(pd.DataFrame(), pd.Series(dtype=float), ("mlp",), chosen)
+    shown = Cells(pd.DataFrame(), pd.DataFrame(), pd.Series(dtype=float), ("mlp",), chosen)
     assert len({shown.colour(method) for method in chosen.methods}) == 14
 
 

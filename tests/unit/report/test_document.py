@@ -198,9 +198,9 @@ def test_sections_stand_in_the_order_of_an_evaluation(
     names = [*SETTINGS, "synthetic", *QUANTITIES, "hd_own", "trivial_maps", "claims"]
     tables = [tmp_path / f"{name}.tex" for name in names]
     studies = [tmp_path / f"conjugation_hd_{potential}.pdf" for potential in ("icnn", "mlp")]
-    cost, by_dimension = (tmp_path / f"{name}.pdf" for name in ACCURACY)
+    cost, by_dimension, by_seed = (tmp_path / f"{name}.pdf" for name in ACCURACY)
     verdict_figure = tmp_path / "verdict_hd.pdf"
-    figures_given = [verdict_figure, cost, by_dimension, *studies, *plane]
+    figures_given = [verdict_figure, cost, by_dimension, by_seed, *studies, *plane]
     text, beside = report.document(frame, loaded(), tables, figures, figures_given, MADE)
     shown = [
         beside[name]
@@ -212,6 +212,7 @@ def test_sections_stand_in_the_order_of_an_evaluation(
         verdict_figure,
         *tables[-3:-1],
         by_dimension,
+        by_seed,
         *tables[4:-3],
         cost,
         *studies,

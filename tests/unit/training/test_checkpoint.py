@@ -301,7 +301,7 @@ def test_what_cannot_be_used_is_refused_and_the_older_one_taken(base, folder, ca
     assert snapshot is not None
     assert int(snapshot.state.step) == 4
     assert f"checkpoint refused: {newest}: {reason}" in caplog.text
-    assert f"goes on from {folder / 'step-000000004.safetensors'}, step 4" in caplog.text
+    assert f"resumes from {folder / 'step-000000004.safetensors'}, step 4" in caplog.text
     assert newest.read_bytes() == content
 
 

@@ -42,14 +42,14 @@ class BenchmarkFile:
 
 
 def git_blob_sha1(content: bytes) -> str:
-    """Give git's hash of a file: the SHA-1 of `blob <size>`, a zero byte, and the content."""
+    """Return git's hash of a file: the SHA-1 of `blob <size>`, a zero byte, and the content."""
     header = f"blob {len(content)}\0".encode()
     return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
 
 
 @cache
 def published_blobs() -> dict[str, str]:
-    """Give the git blob SHA-1 of every file of the published repository, by its path there."""
+    """Return the git blob SHA-1 of every file of the published repository, by its path there."""
     text = (
         resources.files("w2dual.measures.benchmark")
         .joinpath("git-blobs.csv")
@@ -59,7 +59,7 @@ def published_blobs() -> dict[str, str]:
 
 
 def weight_paths(dimension: int) -> list[str]:
-    """Give the paths, in the published repository, of the two potentials of dimension n."""
+    """Return the paths, in the published repository, of the two potentials of dimension n."""
     return [f"benchmarks/Mix3toMix10/{dimension}_{version}.pt" for version in VERSIONS]
 
 
@@ -133,7 +133,7 @@ def from_download(
 
     Raises:
         Unavailable: the network or the server does not give them.
-        InputError: what came is not the published file, or the address is no web address.
+        InputError: what came is not the published file, or the address is not a web address.
     """
     if not url.startswith(("https://", "http://")):
         raise InputError(f"measures.benchmark.url: {url!r} does not start with https://")

@@ -1,4 +1,4 @@
-"""A benchmark pair's potentials, trained anew the way the benchmark's authors trained theirs.
+"""A benchmark pair's potentials, trained again the way the benchmark's authors trained theirs.
 
 For each of two target mixtures of ten Gaussians, a potential D and its conjugate's model D_conj,
 both DenseICNN, are trained by the cycle method (W2GN) from the three-component source:
@@ -29,7 +29,6 @@ from w2dual import rng
 from w2dual.measures.benchmark import icnn_dense, mixture
 from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN
 from w2dual.measures.benchmark.mixture import Mixture
-from w2dual.measures.pairs import benchmark
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ def optimizer(learning_rate: float) -> optax.GradientTransformation:
 def fit_identity(
     weights: DenseICNN, key: Key[Array, ""], budget: Budget
 ) -> tuple[DenseICNN, Float[Array, ""]]:
-    """Fit a potential's gradient to the identity on N(0, 9 I); give it and its last error."""
+    """Fit a potential's gradient to the identity on N(0, 9 I); return it and its last error."""
     update = optimizer(budget.learning_rate)
     dimension = weights.quad[0].shape[0]
 
@@ -119,7 +118,7 @@ def dual_and_cycle_losses(
     x: Float[Array, "batch n"],
     y: Float[Array, "batch n"],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Give mean(D(x) - D(xi)) and the two cycle errors added, without the factor n."""
+    """Return mean(D(x) - D(xi)) and the two cycle errors added, without the factor n."""
     forward = functools.partial(icnn_dense.push, potential, strong_convexity)
     backward = functools.partial(icnn_dense.push, conjugate, strong_convexity)
     value = functools.partial(icnn_dense.values, potential, strong_convexity)
@@ -134,9 +133,7 @@ def train(dimension: int, budget: Budget) -> Generated:
     Raises:
         InputError: a version's training diverged.
     """
-    source = _as_mixture(
-        *mixture.draw(dimension, benchmark.SOURCE_COMPONENTS, benchmark.SOURCE_SEED)
-    )
+    source = _as_mixture(*mixture.draw_source(dimension))
     drawn = [mixture.draw(dimension, TARGET_COMPONENTS, TARGET_SEEDS[v]) for v in VERSIONS]
     targets = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[_as_mixture(*d) for d in drawn])
     keys = jnp.stack([rng.stream(budget.seed, f"generated {v}") for v in VERSIONS])

@@ -41,12 +41,12 @@ class DenseICNN(NamedTuple):
 
 
 def hidden_sizes(dimension: int) -> tuple[int, int, int]:
-    """Give the benchmark's layer widths in dimension n."""
+    """Return the benchmark's layer widths in dimension n."""
     return max(2 * dimension, 64), max(2 * dimension, 64), max(dimension, 32)
 
 
 def shapes(dimension: int) -> dict[str, tuple[int, ...]]:
-    """Give the shape of each weight in dimension n, by its name in a prepared file."""
+    """Return the shape of each weight in dimension n, by its name in a prepared file."""
     hidden = hidden_sizes(dimension)
     named: dict[str, tuple[int, ...]] = {}
     for i, width in enumerate(hidden):

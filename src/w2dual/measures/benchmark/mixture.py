@@ -16,6 +16,8 @@ from jaxtyping import Array, Float, Key
 
 COMPONENT_STD = 0.4
 """Standard deviation of each coordinate of a component, before the common rescaling."""
+SOURCE_SEED = 0
+SOURCE_COMPONENTS = 3
 
 
 class Mixture(NamedTuple):
@@ -45,10 +47,15 @@ def draw(dimension: int, components: int, seed: int) -> tuple[np.ndarray, np.nda
     return centers / mult, maps / mult
 
 
+def draw_source(dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the centres [3, n] and matrices [3, n, n] of the source measure, float32."""
+    return draw(dimension, SOURCE_COMPONENTS, SOURCE_SEED)
+
+
 def moments(
     centers: np.ndarray, maps: np.ndarray, std: float
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"]]:
-    """Give the mixture's mean and covariance in closed form, float64."""
+    """Return the mixture's mean and covariance in closed form, float64."""
     centers, maps = centers.astype(np.float64), maps.astype(np.float64)
     mean = centers.mean(axis=0)
     offsets = centers - mean

@@ -146,7 +146,7 @@ def read(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, np.
         The tensors by name, in the file's order.
 
     Raises:
-        InputError: the content is no such file, is damaged, or holds anything but tensors.
+        InputError: the content is not such a file, is damaged, or holds anything but tensors.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -24,8 +24,6 @@ from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN
 from w2dual.measures.benchmark.mixture import Mixture
 
 KIND = "benchmark"
-SOURCE_SEED = 0
-SOURCE_COMPONENTS = 3
 STRONG_CONVEXITY = 1e-2
 """Of each of the two potentials in the ground truth; while they were trained it was 1e-4."""
 
@@ -70,7 +68,7 @@ class BenchmarkPair(Pair):
 
 def source_arrays(dimension: int) -> dict[str, np.ndarray]:
     """Name the source mixture for a prepared file."""
-    centers, maps = mixture.draw(dimension, SOURCE_COMPONENTS, SOURCE_SEED)
+    centers, maps = mixture.draw_source(dimension)
     return {"centers": centers, "maps": maps, "std": np.array(mixture.COMPONENT_STD, np.float32)}
 
 
@@ -84,24 +82,22 @@ def from_arrays(
     """
     n = base.dimension_of(metadata, name)
     wanted: dict[str, tuple[int, ...]] = {
-        "centers": (SOURCE_COMPONENTS, n),
-        "maps": (SOURCE_COMPONENTS, n, n),
+        "centers": (mixture.SOURCE_COMPONENTS, n),
+        "maps": (mixture.SOURCE_COMPONENTS, n, n),
         "shift": (n,),
         "scale": (),
         "std": (),
         "strong_convexity": (),
     }
-    found = base.with_scalars(arrays, wanted)
-    base.check_arrays(found, wanted, name)
-    on_device = {key: jnp.asarray(found[key]) for key in wanted}
+    found = base.float_arrays(arrays, wanted, name)
     return BenchmarkPair(
         dimension=n,
         moments=Moments.from_arrays(arrays, n, name),
-        source=Mixture(on_device["centers"], on_device["maps"], on_device["std"]),
+        source=Mixture(found["centers"], found["maps"], found["std"]),
         potentials=icnn_dense.stack(
             [icnn_dense.from_arrays(arrays, version, n, name) for version in VERSIONS]
         ),
-        strong_convexity=on_device["strong_convexity"],
-        shift=on_device["shift"],
-        scale=on_device["scale"],
+        strong_convexity=found["strong_convexity"],
+        shift=found["shift"],
+        scale=found["scale"],
     )

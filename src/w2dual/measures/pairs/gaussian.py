@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.measures import base, linear
-from w2dual.measures.base import FORMAT, Moments, Pair, check_arrays
+from w2dual.measures.base import FORMAT, Moments, Pair
 
 KIND = "gaussian"
 
@@ -110,9 +110,8 @@ def from_arrays(
     """
     n = base.dimension_of(metadata, name)
     wanted = {"mean": (n,), "root": (n, n), "matrix": (n, n), "offset": (n,)}
-    check_arrays(arrays, wanted, name)
     return GaussianPair(
         dimension=n,
         moments=Moments.from_arrays(arrays, n, name),
-        **{key: jnp.asarray(arrays[key]) for key in wanted},
+        **base.float_arrays(arrays, wanted, name),
     )

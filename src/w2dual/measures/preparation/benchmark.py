@@ -120,7 +120,7 @@ def prepare(
 
 
 def parse_pair(pair_name: str) -> int:
-    """Give the dimension of a benchmark pair's name.
+    """Return the dimension of a benchmark pair's name.
 
     Raises:
         InputError: the name is not `hd` and a positive integer.
@@ -183,7 +183,7 @@ def _accumulate(
 ) -> tuple[
     Float[np.ndarray, " n"], float, Float[np.ndarray, " n"], Float[np.ndarray, "n n"], float
 ]:
-    """Give E x, E||x||^2, E Y, Cov Y and E<x, Y> over the sample, summed in float64."""
+    """Return E x, E||x||^2, E Y, Cov Y and E<x, Y> over the sample, summed in float64."""
     gaussians = Mixture(*(jnp.asarray(source[key]) for key in ("centers", "maps", "std")))
     stacked = icnn_dense.stack(potentials)
     key = rng.stream(seed, "moments")

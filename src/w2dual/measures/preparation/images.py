@@ -17,7 +17,7 @@ from w2dual.measures.preparation.keys import check_keys
 from w2dual.records import InputError, file_sha256
 
 KEYS = ("source", "target", "scale")
-"""Of the settings, beside the kind."""
+"""Of the settings, besides the kind."""
 DRAWN_SIZE = 128
 """Side of the project's own images, in pixels."""
 
@@ -60,7 +60,7 @@ def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarra
 
 
 def image_arrays(mass: Float[np.ndarray, "height width"], scale: float) -> dict[str, np.ndarray]:
-    """Give an image's tables; pixels without mass are left out."""
+    """Return an image's tables; pixels without mass are left out."""
     height, width = mass.shape
     row, column = np.nonzero(mass > 0)
     places = np.stack([column, height - row], axis=1) / max(height, width) * scale - scale / 2
@@ -71,7 +71,7 @@ def image_arrays(mass: Float[np.ndarray, "height width"], scale: float) -> dict[
 def alias_tables(
     mass: Float[np.ndarray, " pixels"],
 ) -> tuple[Float[np.ndarray, " pixels"], Int[np.ndarray, " pixels"]]:
-    """Give the tables (keep, alias) of a discrete law (Vose 1991, linear time)."""
+    """Return the tables (keep, alias) of a discrete law (Vose 1991, linear time)."""
     scaled = mass.astype(np.float64) * (len(mass) / mass.sum(dtype=np.float64))
     alias = np.arange(len(mass))
     small, large = list(np.flatnonzero(scaled < 1.0)), list(np.flatnonzero(scaled >= 1.0))

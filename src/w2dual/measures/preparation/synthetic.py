@@ -12,7 +12,7 @@ from w2dual.measures.pairs.synthetic import KIND, law
 from w2dual.measures.preparation.keys import check_keys
 
 KEYS = ("source", "target")
-"""Of the settings, beside the kind."""
+"""Of the settings, besides the kind."""
 
 
 def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pandas as pd
 
-from w2dual.records import atomic_path
-from w2dual.report.latex import booktabs, escape, fitted, footnotes
+from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
 from w2dual.report.tables.hd import budget_notes
 from w2dual.results import claims, verdict
 from w2dual.results.verdict import PAPER_SEEDS, VerdictSettings
-
-log = logging.getLogger(__name__)
 
 
 def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
     """Render the claims: the sentence, what is compared, ours and the paper's counts, the word."""
     lines = []
     for row in rows.itertuples():
-        gap = r"\addlinespace " if lines else ""
         claim = (
-            rf"{gap}\parbox[t]{{74mm}}{{\raggedright\textbf{{{escape(_capital(str(row.claim)))}.}} "
+            rf"\parbox[t]{{74mm}}{{\raggedright\textbf{{{escape(_capital(str(row.claim)))}.}} "
             rf"``{escape(row.sentence)}'' ({escape(row.source)})\strut}}"
         )
         check = rf"\parbox[t]{{42mm}}{{\raggedright {escape(row.check)}\strut}}"
@@ -30,9 +25,9 @@ def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
         paper = (
             f"{row.published_supported} / {row.published_contradicted} / {row.published_undecided}"
         )
-        lines.append([claim, check, ours, str(row.verdict), paper, str(row.published_verdict)])
+        fields = [claim, check, ours, str(row.verdict), paper, str(row.published_verdict)]
+        lines.append(Row(fields, bold={3}, above=r"\addlinespace" if lines else ""))
     heads = ["Claim", "Compared", "Ours", "", "Paper's numbers", ""]
-    bold = [[False] * 3 + [True, False, False]] * len(lines)
     notes = [
         "Comparisons that support, contradict or do not decide the claim, by one-sided Welch tests "
         rf"(Holm over a claim's comparisons, $\alpha={settings.alpha:g}$) or because one side "
@@ -40,7 +35,7 @@ def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
         "seeds. Holds: at least half support and none contradicts. Fails: more contradict than "
         "support. Mixed: neither. Inconclusive: a reduced budget, too few seeds or other measures."
     ]
-    body = booktabs(heads, lines, bold, "llclcl")
+    body = booktabs(heads, lines, "llclcl")
     return fitted(body) + footnotes(notes + budget_notes(settings))
 
 
@@ -61,7 +56,4 @@ def write(judged: Path, settings: VerdictSettings, tex_path: Path, csv: Path) ->
         InputError: the verdict cannot be used; nothing is written then.
     """
     rows = claims.judge(verdict.read(judged), settings)
-    with atomic_path(csv) as partial_csv, atomic_path(tex_path) as partial_tex:
-        rows.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(tex(rows, settings), encoding="utf-8")
-    log.info("%s, %s: written", tex_path, csv)
+    write_table(tex_path, tex(rows, settings), csv, rows)

@@ -7,7 +7,6 @@ seed is its share of the job's: the notes say so.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from typing import Any
 import pandas as pd
 
 from w2dual.config.names import words
-from w2dual.records import InputError, atomic_path
-from w2dual.report.latex import booktabs, escape, fitted, footnotes
+from w2dual.records import InputError
+from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 from w2dual.report.tables.hd import budget_notes, measures_notes
 from w2dual.results import aggregate
 from w2dual.results.summary import TableSettings, check_cell, seeds_in_words
-
-log = logging.getLogger(__name__)
 
 DIGITS = 3
 """Significant digits of an entry: dimensions differ in scale."""
@@ -153,7 +150,7 @@ UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 def cost_tidy(
     frame: pd.DataFrame, table: str, potentials: Sequence[str], settings: TableSettings
 ) -> pd.DataFrame:
-    """Give the numbers of a table: a row for each (potential, method, dimension).
+    """Return the numbers of a table: a row for each (potential, method, dimension).
 
     Columns: `value` (of one seed), `low` and `high` (fastest and slowest, or over seeds), `job` (of
     all seeds together); empty where there is none, as without a solver.
@@ -201,29 +198,24 @@ def cost_tex(
     """Render a table: a block for each potential, and notes that say what the entries are.
 
     Args:
-        tidy: as `cost_tidy` gives it.
+        tidy: as `cost_tidy` returns it.
         table: a key of `QUANTITIES`.
         settings: rows, columns and preset.
         measures: the metrics, for a note on where the measures come from.
     """
     unit, per_unit = _unit(tidy) if table == "runtime_hd" else ("", 1.0)
     columns = len(settings.dimensions)
-    rows: list[list[str]] = []
+    rows: list[Row] = []
     for potential, block in tidy.groupby("potential", sort=False):
-        rule = r"\midrule " if rows else ""
-        head = (
-            rf"{rule}\multicolumn{{2}}{{l}}{{\textit{{{escape(words(str(potential)))} potential}}}}"
-        )
-        rows.append([head, *[""] * (columns + 1)])
+        head = Span(rf"\textit{{{escape(words(str(potential)))} potential}}", 2)
+        rows.append(Row([head, *[""] * columns], above=r"\midrule" if rows else ""))
         for (amortization, solver), line in block.groupby(["amortization", "solver"], sort=False):
             entries = {record["dimension"]: record for record in line.to_dict("records")}
-            rows.append([escape(words(str(amortization))), escape(words(str(solver)))])
-            rows[-1] += [_entry(entries[n], per_unit) for n in settings.dimensions]
+            fields = [escape(words(str(amortization))), escape(words(str(solver)))]
+            fields += [_entry(entries[n], per_unit) for n in settings.dimensions]
+            rows.append(Row(fields))
     heads = ["Amortization loss", "Conjugate solver", *(f"$n={n}$" for n in settings.dimensions)]
-    bold = [[False] * len(heads)] * len(rows)
-    body = booktabs(heads, rows, bold, "ll" + "r" * columns)
-    # The potential's name spans two columns, so its empty neighbour must go.
-    body = body.replace(r"potential}} &  &", r"potential}} &")
+    body = booktabs(heads, rows, "ll" + "r" * columns)
     return fitted(body) + footnotes(_notes(tidy, table, unit, settings) + measures_notes(measures))
 
 
@@ -242,7 +234,7 @@ def _entry(row: Mapping[Any, Any], per_unit: float) -> str:
 
 
 def significant(value: float) -> str:
-    """Give a number with `DIGITS` significant digits and no exponent; thousands with a comma."""
+    """Return a number with `DIGITS` significant digits and no exponent; thousands with a comma."""
     if value == 0:
         return "0"
     power = math.floor(math.log10(abs(value)))
@@ -304,7 +296,4 @@ def write(
     frame = pd.concat([aggregate.read(path) for path in metrics], ignore_index=True)
     tidy = cost_tidy(frame, name, potentials, settings)
     text = cost_tex(tidy, name, settings, frame)
-    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
-        tidy.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(text, encoding="utf-8")
-    log.info("%s, %s: written", tex, csv)
+    write_table(tex, text, csv, tidy)

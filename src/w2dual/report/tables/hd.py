@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from w2dual.config.names import words
-from w2dual.records import InputError, atomic_path, write_text
-from w2dual.report.latex import booktabs, escape, fitted, footnotes
+from w2dual.records import InputError, write_text
+from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 from w2dual.results import aggregate
 from w2dual.results.published import read_published
 from w2dual.results.summary import Budget, TableSettings, hd_tidy, seeds_in_words
@@ -45,7 +45,7 @@ QUANTITIES = {
 def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
     """Render one HD table: booktabs, and notes that say what the entries are.
 
-    The last row is the improvement over prior work: best quoted baseline / best of ours.
+    The last row is the improvement over prior work: best quoted baseline / our best.
     """
     # DIFFERS: the paper's row (tables/published/hd_improvement.csv) equals this quotient of its own
     # entries except for n = 4, 8 and 32, where it leaves out [MM], the best baseline there.
@@ -53,29 +53,24 @@ def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
     for record in tidy.to_dict("records"):
         key = (record["source"], record["name"], record["amortization"], record["solver"])
         lines.setdefault(key, {})[record["dimension"]] = {str(k): v for k, v in record.items()}
-    rows: list[list[str]] = []
-    bold: list[list[bool]] = []
+    rows: list[Row] = []
     previous = "quoted"
     for (source, name, amortization, solver), entries in lines.items():
         # Braces, since LaTeX would take `*[` after a line's end for arguments of that.
         label = "{*[" + escape(name) + "]}" if source == "quoted" else ""
-        rule = r"\midrule " if source != previous and rows else ""
+        above = r"\midrule" if source != previous and rows else ""
         previous = source
         shown = [entries.get(n) for n in settings.dimensions]
-        rows.append([rule + label, escape(words(amortization)), escape(words(solver))])
-        rows[-1] += ["--" if entry is None else _hd_entry(entry, settings) for entry in shown]
-        bold.append([False] * 3 + [entry is not None and bool(entry["best"]) for entry in shown])
+        fields = [label, escape(words(amortization)), escape(words(solver))]
+        bold = {len(fields) + place for place, entry in enumerate(shown) if entry and entry["best"]}
+        fields += ["--" if entry is None else _hd_entry(entry, settings) for entry in shown]
+        rows.append(Row(fields, bold, above))
     factors = tidy.groupby("dimension")["improvement_factor"].max()
-    rows.append(
-        [r"\midrule \multicolumn{3}{l}{Improvement over prior work}", "", ""]
-        + [f"{factors[n]:.1f}" if math.isfinite(factors[n]) else "--" for n in settings.dimensions]
-    )
-    bold.append([False] * (3 + len(settings.dimensions)))
+    last = [f"{factors[n]:.1f}" if math.isfinite(factors[n]) else "--" for n in settings.dimensions]
+    rows.append(Row([Span("Improvement over prior work", 3), *last], above=r"\midrule"))
     heads = ["", "Amortization loss", "Conjugate solver"]
     heads += [f"$n={n}$" for n in settings.dimensions]
-    body = booktabs(heads, rows, bold, "lll" + "r" * len(settings.dimensions))
-    # The label spans the three columns, so its two empty neighbours must go.
-    body = body.replace("work} &  &  &", "work} &")
+    body = booktabs(heads, rows, "lll" + "r" * len(settings.dimensions))
     return fitted(body) + footnotes(_hd_notes(tidy, settings))
 
 
@@ -152,7 +147,7 @@ def trivial_tex(frame: pd.DataFrame, settings: TableSettings) -> str:
     Raises:
         InputError: a (map, dimension) is missing or given twice.
     """
-    rows: list[list[str]] = []
+    rows: list[Row] = []
     for number, name in enumerate(frame["map"].drop_duplicates()):
         for position, (quantity, label) in enumerate(QUANTITIES.items()):
             values = []
@@ -164,12 +159,11 @@ def trivial_tex(frame: pd.DataFrame, settings: TableSettings) -> str:
                     )
                 value = float(found[quantity].iloc[0])
                 values.append(f"{value:.{settings.decimals}f}" if math.isfinite(value) else "--")
-            rule = r"\midrule " if number and not position else ""
-            rows.append([rule + (escape(str(name).capitalize()) if not position else ""), label])
-            rows[-1] += values
+            above = r"\midrule" if number and not position else ""
+            map_name = escape(str(name).capitalize()) if not position else ""
+            rows.append(Row([map_name, label, *values], above=above))
     heads = ["Map", "Metric", *(f"$n={n}$" for n in settings.dimensions)]
-    bold = [[False] * len(heads)] * len(rows)
-    body = booktabs(heads, rows, bold, "ll" + "r" * len(settings.dimensions))
+    body = booktabs(heads, rows, "ll" + "r" * len(settings.dimensions))
     used = frame[frame["dimension"].isin(settings.dimensions)]
     notes = [
         r"Maps known in closed form, nothing is trained: the source itself, the target's mean, "
@@ -219,10 +213,7 @@ def write_hd(
     """
     tidy = hd_tidy(aggregate.read(metrics), potential, published, settings)
     text = hd_tex(tidy, settings)
-    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
-        tidy.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(text, encoding="utf-8")
-    log.info("%s, %s: written", tex, csv)
+    write_table(tex, text, csv, tidy)
 
 
 def write_trivial(trivial: Path, settings: TableSettings, tex: Path) -> None:

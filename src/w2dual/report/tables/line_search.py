@@ -6,7 +6,6 @@ iterations for each cell, and the factor between them. Both as LaTeX, and tidy a
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +14,8 @@ from typing import Any
 import pandas as pd
 
 from w2dual.config.names import method_words, words
-from w2dual.records import InputError, atomic_path, read_json
-from w2dual.report.latex import booktabs, escape, fitted, footnotes
-
-log = logging.getLogger(__name__)
+from w2dual.records import InputError, read_json
+from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
 
 FORMAT = 1
 SIZES = ("median", "min", "max")
@@ -71,7 +68,7 @@ def read(path: Path, study: str) -> dict[str, Any]:
 
 
 def tidy(record: Mapping[str, Any]) -> pd.DataFrame:
-    """Give a row for each (cell, row of the comparison); none for a cell that diverged."""
+    """Return a row for each (cell, row of the comparison); none for a cell that diverged."""
     settings, made = record["settings"], record["provenance"]
     rows = []
     for entry in record["cells"]:
@@ -110,24 +107,25 @@ def line_search_tex(record: Mapping[str, Any]) -> str:
     heads = ["L-BFGS", "Runtime (ms)", "min--max", "Turns", r"\#Iter"]
     heads += [r"$\max|\nabla J|$, median", "max", r"Conv.\ (\%)", "$J$ excess", "Factor"]
     fastest = frame["runtime_ms_median"].min()
-    rows: list[list[str]] = []
-    bold: list[list[bool]] = []
+    rows: list[Row] = []
     for row in frame.to_dict("records"):
         rows.append(
-            [
-                escape(row["words"]),
-                _digits(row["runtime_ms_median"]),
-                f"{_digits(row['runtime_ms_min'])}--{_digits(row['runtime_ms_max'])}",
-                str(row["repetitions"]),
-                f"{row['iterations_mean']:.2f}",
-                _small(row["gradient_norm_median"]),
-                _small(row["gradient_norm_max"]),
-                f"{row['converged_percent']:.1f}",
-                _small(row["excess_mean"]),
-                f"{row['factor']:.2g}" if row["factor"] < 99.5 else f"{row['factor']:,.0f}",
-            ]
+            Row(
+                [
+                    escape(row["words"]),
+                    _digits(row["runtime_ms_median"]),
+                    f"{_digits(row['runtime_ms_min'])}--{_digits(row['runtime_ms_max'])}",
+                    str(row["repetitions"]),
+                    f"{row['iterations_mean']:.2f}",
+                    _small(row["gradient_norm_median"]),
+                    _small(row["gradient_norm_max"]),
+                    f"{row['converged_percent']:.1f}",
+                    _small(row["excess_mean"]),
+                    f"{row['factor']:.2g}" if row["factor"] < 99.5 else f"{row['factor']:,.0f}",
+                ],
+                bold={1} if row["runtime_ms_median"] == fastest else (),
+            )
         )
-        bold.append([False, row["runtime_ms_median"] == fastest] + [False] * (len(heads) - 2))
     tolerance = settings["lbfgs"]["gradient_tolerance"]
     notes = [
         f"Runtime of conjugating {settings['points']:,} points together, warm started at "
@@ -145,7 +143,7 @@ def line_search_tex(record: Mapping[str, Any]) -> str:
         )
     if few - {1}:
         notes.append(f"Fewer turns: of a row whose calls take over {record['long_call_s']:g} s.")
-    return _set(heads, rows, bold, "l" + "r" * (len(heads) - 1), notes, record)
+    return _set(heads, rows, "l" + "r" * (len(heads) - 1), notes, record)
 
 
 def wolfe_vs_armijo_tex(record: Mapping[str, Any]) -> str:
@@ -154,13 +152,12 @@ def wolfe_vs_armijo_tex(record: Mapping[str, Any]) -> str:
     cells = [entry["cell"] for entry in record["cells"]]
     potentials = list(dict.fromkeys(cell["potential"] for cell in cells))
     dimensions = sorted({cell["dimension"] for cell in cells})
-    rows: list[list[str]] = []
+    rows: list[Row] = []
     for number, potential in enumerate(potentials):
         here = frame[frame["potential"] == potential]
         for place, (name, label) in enumerate(WOLFE_LABELS.items()):
             mine = here[here["row"] == name].set_index("dimension")
-            rule = r"\midrule " if number and not place else ""
-            row = [rule + (escape(words(potential)) if not place else ""), label]
+            row = [escape(words(potential)) if not place else "", label]
             for n in dimensions:
                 if n not in mine.index:
                     row += ["--"] * 4
@@ -172,7 +169,7 @@ def wolfe_vs_armijo_tex(record: Mapping[str, Any]) -> str:
                     _small(float(mine.at[n, "excess_mean"])),
                     "" if name == "jax_zoom" else f"{factor:.1f}",
                 ]
-            rows.append(row)
+            rows.append(Row(row, above=r"\midrule" if number and not place else ""))
     heads = ["Potential", "Line search"]
     for n in dimensions:
         heads += [f"$n={n}$ (ms)", r"\#Iter", "$J$ excess", "Factor"]
@@ -184,13 +181,12 @@ def wolfe_vs_armijo_tex(record: Mapping[str, Any]) -> str:
         "$J$ above the lowest that any row found for the point."
     ]
     align = "ll" + "r" * (len(heads) - 2)
-    return _set(heads, rows, [[False] * len(heads)] * len(rows), align, notes, record)
+    return _set(heads, rows, align, notes, record)
 
 
 def _set(
     heads: list[str],
-    rows: list[list[str]],
-    bold: list[list[bool]],
+    rows: list[Row],
     align: str,
     notes: list[str],
     record: Mapping[str, Any],
@@ -218,7 +214,7 @@ def _set(
             rf"\textbf{{Reduced budget}}: preset {escape(preset['name'])} "
             f"({escape(preset['label'])}); the potential is trained little."
         )
-    body = booktabs(heads, rows, bold, align) if rows else ""
+    body = booktabs(heads, rows, align) if rows else ""
     return (fitted(body) if body else "") + footnotes(notes)
 
 
@@ -255,7 +251,4 @@ def write(study: str, path: Path, tex: Path, csv: Path) -> None:
     """
     record = read(path, study)
     text, frame = RENDERERS[study](record), tidy(record)
-    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
-        frame.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(text, encoding="utf-8")
-    log.info("%s, %s: written", tex, csv)
+    write_table(tex, text, csv, frame)

@@ -7,7 +7,6 @@ cells of each pair, since these share the samples.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from typing import Any
 import pandas as pd
 
 from w2dual.config.names import method_words, words
-from w2dual.records import InputError, atomic_path
-from w2dual.report.latex import booktabs, escape, fitted, footnotes
+from w2dual.records import InputError
+from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
 from w2dual.report.tables.hd import budget_notes
 from w2dual.results import aggregate
 from w2dual.results.summary import Budget, Entry, check_cell, seeds_in_words
-
-log = logging.getLogger(__name__)
 
 QUANTITIES = {
     "w2_forward": (r"$W_2^2$ forward", "w2_floor_forward"),
@@ -80,7 +77,7 @@ class SyntheticSettings(Budget):
 def synthetic_tidy(
     frame: pd.DataFrame, cells: Sequence[str], settings: SyntheticSettings
 ) -> pd.DataFrame:
-    """Give the numbers of the table: a row for each (cell, quantity), pair by pair.
+    """Return the numbers of the table: a row for each (cell, quantity), pair by pair.
 
     Columns: `mean`, `std` (ddof 0; squared distances in the units of the points; infinite and
     empty where a seed diverged), `floor` (mean over the seeds; empty for a quantity without one).
@@ -125,24 +122,26 @@ def synthetic_tex(tidy: pd.DataFrame, settings: SyntheticSettings) -> str:
     """Render the table: booktabs, and notes that say what the entries are."""
     methods = list(dict.fromkeys(zip(tidy["amortization"], tidy["solver"], strict=True)))
     named = len(methods) > 1
-    rows: list[list[str]] = []
+    rows: list[Row] = []
     for pair, group in tidy.groupby("pair", sort=False):
-        label = (r"\addlinespace " if rows else "") + escape(_capital(words(str(pair))))
+        above = r"\addlinespace" if rows else ""
+        label = escape(_capital(words(str(pair))))
         for _, lines in group.groupby("cell", sort=False):
             found = {str(record["quantity"]): record for record in lines.to_dict("records")}
             first = next(iter(found.values()))
             method = [escape(words(first["amortization"])), escape(words(first["solver"]))]
-            rows.append([label, escape(words(first["potential"])), *(method if named else [])])
-            rows[-1] += [_entry(found[quantity]) for quantity in QUANTITIES]
-            label = ""
+            fields = [label, escape(words(first["potential"])), *(method if named else [])]
+            fields += [_entry(found[quantity]) for quantity in QUANTITIES]
+            rows.append(Row(fields, above=above))
+            label = above = ""
         floors = group.groupby("quantity")["floor"].first()
-        rows.append(["", r"{\scriptsize floor}", *(["", ""] if named else [])])
-        rows[-1] += [_floor_entry(quantity, floors[quantity]) for quantity in QUANTITIES]
+        fields = ["", r"{\scriptsize floor}", *(["", ""] if named else [])]
+        fields += [_floor_entry(quantity, floors[quantity]) for quantity in QUANTITIES]
+        rows.append(Row(fields))
     heads = ["Pair", "Potential", *(["Amortization", "Solver"] if named else [])]
     left = len(heads)
     heads += [head for head, _ in QUANTITIES.values()]
-    bold = [[False] * len(heads)] * len(rows)
-    body = booktabs(heads, rows, bold, "l" * left + "r" * len(QUANTITIES))
+    body = booktabs(heads, rows, "l" * left + "r" * len(QUANTITIES))
     return fitted(body) + footnotes(_notes(tidy, settings, methods))
 
 
@@ -236,7 +235,4 @@ def write(metrics: Path, cells: Any, settings: SyntheticSettings, tex: Path, csv
         raise InputError(f"--cells: expected a list of different names, not {cells!r:.60}")
     tidy = synthetic_tidy(aggregate.read(metrics, "synthetic"), cells, settings)
     text = synthetic_tex(tidy, settings)
-    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
-        tidy.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(text, encoding="utf-8")
-    log.info("%s, %s: written", tex, csv)
+    write_table(tex, text, csv, tidy)

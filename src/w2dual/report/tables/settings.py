@@ -6,7 +6,6 @@ what the comments of config.yaml say at the same keys; nothing is typed here.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +18,8 @@ import yaml
 from w2dual.config.grid import hidden_widths
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import read
-from w2dual.records import InputError, atomic_path
-from w2dual.report.latex import booktabs, escape, fitted, footnotes
-
-log = logging.getLogger(__name__)
+from w2dual.records import InputError
+from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 
 Keys = tuple[str, ...]
 """Keys that lead to a value of the config."""
@@ -32,7 +29,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_synthetic": ("synthetic",),
     "hyperparameters_celeba64": ("celeba64",),
 }
-"""Name of a table -> sections of the config, beside the networks, losses and solvers they use."""
+"""Name of a table -> sections of the config, besides the networks, losses and solvers they use."""
 LEFT_OUT = {
     ("hd", "measures"),
     ("hd", "seeds_per_job"),
@@ -95,7 +92,7 @@ def comments(text: str) -> dict[Keys, Comment]:
 def rows_of(
     config: Mapping[str, Any], base: Mapping[str, Any], said: Mapping[Keys, Comment], table: str
 ) -> pd.DataFrame:
-    """Give the rows of a table: group, setting, value, meaning, source, whether the preset set it.
+    """Return the rows of a table: group, setting, value, meaning, source, and if the preset set it.
 
     Args:
         config: the config that ran.
@@ -167,7 +164,7 @@ def _title(key: str) -> str:
 
 
 def _at(config: Any, path: Keys) -> Any:
-    """Give the value at a path, or None where there is none."""
+    """Return the value at a path, or None where there is none."""
     for key in path:
         if isinstance(config, Mapping):
             config = config.get(key, config.get(int(key)) if key.isdecimal() else None)
@@ -179,7 +176,7 @@ def _at(config: Any, path: Keys) -> Any:
 
 
 def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str, str]]:
-    """Give the networks, losses and solvers that a section's grids use, each once, in order."""
+    """Return the networks, losses and solvers that a section's grids use, each once, in order."""
     found: dict[tuple[str, str], None] = {}
     for name in sections:
         for grid in config[name].get("grids", [config[name]]):
@@ -197,7 +194,7 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
 
 
 def in_words(value: Any, path: Keys, config: Mapping[str, Any]) -> str:
-    """Give a value of the config as people read it."""
+    """Return a value of the config as people read it."""
     if path[-1] == "hidden" and value == "paper":
         return _widths(config[path[0]]["dimensions"])
     if value == "dimension":
@@ -239,7 +236,7 @@ def _widths(dimensions: Sequence[int]) -> str:
 
 
 def number(value: float) -> str:
-    """Give a number without loss of digits that matter: 1,024; 0.5; 5e-4 as 5 × 10^-4."""
+    """Return a number without loss of digits that matter: 1,024; 0.5; 5e-4 as 5 × 10^-4."""
     size = abs(value)
     if isinstance(value, int) or (float(value).is_integer() and size < PLAIN_TO):
         return f"{int(value):,}"
@@ -251,23 +248,21 @@ def number(value: float) -> str:
 
 def tex_of(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> str:
     """Render a table: a block for each group, and notes on where its columns come from."""
-    rows: list[list[str]] = []
+    rows: list[Row] = []
     for line in frame.to_dict("records"):
-        setting, meaning = escape(line["setting"]), escape(line["meaning"])
-        if not line["setting"]:
-            rule = r"\midrule " if rows else ""
-            setting = rf"{rule}\multicolumn{{2}}{{l}}{{\textit{{{escape(line['group'])}}}}}"
+        meaning = escape(line["meaning"])
         mark = r"$^{\dagger}$" if line["changed"] else ""
         value = re.sub(r"\\textasciicircum\{\}((?:-\{\})?\d+)", _power, escape(line["value"]))
         source = re.sub(r"(/|\\_)", r"\1\\allowbreak{}", escape(line["source"]))
-        rows.append([setting + mark, value, meaning, source])
+        if line["setting"]:
+            rows.append(Row([escape(line["setting"]) + mark, value, meaning, source]))
+        else:
+            group = Span(rf"\textit{{{escape(line['group'])}}}{mark}", 2)
+            rows.append(Row([group, meaning, source], above=r"\midrule" if rows else ""))
     heads = ["Setting", "Value", "Unit and meaning", "Source"]
-    bold = [[False] * 4] * len(rows)
     ragged = r">{\raggedright\arraybackslash}p"
     align = rf"l{ragged}{{50mm}}{ragged}{{56mm}}{ragged}{{38mm}}"
-    # A group's name spans two columns, so its empty neighbour must go.
-    body = booktabs(heads, rows, bold, align).replace(r"}} &  &", r"}} &")
-    small = fitted(body).replace(r"\footnotesize", r"\scriptsize", 1)  # it is to fit a page
+    small = fitted(booktabs(heads, rows, align), "scriptsize")  # it is to fit a page
     return small + footnotes(_notes(frame, table, preset))
 
 
@@ -316,7 +311,4 @@ def write(name: str, config: Mapping[str, Any], base: Path, tex: Path, csv: Path
     frame = rows_of(config, read([base]), said, name)
     text = tex_of(frame, name, config["preset"])
     tidy = frame.assign(preset=config["preset"]["name"], reduced=config["preset"]["reduced"])
-    with atomic_path(csv) as partial_csv, atomic_path(tex) as partial_tex:
-        tidy.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(text, encoding="utf-8")
-    log.info("%s, %s: written", tex, csv)
+    write_table(tex, text, csv, tidy)

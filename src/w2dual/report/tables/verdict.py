@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 
 from w2dual.config.names import words
-from w2dual.records import atomic_path
-from w2dual.report.latex import booktabs, escape, fitted, footnotes
+from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 from w2dual.report.tables.hd import budget_notes
 from w2dual.results.verdict import (
     MISSING,
@@ -30,8 +29,8 @@ def summary(judged: pd.DataFrame, claims: pd.DataFrame) -> str:
     """Say in one paragraph, in LaTeX, what has reproduced.
 
     Args:
-        judged: as `judge` gives it.
-        claims: as `w2dual.results.claims` gives them.
+        judged: as `judge` returns it.
+        claims: as `w2dual.results.claims` returns them.
     """
     present = judged[judged["verdict"] != MISSING]
     found = counts(judged)
@@ -61,7 +60,7 @@ def tex(judged: pd.DataFrame, settings: VerdictSettings) -> str:
     """Render the cells of the preset: ours / published, interval of the difference, word."""
     shown = judged[judged["verdict"] != MISSING]
     dimensions = sorted(set(shown["dimension"]))
-    rows: list[list[str]] = []
+    rows: list[Row] = []
     keys = list(
         dict.fromkeys(zip(shown["potential"], shown["amortization"], shown["solver"], strict=True))
     )
@@ -75,20 +74,20 @@ def tex(judged: pd.DataFrame, settings: VerdictSettings) -> str:
                 & (shown["solver"] == solver)
             ].to_dict("records")
         }
-        rule = r"\addlinespace "
+        above = r"\addlinespace"
         if previous is None:
-            rule = ""
+            above = ""
         elif previous != potential:
-            rule = r"\midrule "
+            above = r"\midrule"
         name = escape(words(potential)) if potential != previous else ""
         previous = potential
-        rows.append([rule + name, escape(words(amortization)), escape(words(solver))])
-        rows[-1] += [_entry(cells.get(n), settings) for n in dimensions]
+        fields = [name, escape(words(amortization)), escape(words(solver))]
+        fields += [_entry(cells.get(n), settings) for n in dimensions]
+        rows.append(Row(fields, above=above))
     if not rows:
-        rows.append([r"\multicolumn{3}{l}{No cell of this preset has a published value}", "", ""])
+        rows.append(Row([Span("No cell of this preset has a published value", 3)]))
     heads = ["Potential", "Amortization", "Solver", *(f"$n={n}$" for n in dimensions)]
-    bold = [[False] * len(heads)] * len(rows)
-    body = booktabs(heads, rows, bold, "lll" + "c" * len(dimensions))
+    body = booktabs(heads, rows, "lll" + "c" * len(dimensions))
     return fitted(body) + footnotes(_notes(judged, settings))
 
 
@@ -143,8 +142,6 @@ def write(
         InputError: a file cannot be used; nothing is written then.
     """
     judged = of_files(metrics, published, settings)
-    with atomic_path(csv) as partial_csv, atomic_path(tex_path) as partial_tex:
-        judged.to_csv(partial_csv, index=False, lineterminator="\n")
-        partial_tex.write_text(tex(judged, settings), encoding="utf-8")
+    write_table(tex_path, tex(judged, settings), csv, judged)
     listed = ", ".join(f"{number} {word}" for word, number in counts(judged).items())
     log.info("%s, %s: written: %s", tex_path, csv, listed)

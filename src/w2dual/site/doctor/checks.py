@@ -186,7 +186,7 @@ def paths(python: str, checkout: str, home: str) -> Finding:
     r"""Do the paths survive the SLURM plugin, which hands jobs to two shells one after the other?
 
     The plugin (submit_string.py and __init__.py of 2.8) gives sbatch `--wrap="..."`: in it this
-    Python's path as it is, other paths as Python's `repr` has them, which is no shell's way to
+    Python's path as it is, other paths as Python's `repr` has them, which is not a shell's way to
     quote. The log's path goes to `--output`, where `%` and `\` mean something to sbatch.
     """
     found = []

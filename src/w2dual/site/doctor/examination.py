@@ -313,7 +313,7 @@ def _known_device(folder: Path) -> list[Setting]:
 
 
 def look() -> dict[str, str]:
-    """Give what a job sees: its host, JAX and the device that JAX would train on."""
+    """Return what a job sees: its host, JAX and the device that JAX would train on."""
     seen = {"host": platform.node(), "job": os.environ.get("SLURM_JOB_ID", "")}
     try:
         import jax
@@ -390,6 +390,6 @@ def _write_site(folder: Path, settings: Sequence[Setting]) -> str:
 
 
 def lines(finding: Finding) -> list[str]:
-    """Give a finding's lines of the output."""
+    """Return a finding's lines of the output."""
     first = f"{finding.level.word:4}  {finding.check}: {finding.text}"
     return [first, f"      -> {finding.remedy}"] if finding.remedy else [first]

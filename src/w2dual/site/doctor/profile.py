@@ -1,6 +1,6 @@
 """The site file: the profile's lines with what the doctor found out, each with its reason.
 
-It lies beside the profile as config.v9+.yaml, which Snakemake 9 takes in the place of config.yaml.
+It lies next to the profile as config.v9+.yaml, which Snakemake 9 takes in the place of config.yaml.
 It is written from three sources: the profile; what was in the site file before and is the user's
 own; and the doctor's settings. A line that the user has changed since the doctor wrote it is the
 user's.
@@ -33,7 +33,7 @@ class Line:
 
 
 def flatten(tree: Mapping[str, Any], prefix: Path = ()) -> dict[Path, Any]:
-    """Give every leaf of nested mappings by its path; lists are leaves."""
+    """Return every leaf of nested mappings by its path; lists are leaves."""
     leaves: dict[Path, Any] = {}
     for key, value in tree.items():
         path = (*prefix, str(key))
@@ -48,13 +48,13 @@ def parse(text: str, name: str) -> dict[Path, Any]:
     """Read a profile file.
 
     Raises:
-        InputError: it is no YAML mapping, or a value means something else than what is written.
+        InputError: it is not a YAML mapping, or a value means something else than what is written.
     """
     return flatten(strict_yaml.parse(text, name, flags=True))
 
 
 def written_before(text: str, name: str) -> dict[Path, Any]:
-    """Give what the doctor wrote into a site file, as a line of the file itself records it.
+    """Return what the doctor wrote into a site file, as a line of the file itself records it.
 
     Raises:
         InputError: the record is damaged.
@@ -72,7 +72,7 @@ def written_before(text: str, name: str) -> dict[Path, Any]:
 
 
 def compose(base: str, before: str | None, settings: Sequence[Setting], heading: str) -> str:
-    """Give the text of the site file.
+    """Return the text of the site file.
 
     Args:
         base: text of the profile.
@@ -107,7 +107,7 @@ _NOTHING = object()
 
 
 def _render(lines: Mapping[Path, Line]) -> list[str]:
-    """Give YAML, with each comment above its line; keys of one mapping stand together."""
+    """Return YAML, with each comment above its line; keys of one mapping stand together."""
     text: list[str] = []
     tops = list(dict.fromkeys(path[0] for path in lines))
     for top in tops:

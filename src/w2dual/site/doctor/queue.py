@@ -13,7 +13,7 @@ from w2dual.site.doctor.checks import Finding, Level, Setting
 from w2dual.site.facts import Node, Partition
 
 RETRIES = 5
-"""As the profile has them: for what goes wrong, beside what the time limit takes."""
+"""As the profile has them: for what goes wrong, in addition to what the time limit takes."""
 GPU_RULES = ("train", "conjugation_study", "line_search")
 """Rules that ask for `resources.gpus`."""
 PREPARE = "prepare"
