@@ -7,13 +7,11 @@ figures, and what machines were used. The same inputs give the same bytes.
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import os
 import re
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -85,26 +83,6 @@ class Plan:
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"plan of the archive: lacks or misnames {error}") from error
-
-
-def packed(record: Any) -> str:
-    """Give a plan as one word for a command line, which is limited to 128 kB."""
-    text = json.dumps(record, separators=(",", ":"), sort_keys=True)
-    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
-
-
-def unpacked(text: str) -> Any:
-    """Read what `packed` gave, or a JSON file.
-
-    Raises:
-        InputError: it is neither.
-    """
-    if Path(text[:4096]).suffix == ".json":
-        return read_json(text)
-    try:
-        return json.loads(zlib.decompress(base64.urlsafe_b64decode(text)))
-    except (ValueError, zlib.error) as error:
-        raise InputError(f"plan {text[:20]}...: neither a packed plan nor a .json") from error
 
 
 # ---------------------------------------------------------------- what goes in
