@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from w2dual.archive.container import MANIFEST, Member
 from w2dual.config import strict_yaml
 from w2dual.config.grid import grid
 from w2dual.config.reader import output_folder
+from w2dual.decoding import decode
 from w2dual.records import InputError, load_arrays, no_file, read_json, save_arrays
 
 log = logging.getLogger(__name__)
@@ -65,24 +66,50 @@ class Plan:
         """Read what the rule gives.
 
         Raises:
-            InputError: something is missing.
+            InputError: something is missing or of another type.
         """
-        try:
-            bounds = record["config"]["bundle"]
-            return Plan(
-                output_folder(record["config"]),
-                dict(record["config"]),
-                tuple(record["files"]),
-                tuple(
-                    rendering.of_command(s["rule"], s["command"], s["inputs"], s["outputs"])
-                    for s in record["steps"]
-                ),
-                tuple(record["logs"]),
-                int(bounds["max_mb"] * 1e6),
-                int(bounds["measures_mb"] * 1e6),
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"plan of the archive: lacks or misnames {error}") from error
+        listed = decode(_Listed, record, "plan of the archive")
+        bounds = decode(
+            _Bounds, listed.config.get("bundle"), "plan of the archive", "config.bundle"
+        )
+        steps = [rendering.of_command(*astuple(step)) for step in listed.steps]
+        return Plan(
+            output_folder(listed.config),
+            listed.config,
+            listed.files,
+            tuple(steps),
+            listed.logs,
+            int(bounds.max_mb * 1e6),
+            int(bounds.measures_mb * 1e6),
+        )
+
+
+@dataclass(frozen=True)
+class _Command:
+    """A job of a rule: its shell command, and its files relative to the folder of outputs."""
+
+    rule: str
+    command: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The plan as the rule writes it (`Plan` says what is what)."""
+
+    config: dict[str, Any]
+    files: tuple[str, ...]
+    steps: tuple[_Command, ...]
+    logs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """The config's `bundle`, in MB."""
+
+    max_mb: float
+    measures_mb: float
 
 
 # ---------------------------------------------------------------- what goes in
