@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from w2dual.backend import jit
 from w2dual.config import reader
 from w2dual.config.cells import Cell
 from w2dual.config.grid import hd_grid
+from w2dual.config.settings import TrainingSettings
 from w2dual.conjugate import ConjugateResult
 from w2dual.measures import base
 from w2dual.measures.benchmark import files as benchmark_files
@@ -82,7 +82,7 @@ class Case:
     @property
     def batch_size(self) -> int:
         """Points of each measure in a step, and of a conjugation."""
-        return self.cell.settings["training"]["batch_size"]
+        return self.cell.training.batch_size
 
     @property
     def params(self) -> Networks:
@@ -135,7 +135,7 @@ def make(dimension: int, potential: str, quick: bool) -> Case:
     steps = WARMUP_STEPS // shorter
     log.info("n = %d, %s: %s pair, %d warm-up steps", dimension, potential, pair_source, steps)
     params, _ = initial_params(problem, cell)
-    batch_size = cell.settings["training"]["batch_size"]
+    batch_size = cell.training.batch_size
     started = time.perf_counter()
     state = problem.init(params)
     loop = compile_loop(problem, [SEED], batch_size, state, pair)
@@ -170,14 +170,12 @@ def find_cell(settings: reader.Config, dimension: int, potential: str) -> Cell:
     )
 
 
-def adamw(training: Mapping[str, Any]) -> optax.GradientTransformation:
-    """Build the paper's optimiser from the config's `training`, as its users would."""
+def adamw(training: TrainingSettings) -> optax.GradientTransformation:
+    """Build the paper's optimiser from a cell's settings, as its users would."""
     schedule = optax.cosine_decay_schedule(
-        training["learning_rate"], training["iterations"], training["final_learning_rate_factor"]
+        training.learning_rate, training.iterations, training.final_learning_rate_factor
     )
-    return optax.adamw(
-        schedule, b1=training["b1"], b2=training["b2"], weight_decay=training["weight_decay"]
-    )
+    return optax.adamw(schedule, b1=training.b1, b2=training.b2, weight_decay=training.weight_decay)
 
 
 def load_pair(dimension: int, settings: dict[str, Any]) -> tuple[base.Pair, str]:

@@ -6,8 +6,6 @@ import shlex
 from snakemake.io import get_flag_value
 from snakemake.utils import format as format_command
 
-from w2dual.archive.bundle import packed
-
 
 def bundled():
     """Outputs that go into the archive; it also holds the source and the logs."""
@@ -67,8 +65,8 @@ def in_archive(name):
 
 
 def bundle_plan(kept):
-    """What the job needs to know, as one word: a command line is limited, and this may be long."""
-    return packed(
+    """What the job needs to know, as JSON."""
+    return as_json(
         {
             "config": config,
             "files": sorted({str(name) for name in kept} | set(optional_files())),
@@ -77,7 +75,7 @@ def bundle_plan(kept):
                 name.regex().pattern
                 for rule in workflow.rules
                 for name in rule.log
-                if rule.name != "bundle"
+                if rule.name not in ("bundle", "bundle_plan")
             ],
         }
     )

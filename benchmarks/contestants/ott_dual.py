@@ -44,7 +44,7 @@ class OttDual:
             ) from error
         settings = case.cell.settings
         solver = settings["solver"]
-        optimizer = adamw(settings["training"])
+        optimizer = adamw(case.cell.training)
         potential, model = _networks(settings, case.dimension)
         self.conjugate_solver = FenchelConjugateLBFGS(
             gtol=solver["gradient_tolerance"], max_iter=solver["max_iterations"]

@@ -41,7 +41,7 @@ class PlainLoop:
     def __init__(self, case: Case) -> None:
         """Take the case's parameters; the optimiser's moments start at 0."""
         settings = case.cell.settings
-        optimizer = adamw(settings["training"])
+        optimizer = adamw(case.cell.training)
         potential = POTENTIALS[settings["potential"]["kind"]](settings["potential"]["hidden"])
         model = PlainModel(settings["amortization_model"]["hidden"])
         self.states = tuple(

@@ -55,7 +55,7 @@ def compare(
     cell = next(cell for cell in cells.grid(config) if cell.name == name)
     problem = make_problem(cell.settings, dimension)
     state = problem.init(initial_params(problem, cell)[0])
-    batch_size = cell.settings["training"]["batch_size"]
+    batch_size = cell.training.batch_size
     state, _ = compile_loop(problem, [0], batch_size, state, pair)(state, steps)
 
     y32 = pair.sample_target(rng.stream(0, "equality"), points)[None]

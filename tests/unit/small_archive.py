@@ -270,4 +270,4 @@ def executable(name: str) -> bool:
 
 
 def plan_of(record: dict[str, Any]) -> bundle.Plan:
-    return bundle.Plan.from_json(bundle.unpacked(bundle.packed(record)))
+    return bundle.Plan.from_json(json.loads(json.dumps(record)))

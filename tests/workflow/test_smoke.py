@@ -228,7 +228,19 @@ def test_moved_mirror_trains_nothing(smoke: Smoke, tmp_path: Path) -> None:
 
 def test_changed_solver_trains_the_cells_that_use_it(smoke: Smoke) -> None:
     output = smoke.snakemake("--dry-run", more="solvers: {lbfgs: {history: 5}}")
-    assert trained(output) == {cell for cell in CELLS if cell.endswith("-lbfgs")}
+    using = {cell for cell in CELLS if cell.endswith("-lbfgs")}
+    assert trained(output) == using
+    assert planned(output)["cell"] == len(using)
+
+
+def test_records_of_cells_that_are_lost_or_written_again_train_nothing(smoke: Smoke) -> None:
+    cells = smoke.outputs / "results" / "cells"
+    assert {path.stem for path in cells.iterdir()} == set(CELLS)
+    (cells / f"{CELL}.json").touch()
+    assert "Nothing to be done" in smoke.snakemake("--dry-run")
+    aside = cells.rename(cells.with_name("aside"))
+    assert "Nothing to be done" in smoke.snakemake("--dry-run")
+    aside.rename(cells)
 
 
 def test_changed_settings_of_the_plane_train_its_cells_alone(smoke: Smoke) -> None:

@@ -7,15 +7,13 @@ figures, and what machines were used. The same inputs give the same bytes.
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import os
 import re
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from w2dual.archive.layout import CONFIG, LEFT_OUT, MACHINE, README, RENDER
 from w2dual.config import strict_yaml
 from w2dual.config.grid import grid
 from w2dual.config.reader import output_folder
+from w2dual.decoding import decode
 from w2dual.records import InputError, load_arrays, no_file, read_json, save_arrays
 
 log = logging.getLogger(__name__)
@@ -61,44 +60,50 @@ class Plan:
         """Read what the rule gives.
 
         Raises:
-            InputError: something is missing.
+            InputError: something is missing or of another type.
         """
-        try:
-            bounds = record["config"]["bundle"]
-            return Plan(
-                output_folder(record["config"]),
-                dict(record["config"]),
-                tuple(record["files"]),
-                tuple(
-                    rendering.of_command(s["rule"], s["command"], s["inputs"], s["outputs"])
-                    for s in record["steps"]
-                ),
-                tuple(record["logs"]),
-                int(bounds["max_mb"] * 1e6),
-                int(bounds["measures_mb"] * 1e6),
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"plan of the archive: lacks or misnames {error}") from error
+        listed = decode(_Listed, record, "plan of the archive")
+        bounds = decode(
+            _Bounds, listed.config.get("bundle"), "plan of the archive", "config.bundle"
+        )
+        steps = [rendering.of_command(*astuple(step)) for step in listed.steps]
+        return Plan(
+            output_folder(listed.config),
+            listed.config,
+            listed.files,
+            tuple(steps),
+            listed.logs,
+            int(bounds.max_mb * 1e6),
+            int(bounds.measures_mb * 1e6),
+        )
 
 
-def packed(record: Any) -> str:
-    """Return a plan as one word for a command line, which is limited to 128 kB."""
-    text = json.dumps(record, separators=(",", ":"), sort_keys=True)
-    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
+@dataclass(frozen=True)
+class _Command:
+    """A job of a rule: its shell command, and its files relative to the folder of outputs."""
+
+    rule: str
+    command: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
-def unpacked(text: str) -> Any:
-    """Read what `packed` gave, or a JSON file.
+@dataclass(frozen=True)
+class _Listed:
+    """The plan as the rule writes it (`Plan` says what is what)."""
 
-    Raises:
-        InputError: it is neither.
-    """
-    if Path(text[:4096]).suffix == ".json":
-        return read_json(text)
-    try:
-        return json.loads(zlib.decompress(base64.urlsafe_b64decode(text)))
-    except (ValueError, zlib.error) as error:
-        raise InputError(f"plan {text[:20]}...: neither a packed plan nor a .json") from error
+    config: dict[str, Any]
+    files: tuple[str, ...]
+    steps: tuple[_Command, ...]
+    logs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """The config's `bundle`, in MB."""
+
+    max_mb: float
+    measures_mb: float
 
 
 # ---------------------------------------------------------------- what goes in

@@ -122,6 +122,8 @@ def retrain(
     try:
         cell, flags = Cell.from_json(old["cell"]), old["provenance"].get("xla_flags")
         cores, preset = threads or old["provenance"].get("devices"), old["preset"]
+    except InputError as error:
+        raise InputError(f"{metrics}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{metrics}: is not the metrics of a cell: {error!r}") from error
     pair = results / "measures" / f"{cell.pair}.safetensors"

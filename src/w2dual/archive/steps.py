@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from w2dual.decoding import decode
 from w2dual.records import InputError
 from w2dual.subcommands import JOBS
 
@@ -99,13 +100,8 @@ class Step:
         Raises:
             InputError: it is something else.
         """
-        names = ("arguments", "inputs", "outputs")
-        if not isinstance(record, dict) or not isinstance(record.get("rule"), str):
-            raise InputError(f"step {str(record)[:60]!r}: expected a record with a rule")
-        lists = [record.get(name) for name in names]
-        if not all(isinstance(x, list) and all(isinstance(s, str) for s in x) for x in lists):
-            raise InputError(f"step {record['rule']}: {', '.join(names)} must be lists of text")
-        return Step(record["rule"], *(tuple(x) for x in lists if x is not None))
+        named = isinstance(record, dict) and isinstance(record.get("rule"), str)
+        return decode(Step, record, f"step {record['rule']}" if named else "a step")
 
 
 def of_command(rule: str, command: str, inputs: Iterable[str], outputs: Iterable[str]) -> Step:

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from w2dual import code, seeds
+from w2dual.config.settings import (
+    CellSettings,
+    EvaluationSettings,
+    LoggingSettings,
+    PretrainingSettings,
+    TrainingSettings,
+)
+from w2dual.decoding import decode
 from w2dual.records import InputError, short_hash
+
+NEEDED = {"dual": ("potential", "amortization_model", "amortization", "solver")}
+"""Method -> the parts of a cell's settings that it is made of."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of a table: names for people, and every setting that its training job needs."""
+    """One entry of a table: names for people, and every setting that its training job needs.
+
+    Attributes:
+        settings: as the record has them; the modules of the kinds read theirs from here.
+        typed: the same, checked.
+
+    Raises:
+        InputError: a setting is missing, unknown or of a wrong type; the message names it.
+    """
 
     name: str
     pair: str
@@ -22,6 +41,47 @@ class Cell:
     amortization: str
     solver: str
     settings: dict[str, Any]
+    typed: CellSettings = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        source = f"cell {self.name}"
+        seeds.checked_list(self.settings.get("seeds"), f"{source}: `settings.seeds`")
+        typed = decode(CellSettings, self.settings, source, "settings")
+        for name in [*ROOMS, "method"]:
+            if name in self.settings and not isinstance(self.settings[name].get("kind"), str):
+                raise InputError(f"{source}: `settings.{name}` lacks `kind`, the name of one")
+        needed = NEEDED.get(method_kind(self.settings), ())
+        if missing := [name for name in needed if name not in self.settings]:
+            raise InputError(
+                f"{source}: `settings` lacks {', '.join(f'`{name}`' for name in missing)}"
+            )
+        object.__setattr__(self, "typed", typed)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, all trained in one job."""
+        return self.typed.seeds
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How its networks are trained."""
+        return self.typed.training
+
+    @property
+    def pretraining(self) -> PretrainingSettings:
+        """How they become the identity first."""
+        return self.typed.pretraining
+
+    @property
+    def evaluation(self) -> EvaluationSettings:
+        """On how many points its maps are evaluated, and when."""
+        return self.typed.evaluation
+
+    @property
+    def logging(self) -> LoggingSettings:
+        """How often training says how it goes."""
+        return self.typed.logging
 
     @property
     def hash(self) -> str:
@@ -46,22 +106,23 @@ class Cell:
         """Read what `to_json` gave.
 
         Raises:
-            InputError: a field is missing, the hash is not that of the settings, or the seeds are
-                no seeds or not different.
+            InputError: a field or a setting is missing, unknown or of a wrong type, the hash is
+                not that of the settings, or the seeds are no seeds or not different.
         """
+        named = isinstance(record, Mapping)
         try:
-            fields = {key: record[key] for key in Cell.__dataclass_fields__}
-            cell = Cell(**fields)
-        except (KeyError, TypeError) as error:
+            given = {key: record[key] for key in record if key != "hash"} if named else record
+            cell = decode(Cell, given, "cell record")
+        except InputError as error:
             raise InputError(
-                f"cell record lacks {error}; `w2dual cells` prints valid ones"
+                f"{error}; `w2dual cells NAME` prints a valid record, and a record that another "
+                "version of this project made needs that version"
             ) from error
         if record.get("hash", cell.hash) != cell.hash:
             raise InputError(
                 f"cell {cell.name}: its hash {record['hash']} is not that of its settings "
                 f"({cell.hash}); leave the hash out of a record changed by hand"
             )
-        seeds.checked_list(cell.settings.get("seeds"), f"cell {cell.name}: `settings.seeds`")
         return cell
 
 

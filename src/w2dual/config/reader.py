@@ -159,8 +159,8 @@ def _text_keys(value: Any) -> Any:
 
 def _explain(error: Any, prefix: tuple[str, ...]) -> str:
     where = ".".join(map(str, (*prefix, *error.absolute_path))) or "(top level)"
-    if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
+    if error.validator in ("additionalProperties", "unevaluatedProperties"):
+        known = _known_keys(error.schema)
         unknown = [key for key in error.instance if key not in known]
         hints = []
         for key in unknown:
@@ -179,6 +179,16 @@ def _explain(error: Any, prefix: tuple[str, ...]) -> str:
     if isinstance(error.instance, str) and re.fullmatch(r"[0-9.]+[eE][+-]?[0-9]+", error.instance):
         message += f" (YAML reads {error.instance} as text; write it like 1.0e-3 or 1.0e+5)"
     return message
+
+
+def _known_keys(schema: Mapping[str, Any]) -> list[str]:
+    """Return the keys that a mapping may have, also by `$ref`: those that it needs come first."""
+    found = list(schema.get("properties", {}))
+    if "$ref" not in schema:
+        return found
+    found += _known_keys(_schema()["$defs"][schema["$ref"].rpartition("/")[2]])
+    needed = [key for key in schema.get("required", ()) if key in found]
+    return needed + [key for key in found if key not in needed]
 
 
 def _known(config: Config, key: str, name: str, section: str, under: str = "") -> None:

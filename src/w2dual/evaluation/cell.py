@@ -9,11 +9,12 @@ from typing import Any
 from jaxtyping import Array, Key
 
 from w2dual.config.cells import Cell
+from w2dual.config.settings import PlaneEvaluationSettings
 from w2dual.evaluation import conjugation_time, l2_uvp
 from w2dual.evaluation import samples as transport_metrics
 from w2dual.evaluation.samples import ENDS
 from w2dual.measures import Measures, Pair
-from w2dual.records import finite
+from w2dual.records import InputError, finite
 from w2dual.training.incidents import SOLVED
 from w2dual.training.methods import Conjugating, Method
 from w2dual.training.watch import Headline
@@ -51,13 +52,12 @@ class CellEvaluation:
 
     def timing(self, params: Any) -> dict[str, Any]:
         """Return how long it takes to conjugate a batch."""
-        settings = self.cell.settings
         return conjugation_time.measure(
             self.method,
             params,
             self.pair,
-            settings["seeds"],
-            settings["training"]["batch_size"],
+            self.cell.seeds,
+            self.cell.training.batch_size,
         )
 
 
@@ -68,12 +68,15 @@ def make(method: Method[Any], pair: Measures, cell: Cell) -> CellEvaluation:
         method: what is trained.
         pair: the measures.
         cell: the cell; its `evaluation` says on how many samples.
+
+    Raises:
+        InputError: the measures have no known map, and the cell's settings no `epsilon`.
     """
-    settings = cell.settings["evaluation"]
+    settings = cell.evaluation
     common = ("dual_objective", "conjugate_iterations_mean")
     common = common if isinstance(method, Conjugating) else ()
     if isinstance(pair, Pair):
-        most = max(settings["history_samples"], settings["samples"])
+        most = max(settings.history_samples, settings.samples)
         columns = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
         columns += ("cosine_forward", "cosine_inverse", *common)
         if _has_solver(method):  # without one there is no optimum to be above
@@ -83,10 +86,15 @@ def make(method: Method[Any], pair: Measures, cell: Cell) -> CellEvaluation:
         headline = Headline("l2_uvp_forward_percent", "L2-UVP %")
         evaluator = l2_uvp.evaluator(method, most)
     else:
+        if not isinstance(settings, PlaneEvaluationSettings):
+            raise InputError(
+                f"cell {cell.name}: `settings.evaluation` lacks `epsilon`, which measures without "
+                "a known map are evaluated with"
+            )
         kinds = ("sinkhorn", "w2", "monge_gap", "cycle")
         columns = (*(f"{name}_{end}" for name in kinds for end in ENDS), *common)
         headline = Headline("w2_forward", "W2 squared")
-        evaluator = transport_metrics.evaluator(method, settings["epsilon"])
+        evaluator = transport_metrics.evaluator(method, settings.epsilon)
     return CellEvaluation(method, pair, cell, headline, columns, evaluator)
 
 

@@ -7,6 +7,7 @@ from a stream of their own, so that nothing here moves a number of the training.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,7 +29,7 @@ def measure(
     method: Method[Any],
     params: Any,
     pair: Measures,
-    seeds: list[int],
+    seeds: Sequence[int],
     batch_size: int,
     repetitions: int = REPETITIONS,
 ) -> dict[str, float | None]:

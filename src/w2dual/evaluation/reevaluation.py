@@ -105,8 +105,7 @@ def evaluate(
     measured = next((entry for entry in record["seeds"] if entry["seed"] == seeds[0]), None)
     if measured is None or measured["status"] != "finished":
         raise InputError(f"{params}: seed {seeds[0]} has no numbers in the metrics")
-    settings = cell.settings["evaluation"]
-    samples = int(settings["samples"])
+    samples = cell.evaluation.samples
     prepared = measures.load_pair(pair)
     # The program that made the metrics; a set of fresh samples fills one of its blocks.
     method = methods.make(cell.settings, cell.dimension)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.archive.bundle import Plan, make, unpacked
+from w2dual.archive.bundle import Plan, make
 from w2dual.jobs.dispatch import call
+from w2dual.records import read_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
-    parser.add_argument("--plan", required=True, help="what goes in: packed, or a .json")
+    parser.add_argument("--plan", type=Path, required=True, help="what goes in, as JSON")
     parser.add_argument("--root", type=Path, required=True, help="the checkout")
     parser.add_argument(
         "--outputs", type=Path, default=Path(), help="folder of the run's outputs [here]"
@@ -21,4 +22,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Run the job."""
-    make(Plan.from_json(unpacked(args.plan)), args.root, args.outputs, args.zip, call)
+    make(Plan.from_json(read_json(args.plan)), args.root, args.outputs, args.zip, call)

@@ -81,12 +81,12 @@ class Estimate:
 
     def pretraining_s(self) -> float:
         """Seconds of pre-training, which may end early: at most."""
-        steps = self.cell.settings["pretraining"]["iterations"]
+        steps = self.cell.pretraining.iterations
         return steps * self._figures().pretraining_ms_per_step / 1000
 
     def training_s(self, of: str = "ms_per_step") -> float:
         """Seconds of all training steps, by the median, `_low` or `_high` time of one."""
-        return self.cell.settings["training"]["iterations"] * getattr(self._figures(), of) / 1000
+        return self.cell.training.iterations * getattr(self._figures(), of) / 1000
 
     def seconds(self, of: str = "ms_per_step") -> float:
         """Seconds from the start of compilation to the last step; without evaluations."""
@@ -125,8 +125,8 @@ def _of_method(
     if not rows:
         widths = "" if method["hidden"] == PAPER_WIDTHS else f" with widths {method['hidden']}"
         return None, f"{words}{widths}: not measured"
-    batch_size = cell.settings["training"]["batch_size"]
-    seeds = len(cell.settings["seeds"])
+    batch_size = cell.training.batch_size
+    seeds = len(cell.seeds)
     # The batch size asked for first, then the nearest; of two as near, the larger.
     batch_sizes = sorted(
         {row.batch_size for row in rows},

@@ -172,13 +172,12 @@ def _sum(items: Sequence[Estimate]) -> dict[str, Any]:
 
 
 def _cell(item: Estimate, sources: list[str]) -> dict[str, Any]:
-    settings = item.cell.settings
     record: dict[str, Any] = {
         "name": item.cell.name,
         "dimension": item.cell.dimension,
-        "seeds": len(settings["seeds"]),
-        "batch_size": settings["training"]["batch_size"],
-        "iterations": settings["training"]["iterations"],
+        "seeds": len(item.cell.seeds),
+        "batch_size": item.cell.training.batch_size,
+        "iterations": item.cell.training.iterations,
     }
     figures: dict[str, float | None] = dict.fromkeys(FIGURES)
     if item.found:

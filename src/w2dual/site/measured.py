@@ -137,8 +137,8 @@ def time_cells(
             "threads": used,
             **method_of(cell),
             "dimension": cell.dimension,
-            "batch_size": cell.settings["training"]["batch_size"],
-            "seeds": len(cell.settings["seeds"]),
+            "batch_size": cell.training.batch_size,
+            "seeds": len(cell.seeds),
         }
         words = f"{cell.name}, {what['seeds']} seed(s), batch {what['batch_size']}"
         if only_missing and any(what.items() <= vars(cost).items() for cost in costs):
@@ -230,7 +230,7 @@ def _start_key(cell: Cell) -> str:
     settings = cell.settings
     has_model = settings["amortization"]["kind"] != "none"
     names = ("potential", "amortization_model", "seeds", "pretraining")
-    parts = [settings[name] for name in names] + [settings["training"]["batch_size"]]
+    parts = [settings[name] for name in names] + [cell.training.batch_size]
     return short_hash([cell.dimension, has_model, *parts])
 
 
@@ -246,7 +246,7 @@ def measure(cell: Cell, pair: measures.Measures, start: Start, effort: Effort) -
     problem = methods.make(cell.settings, cell.dimension)
     # Copies, since the loop takes its state over, and other methods start from the same.
     state = problem.init(jax.tree.map(jnp.array, start.params))
-    seeds, batch_size = cell.settings["seeds"], cell.settings["training"]["batch_size"]
+    seeds, batch_size = cell.seeds, cell.training.batch_size
     began = time.perf_counter()
     run = compile_loop(problem, seeds, batch_size, state, pair)
     compile_s = time.perf_counter() - began

@@ -25,6 +25,7 @@ from jaxtyping import Float, Int
 from w2dual import conjugate, provenance, rng
 from w2dual.backend import jit
 from w2dual.conjugate import ConjugateResult
+from w2dual.decoding import decode
 from w2dual.evaluation import trained
 from w2dual.evaluation.trained import Trained
 from w2dual.records import InputError, load_arrays, read_json, save_arrays
@@ -87,33 +88,51 @@ class Study:
         return {key: (values - low) / extent for key, values in self.values.items()}
 
 
+@dataclass(frozen=True)
+class StudySettings:
+    """What the study of a cell needs.
+
+    Attributes:
+        lbfgs, adam: the solvers, as in the config's `solvers`.
+        points: of which each step is traced.
+        samples: of which the solution is found.
+    """
+
+    lbfgs: dict[str, Any]
+    adam: dict[str, Any]
+    points: int
+    samples: int
+
+
 def study(cell: Trained, settings: Mapping[str, Any]) -> tuple[dict[Any, Any], dict[str, Sample]]:
     """Trace the solvers on `points` points, and solve for `samples` of them.
 
     Args:
         cell: the trained cell.
-        settings: `lbfgs` and `adam`, as in the config's `solvers`; `points` and `samples`.
+        settings: those of `StudySettings`.
 
     Returns:
         `values` and `samples` of a `Study`.
 
     Raises:
-        InputError: a solver's settings do not fit, or there are more points than samples.
+        InputError: a setting is missing or unknown, a solver's settings do not fit, or there are
+            more points than samples.
     """
-    if not 0 < settings["points"] <= settings["samples"]:
+    chosen = decode(StudySettings, settings, "conjugation study", "settings")
+    if not 0 < chosen.points <= chosen.samples:
         raise InputError(
-            f"conjugation study: {settings['points']} points of {settings['samples']} samples; "
+            f"conjugation study: {chosen.points} points of {chosen.samples} samples; "
             "expected at least one, and no more than there are samples"
         )
-    solvers = {name: conjugate.make(settings[name]) for name in SOLVERS}
+    solvers = {name: conjugate.make(getattr(chosen, name)) for name in SOLVERS}
     # Compiled, since the law of the target is a mixture moved by large networks.
-    draw = jit(lambda key: cell.pair.sample_target(key, settings["samples"]))
+    draw = jit(lambda key: cell.pair.sample_target(key, chosen.samples))
     y = draw(rng.stream(cell.seed, STREAM))
     starts = {"cold": y, "warm": jit(cell.problem.amortized)(cell.params, y[None])[0]}
     oracle = cell.problem.oracle(cell.params)
 
     def first(points: Any) -> Any:
-        return np.asarray(points[: settings["points"]])
+        return np.asarray(points[: chosen.points])
 
     values: dict[tuple[str, str], Any] = {}
     for name, solver in solvers.items():

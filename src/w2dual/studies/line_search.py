@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from jaxtyping import Array, Float
 from w2dual import conjugate, potentials, provenance, rng, timing
 from w2dual.backend import jit
 from w2dual.conjugate.lbfgs import LBFGS
+from w2dual.decoding import decode
 from w2dual.evaluation.trained import Trained
 from w2dual.records import InputError, read_json, write_json
 from w2dual.studies import libraries
@@ -157,27 +158,73 @@ def compare(
     ]
 
 
+@dataclass(frozen=True)
+class _Common:
+    """What both studies need.
+
+    Attributes:
+        lbfgs: the solver, as in the config's `solvers`.
+        points: conjugated together.
+        repetitions: turns of each row.
+        block_s: s that a turn takes.
+        slow_s: s; a row whose first call takes longer is timed by that call alone.
+    """
+
+    lbfgs: dict[str, Any]
+    points: int
+    repetitions: int
+    block_s: float
+    slow_s: float
+
+
+@dataclass(frozen=True)
+class LineSearchSettings(_Common):
+    """What the comparison of line searches needs.
+
+    Attributes:
+        rows: of `ROWS`; others are compared with the first.
+        trials: steps of a line search at most, in the place of the solver's own.
+    """
+
+    rows: tuple[str, ...]
+    trials: int
+
+
+@dataclass(frozen=True)
+class WolfeSettings(_Common):
+    """What the comparison of Wolfe and Armijo needs.
+
+    Attributes:
+        iterations: of L-BFGS.
+    """
+
+    iterations: int
+
+
 def line_search(cell: Trained, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Compare rows, warm started, at the solver's tolerance.
 
     Args:
         cell: the trained cell.
-        settings: `rows` of `ROWS`; `lbfgs` as in the config's `solvers`, and `trials` of a line
-            search in the place of its own; `points`, `repetitions`, `block_s`, `slow_s`.
+        settings: those of `LineSearchSettings`.
+
+    Raises:
+        InputError: a setting is missing, unknown or of a wrong type, or a row is unknown.
     """
-    y = _points(cell, settings["points"])
+    chosen = decode(LineSearchSettings, settings, "line search", "settings")
+    y = _points(cell, chosen.points)
     start = jit(cell.problem.amortized)(cell.params, y[None])[0]
-    solver = settings["lbfgs"] | {"trials": settings["trials"]}
+    solver = chosen.lbfgs | {"trials": chosen.trials}
     return compare(
         cell,
-        tuple(settings["rows"]),
+        chosen.rows,
         solver,
         y,
         start,
         tolerance=solver["gradient_tolerance"],
-        repetitions=settings["repetitions"],
-        block_s=settings["block_s"],
-        slow_s=settings["slow_s"],
+        repetitions=chosen.repetitions,
+        block_s=chosen.block_s,
+        slow_s=chosen.slow_s,
     )
 
 
@@ -186,21 +233,24 @@ def wolfe_vs_armijo(cell: Trained, settings: Mapping[str, Any]) -> list[dict[str
 
     Args:
         cell: the trained cell.
-        settings: `lbfgs` as in the config's `solvers`, `iterations`, `points`, `repetitions`,
-            `block_s`, `slow_s`.
+        settings: those of `WolfeSettings`.
+
+    Raises:
+        InputError: a setting is missing, unknown or of a wrong type.
     """
-    y = _points(cell, settings["points"])
-    endless = {"gradient_tolerance": -1.0, "max_iterations": settings["iterations"]}
+    chosen = decode(WolfeSettings, settings, "Wolfe against Armijo", "settings")
+    y = _points(cell, chosen.points)
+    endless = {"gradient_tolerance": -1.0, "max_iterations": chosen.iterations}
     return compare(
         cell,
         WOLFE_ROWS,
-        settings["lbfgs"] | endless,
+        chosen.lbfgs | endless,
         y,
         y,
-        tolerance=settings["lbfgs"]["gradient_tolerance"],
-        repetitions=settings["repetitions"],
-        block_s=settings["block_s"],
-        slow_s=settings["slow_s"],
+        tolerance=chosen.lbfgs["gradient_tolerance"],
+        repetitions=chosen.repetitions,
+        block_s=chosen.block_s,
+        slow_s=chosen.slow_s,
     )
 
 

@@ -87,7 +87,7 @@ def origin(cell: Cell, measures_sha256: str, code_digest: str) -> dict[str, str 
         "device": provenance.device_name(),
         "flags": environment.xla_flags(),
         "environment": canonical_json(environment.moving()),
-        "shards": str(shards(cell.settings["training"]["batch_size"])),
+        "shards": str(shards(cell.training.batch_size)),
     }
 
 

@@ -50,7 +50,7 @@ def unflatten(named: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def save_params(path: Path, params: Any, cell: Cell) -> None:
     """Write the parameters of all seeds of a cell."""
-    metadata = {"format": FORMAT, "cell": cell.to_json(), "seeds": cell.settings["seeds"]}
+    metadata = {"format": FORMAT, "cell": cell.to_json(), "seeds": cell.seeds}
     save_arrays(path, flatten(params), metadata)
 
 
@@ -63,7 +63,10 @@ def load_params(path: str | Path) -> tuple[Any, Cell, list[int]]:
     arrays, metadata = load_arrays(path)
     if metadata.get("format") != FORMAT or not {"cell", "seeds"} <= metadata.keys():
         raise InputError(f"{path}: holds no parameters of a trained cell of format {FORMAT}")
-    cell = Cell.from_json(metadata["cell"])
+    try:
+        cell = Cell.from_json(metadata["cell"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     trees, wanted = unflatten(arrays), methods.make(cell.settings, cell.dimension)
     if trees.keys() != wanted.networks.keys():
         raise InputError(

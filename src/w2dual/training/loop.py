@@ -12,7 +12,7 @@ are the same however many cores work them; the order of summation, and so the la
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -57,7 +57,7 @@ def shards(batch_size: int) -> int:
 
 
 def compile_loop(
-    method: Method[Any], seeds: list[int], batch_size: int, state: AnyState, pair: Any
+    method: Method[Any], seeds: Sequence[int], batch_size: int, state: AnyState, pair: Any
 ) -> Loop:
     """Compile the loop for a cell.
 
@@ -101,7 +101,7 @@ def compile_loop(
 
 
 def _chunk(
-    method: Method[Any], seeds: list[int], batch_size: int, count: int
+    method: Method[Any], seeds: Sequence[int], batch_size: int, count: int
 ) -> Callable[[AnyState, Any, Array], tuple[AnyState, Chunk]]:
     """Return the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
     parts = PARTS if batch_size % PARTS == 0 else 1
@@ -180,6 +180,6 @@ def _chunk(
     return run
 
 
-def streams(seeds: list[int], name: str) -> Key[Array, " seeds"]:
+def streams(seeds: Sequence[int], name: str) -> Key[Array, " seeds"]:
     """Return the keys of the stream `name` of each seed."""
     return jnp.stack([rng.stream(seed, name) for seed in seeds])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -116,17 +117,16 @@ def fresh_params(method: Method[Any], cell: Cell, jit: Callable[..., Any] = _jit
         cell: its cell.
         jit: what compiles; a function that does nothing where only shapes are asked for.
     """
-    settings = cell.settings
-    bound = settings["pretraining"]["bound"]
-    shape = (settings["training"]["batch_size"], cell.dimension)
+    bound = cell.pretraining.bound
+    shape = (cell.training.batch_size, cell.dimension)
 
     def uniform(key: Array) -> Array:
         return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
-    first = jax.vmap(uniform)(streams(settings["seeds"], "initial batch"))
+    first = jax.vmap(uniform)(streams(cell.seeds, "initial batch"))
     return method.assemble(
         {
-            name: jit(jax.vmap(network.init))(streams(settings["seeds"], network.stream), first)
+            name: jit(jax.vmap(network.init))(streams(cell.seeds, network.stream), first)
             for name, network in method.networks.items()
         }
     )
@@ -139,9 +139,9 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
         The parameters, and what pre-training cost and reached; the steps are those of the first
         network that is pre-trained.
     """
-    arguments = cell.settings["pretraining"] | {
+    arguments = asdict(cell.pretraining) | {
         "dimension": cell.dimension,
-        "batch_size": cell.settings["training"]["batch_size"],
+        "batch_size": cell.training.batch_size,
     }
     started = time.perf_counter()
     params = fresh_params(method, cell)
@@ -152,7 +152,7 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
         trees[name] = getattr(params, name)
         if network.map is None:
             continue
-        keys = streams(cell.settings["seeds"], f"pretraining {network.stream}")
+        keys = streams(cell.seeds, f"pretraining {network.stream}")
         trained = pretrain_to_identity(network.map, trees[name], keys, **arguments)
         trees[name] = trained.params
         report[f"pretraining_loss_{name}"] = float(jnp.max(trained.loss))

@@ -86,11 +86,10 @@ class Progress:
 
     def __init__(self, cell: Cell, folder: Path | None) -> None:
         """Take the cell, and the folder for its status file; None for no such file."""
-        settings = cell.settings
         self.cell = cell
-        self.iterations: int = settings["training"]["iterations"]
-        self.boundaries = (settings["logging"]["every"], settings["evaluation"]["history_every"])
-        self.seeds = len(settings["seeds"])
+        self.iterations = cell.training.iterations
+        self.boundaries = (cell.logging.every, cell.evaluation.history_every)
+        self.seeds = len(cell.seeds)
         self.folder = folder
         self.timing = Timing({})
         self.totals = Totals.start(self.seeds)

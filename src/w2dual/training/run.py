@@ -67,7 +67,7 @@ def train(
         Stopped: SIGTERM or SIGUSR1 came while the steps were running; there is a checkpoint.
             Before the first step and after the last these signals end the process at once.
     """
-    seeds, batch_size = cell.settings["seeds"], cell.settings["training"]["batch_size"]
+    seeds, batch_size = cell.seeds, cell.training.batch_size
     method = methods.make(cell.settings, cell.dimension)
     with Progress(cell, checkpoints.folder if checkpoints else None) as progress:
         now = _start(cell, method, progress, checkpoints)
@@ -117,7 +117,7 @@ def _start(
         like = jax.eval_shape(lambda: method.init(fresh_params(method, cell, lambda f: f)))
         now = checkpoints.resume(like)
     if now is None:
-        seeds = len(cell.settings["seeds"])
+        seeds = len(cell.seeds)
         log.info("%s: %d seed(s), pre-training to the identity", cell.name, seeds)
         progress.enter("pre-training")
         params, report = initial_params(method, cell)

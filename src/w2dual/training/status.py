@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from w2dual.decoding import decode
 from w2dual.records import InputError, read_json, write_json
 
 FORMAT = 3
@@ -58,25 +59,16 @@ class CellStatus:
         """Read a status file.
 
         Raises:
-            InputError: it is missing, no JSON record, of another format, or a field is missing
-                or of a wrong type; the message names the file and the field.
+            InputError: it is missing, no JSON record, of another format, or a field is missing,
+                unknown or of a wrong type; the message names the file and the field.
         """
         record = read_json(path)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"{path}: is not a status file of format {FORMAT}")
-        text = {name: field(record, name, str, path) for name in ("cell", "phase", "headline")}
-        if text["phase"] not in PHASES:
-            raise InputError(f"{path}: phase is {text['phase']!r}; expected one of {PHASES}")
-        counts = ("step", "iterations", "seeds", "diverged_seeds", "spikes")
-        numbers = {name: field(record, name, int, path) for name in counts}
-        return CellStatus(
-            **text,
-            **numbers,
-            not_converged=number(record, "not_converged", path),
-            steps_per_second=number(record, "steps_per_second", path),
-            error=number(record, "error", path),
-            updated=number(record, "updated", path) or 0.0,
-        )
+        status = decode(CellStatus, {k: record[k] for k in record if k != "format"}, str(path))
+        if status.phase not in PHASES:
+            raise InputError(f"{path}: phase is {status.phase!r}; expected one of {PHASES}")
+        return status
 
 
 def rate(steps_per_second: float) -> str:

@@ -70,16 +70,16 @@ class Watch:
 
     def __init__(self, cell: Cell, evaluation: Evaluation, history: list[dict[str, Any]]) -> None:
         """Take the cell, what evaluates it, and the rows so far, which are added to in place."""
-        self.settings = cell.settings["evaluation"]
-        self.iterations = cell.settings["training"]["iterations"]
-        self.seeds: list[int] = cell.settings["seeds"]
+        self.settings = cell.evaluation
+        self.iterations = cell.training.iterations
+        self.seeds = cell.seeds
         self.evaluation = evaluation
         self.keys = streams(self.seeds, "history evaluation")
         self.rows = history
 
     def due(self, step: int) -> bool:
         """Return whether all live seeds are evaluated at a step."""
-        return step % self.settings["history_every"] == 0 or step == self.iterations
+        return step % self.settings.history_every == 0 or step == self.iterations
 
     def evaluate(self, state: State, seconds_per_step: float = float("nan")) -> None:
         """Add a row for each seed that has not diverged."""
@@ -101,7 +101,7 @@ class Watch:
 
     def _add(self, state: State, steps: Mapping[int, int], seconds_per_step: float) -> None:
         """Evaluate, and add a row for each seed in `steps`: index -> steps that it has had."""
-        samples = self.settings["history_samples"]
+        samples = self.settings.history_samples
         values = self.evaluation.evaluate(state.params, self.keys, samples)
         for i, step in steps.items():
             row = {name: float(getattr(values, name)[i]) for name in self.evaluation.columns}
@@ -130,7 +130,7 @@ class Watch:
         A diverged seed has a status and no figures; what its last evaluation was stands apart.
         """
         keys = streams(self.seeds, "final evaluation")
-        values = self.evaluation.evaluate(state.params, keys, self.settings["samples"])
+        values = self.evaluation.evaluate(state.params, keys, self.settings.samples)
         return [
             self._seed_record(state, values, i, seed) | totals.of_seed(i)
             for i, seed in enumerate(self.seeds)

@@ -1,5 +1,6 @@
 """The job `push`: points in, mapped points out, and what it says of points it cannot map."""
 
+import copy
 import csv
 import dataclasses
 import logging
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.unit.settings import solver, training
+from tests.unit.settings import pretraining, solver, training
 
 from w2dual.__main__ import main
 from w2dual.config.cells import Cell
@@ -39,6 +40,9 @@ CELL = Cell(
         "solver": solver(history=5, gradient_tolerance=1e-3, decrease_tolerance=0.0, trials=30),
         "seeds": SEEDS,
         "training": training(),
+        "pretraining": pretraining(),
+        "evaluation": {"samples": 64, "history_every": 10, "history_samples": 32},
+        "logging": {"every": 10},
     },
 )
 POINTS = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
@@ -502,12 +506,11 @@ def test_a_cell_of_an_older_version_is_named(
     run: Run,
     capsys: pytest.CaptureFixture[str],
 ):
-    settings = dict(CELL.settings["training"])
-    del settings["divergence_every"]
-    cell = dataclasses.replace(CELL, settings=CELL.settings | {"training": settings})
+    record = copy.deepcopy(CELL.to_json())
+    del record["settings"]["training"]["divergence_every"]
     path = tmp_path / "old.safetensors"
-    save_arrays(
-        path, flatten(trained[1]), {"format": FORMAT, "cell": cell.to_json(), "seeds": SEEDS}
-    )
+    save_arrays(path, flatten(trained[1]), {"format": FORMAT, "cell": record, "seeds": SEEDS})
     assert run(as_npy(tmp_path), "--map", "forward", "--params", path) == 2
-    assert "`settings.training` lacks divergence_every" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{path}: cell {CELL.name}: `settings.training` lacks `divergence_every`" in said
+    assert "another version" in said

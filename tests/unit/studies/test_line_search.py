@@ -137,3 +137,12 @@ def test_the_job_writes_both_files_and_refuses_another_study(cell: Trained, tmp_
     found = pd.read_csv(tmp_path / "t.csv")
     assert tuple(found.columns) == line_search_tables.COLUMNS
     assert found["device"].tolist() == ["CPU: a_test"]
+
+
+def test_a_wrong_setting_of_a_study_is_named(cell: Trained):
+    with pytest.raises(InputError, match="line search: `settings` has the unknown key `pionts`"):
+        line_search.line_search(cell, SEARCH | {"pionts": 3})
+    with pytest.raises(InputError, match="line search: `settings.trials` is '15'"):
+        line_search.line_search(cell, SEARCH | {"trials": "15"})
+    with pytest.raises(InputError, match="Wolfe against Armijo: `settings` lacks `slow_s`"):
+        line_search.wolfe_vs_armijo(cell, COMMON | {"iterations": 3})

@@ -566,8 +566,11 @@ def wait_for(job: Job, process: subprocess.Popen, words: str, times: int) -> Non
 @pytest.mark.slow
 def test_killed_jobs_end_with_the_same_bits(pair_file: Path, tmp_path: Path):
     """Three SIGKILLs and a SIGTERM, each at some moment after the loop was compiled."""
-    long = cell(training={"iterations": 12_000}, evaluation={"history_every": 2000})
-    long.settings["logging"]["every"] = 100
+    long = cell(
+        training={"iterations": 12_000},
+        evaluation={"history_every": 2000},
+        logging={"every": 100},
+    )
     write_json(tmp_path / "cell.json", long.to_json())
     reference = Job(tmp_path / "cell.json", pair_file, tmp_path / "alone", every_s=0.05)
     alone(reference)

@@ -23,6 +23,8 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, Int
 
 from w2dual import amortization, conjugate, extensions, potentials
+from w2dual.config.settings import TrainingSettings
+from w2dual.decoding import decode
 from w2dual.records import InputError
 from w2dual.training import incidents
 from w2dual.training.methods.base import (
@@ -269,29 +271,17 @@ def _apply(model: nn.Module, params: Params, y: Float[Array, "batch n"]) -> Arra
     return output
 
 
-_TRAINING = (
-    *("learning_rate", "iterations", "final_learning_rate_factor", "b1", "b2", "weight_decay"),
-    *("divergence_loss", "divergence_every"),
-)
-"""The settings of training that the method is made of."""
-
-
 def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:
     """Build the method of a cell from its settings (`cells.Cell.settings`).
 
     Raises:
         InputError: a kind is unknown or its settings do not fit.
     """
-    training = settings["training"]
-    if lacking := [key for key in _TRAINING if key not in training]:
-        raise InputError(
-            f"the cell's `settings.training` lacks {', '.join(lacking)}, as a cell of an older "
-            "version of this project does; use that version, or train the cell again"
-        )
+    training = decode(TrainingSettings, settings["training"], "cell", "settings.training")
     schedule = optax.cosine_decay_schedule(
-        training["learning_rate"],
-        training["iterations"],
-        training["final_learning_rate_factor"],
+        training.learning_rate,
+        training.iterations,
+        training.final_learning_rate_factor,
     )
     kind = settings["amortization"]["kind"]
     loss = amortization.make_loss(settings["amortization"])
@@ -313,12 +303,12 @@ def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:
         optimizer=optax.flatten(
             optax.adamw(
                 schedule,
-                b1=training["b1"],
-                b2=training["b2"],
-                weight_decay=training["weight_decay"],
+                b1=training.b1,
+                b2=training.b2,
+                weight_decay=training.weight_decay,
             )
         ),
-        divergence=Divergence(training["divergence_loss"], training["divergence_every"]),
+        divergence=Divergence(training.divergence_loss, training.divergence_every),
         dimension=dimension,
     )
     problem.check_loss(kind)

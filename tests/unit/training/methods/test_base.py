@@ -206,8 +206,11 @@ def test_maps_on_the_plane_are_measured_by_samples(tmp_path: Path):
     path = tmp_path / "plane.safetensors"
     laws = {"source": "gauss_1_small", "target": "gauss_8"}
     save_arrays(path, *preparation.prepare("gauss8", laws))
-    plane = cell(evaluation={"samples": 16, "epsilon": 0.05})
+    chosen = {"samples": 16, "history_every": 10, "history_samples": 16}
+    plane = cell(evaluation=chosen | {"epsilon": 0.05})
     method = methods.make(plane.settings, 2)
+    with pytest.raises(InputError, match="cell fit: `settings.evaluation` lacks `epsilon`"):
+        cell_evaluation.make(method, measures.load(path), cell(evaluation=chosen))
     evaluation = cell_evaluation.make(method, measures.load(path), plane)
     identity = {"matrix": jnp.eye(2)[None], "shift": jnp.zeros((1, 2))}
     keys = jax.random.split(jax.random.key(0), 1)

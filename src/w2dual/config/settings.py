@@ -1,0 +1,119 @@
+"""The settings of a cell, typed: what is common to cells of every kind.
+
+What a kind is made of (potential, amortization model, loss, solver, method) stays a mapping with a
+`kind`, whose module reads it. Light: JAX is not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a method is trained.
+
+    Attributes:
+        batch_size: points per step.
+        iterations: steps.
+        learning_rate: of AdamW, with a cosine decay over the run.
+        final_learning_rate_factor: what the learning rate has decayed to, as a fraction of it.
+        b1, b2: AdamW's decay rates of the moments.
+        weight_decay: of AdamW.
+        divergence_loss: a loss whose absolute value is above this, or that is not finite, is a
+            spike.
+        divergence_every: a spike at a step that is a multiple of this is a divergence.
+    """
+
+    batch_size: int
+    iterations: int
+    learning_rate: float
+    final_learning_rate_factor: float
+    b1: float
+    b2: float
+    weight_decay: float
+    divergence_loss: float
+    divergence_every: int
+
+
+@dataclass(frozen=True)
+class PretrainingSettings:
+    """How networks are trained to be the identity before training begins.
+
+    Attributes:
+        iterations: steps at most.
+        learning_rate: of Adam.
+        bound: half the side of the cube that points are drawn from.
+        tolerance: loss to stop at.
+        min_iterations: steps at least.
+    """
+
+    iterations: int
+    learning_rate: float
+    bound: float
+    tolerance: float
+    min_iterations: int
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """On how many fresh points maps are evaluated, and when.
+
+    Attributes:
+        samples: points of the final evaluation.
+        history_every: steps between evaluations that the history keeps.
+        history_samples: points of those.
+    """
+
+    samples: int
+    history_every: int
+    history_samples: int
+
+
+@dataclass(frozen=True)
+class PlaneEvaluationSettings(EvaluationSettings):
+    """The same of cells on the plane, whose maps are judged by samples.
+
+    Attributes:
+        epsilon: Sinkhorn's regularisation, as a fraction of the mean squared distance within the
+            target.
+    """
+
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    """How often training says how it goes.
+
+    Attributes:
+        every: steps per compiled chunk and progress line.
+    """
+
+    every: int
+
+
+@dataclass(frozen=True)
+class CellSettings:
+    """All settings of a cell.
+
+    Attributes:
+        seeds: all trained in one job.
+        training, pretraining, evaluation, logging: the same for cells of every kind.
+        potential, amortization_model, amortization, solver: of which the method `dual` is made;
+            each has a `kind`. Another method may do without.
+        method: its `kind` and its own settings; empty for `dual`.
+    """
+
+    seeds: tuple[int, ...]
+    training: TrainingSettings
+    pretraining: PretrainingSettings
+    evaluation: EvaluationSettings | PlaneEvaluationSettings
+    logging: LoggingSettings
+    potential: Mapping[str, Any] = field(default_factory=dict)
+    amortization_model: Mapping[str, Any] = field(default_factory=dict)
+    amortization: Mapping[str, Any] = field(default_factory=dict)
+    solver: Mapping[str, Any] = field(default_factory=dict)
+    method: Mapping[str, Any] = field(default_factory=dict)
