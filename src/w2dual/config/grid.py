@@ -84,7 +84,7 @@ def _cell(
     settings = {
         "potential": config["potentials"][potential] | {"hidden": hidden},
         "amortization_model": config["amortization_model"] | {"hidden": model_hidden},
-        "amortization": _loss(config, amortization, dimension),
+        "amortization": loss_settings(config, amortization, dimension),
         "solver": config["solvers"][solver],
         "seeds": grid_settings["seeds"],
         "training": training,
@@ -96,7 +96,8 @@ def _cell(
     return Cell(name, pair, dimension, potential, amortization, solver, settings)
 
 
-def _loss(config: Config, amortization: str, dimension: int) -> dict[str, Any]:
+def loss_settings(config: Config, amortization: str, dimension: int) -> dict[str, Any]:
+    """Return the settings of an amortization loss; a weight `dimension` becomes n."""
     loss = dict(config["amortizations"][amortization])
     if loss.get("weight") == "dimension":
         loss["weight"] = float(dimension)
