@@ -13,7 +13,7 @@ from snakemake.io import flag
 from w2dual.config import places
 from w2dual.config.cells import method_kind
 from w2dual.config.grid import hd_grid, synthetic_grid
-from w2dual.config.reader import PAIR_KINDS, pairs
+from w2dual.config.reader import PAIR_KINDS, methods, pairs
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
 from w2dual.site.resources import Requests
@@ -448,7 +448,7 @@ def table_settings():
     hd = config["hd"]
     return {
         "dimensions": hd["dimensions"],
-        "methods": hd["methods"],
+        "methods": methods(hd),
         "decimals": config["tables"]["decimals"],
         "diverged_above": config["tables"]["diverged_above"],
         "preset": config["preset"],

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from w2dual.config.cells import Cell
-from w2dual.config.reader import Config
+from w2dual.config.reader import Config, methods
 from w2dual.records import InputError
 
 PLANE = 2
@@ -35,7 +35,7 @@ def hd_grid(config: Config) -> list[Cell]:
     return [
         _hd_cell(config, dimension, potential, method)
         for potential in config["hd"]["potentials"]
-        for method in config["hd"]["methods"]
+        for method in methods(config["hd"])
         for dimension in config["hd"]["dimensions"]
     ]
 
