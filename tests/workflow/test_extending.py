@@ -137,7 +137,7 @@ def python(checkout: Checkout, arguments: list[str]) -> subprocess.CompletedProc
 def test_examples_pass_the_checks_that_the_page_names(extended: Checkout) -> None:
     _, (_, commands), *_ = blocks("sh")
     lines = commands.splitlines()
-    assert [shlex.split(line)[4] for line in lines] == ["descent", "huber", "ridges", "square"]
+    assert [shlex.split(line)[5] for line in lines] == ["descent", "huber", "ridges", "square"]
     for line in lines:
         name, *arguments = shlex.split(line)
         run = python(extended, arguments)

@@ -10,6 +10,7 @@ from w2dual.backend import configure
 from w2dual.config.reader import load
 from w2dual.conformance import SECTIONS, Subject, examine, subjects
 from w2dual.conformance.report import failures, text
+from w2dual.jobs.defaults import add_whole_config, config_files
 from w2dual.records import InputError, json_argument
 
 
@@ -23,12 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="settings of its `make`, as JSON or as the path of a JSON file (default: those of "
         "each entry of the config that is of this kind)",
     )
-    parser.add_argument(
-        "--configfile",
-        nargs="+",
-        default=["config.yaml"],
-        help="config files, each merged over the ones before (config.yaml)",
-    )
+    add_whole_config(parser)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -39,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     """
     configure()
     if args.settings is None:
-        chosen = subjects(args.what, args.name, load(args.configfile))
+        chosen = subjects(args.what, args.name, load(config_files(args)))
     else:
         settings = json_argument(args.settings)
         if not isinstance(settings, dict):
