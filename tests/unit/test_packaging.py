@@ -71,15 +71,17 @@ def test_environments_have_what_the_package_needs() -> None:
 
 
 def test_what_is_shipped_is_in_the_checkout() -> None:
+    from w2dual.archive.steps import PUBLISHED
     from w2dual.config import places
     from w2dual.site.costs import COSTS
 
     shipped = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    wanted = {str(name): f"w2dual/shipped/{name}" for name in (places.CONFIG, COSTS)}
+    names = (places.CONFIG, COSTS, PUBLISHED)
+    wanted = {str(name): f"w2dual/shipped/{name}" for name in names}
     assert shipped == wanted
     assert places.SHIPPED == SOURCE / "w2dual" / "shipped"
     for name in shipped:
-        assert (ROOT / name).is_file()
+        assert (ROOT / name).exists()
     assert not places.SHIPPED.exists()  # in a checkout there is one copy of each
 
 

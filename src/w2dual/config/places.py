@@ -28,6 +28,11 @@ CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 _PATTERN = "[0-9]*_v[12].pt"
 
 
+def own(name: str | Path) -> Path | None:
+    """Return a file of the project by its path in a checkout, wherever this code lies, or None."""
+    return next((place / name for place in (CHECKOUT, SHIPPED) if (place / name).is_file()), None)
+
+
 def default(name: Path) -> Path:
     """Return the file that a command reads where no option names another.
 
@@ -37,10 +42,9 @@ def default(name: Path) -> Path:
     Raises:
         InputError: there is none.
     """
-    places = [Path(), CHECKOUT, SHIPPED]
-    found = next((place / name for place in places if (place / name).is_file()), None)
+    found = name if name.is_file() else own(name)
     if found is None:
-        looked = ", ".join(str(place.absolute() / name) for place in places)
+        looked = ", ".join(str(place.absolute() / name) for place in (Path(), CHECKOUT, SHIPPED))
         raise InputError(f"{name}: there is no such file; looked for {looked}")
     if found != name:
         log.info("%s is not in this folder; %s is read", name, found)

@@ -43,6 +43,17 @@ def test_files_that_are_named_are_taken_as_they_are() -> None:
     assert defaults.costs_file(parsed(defaults.add_costs, "--costs", "c.csv")) == Path("c.csv")
 
 
+def test_published_values_are_found_wherever_the_code_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "tables/published/hd_mlp.csv"
+    assert places.own(name) == ROOT / name
+    monkeypatch.setattr(places, "CHECKOUT", tmp_path / "none")
+    assert places.own(name) is None
+    monkeypatch.setattr(places, "SHIPPED", ROOT)
+    assert places.own(name) == ROOT / name
+
+
 def test_an_installed_package_reads_what_it_ships(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
