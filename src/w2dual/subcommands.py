@@ -47,6 +47,7 @@ JOBS = {
     "simulate": Job("simulate a config's cells on a cluster"),
     "time": Job("time training on the device at hand, for estimate"),
     "doctor": Job("check that the workflow can run on this cluster"),
+    "check": Job("check a module of your own: a solver, a potential, a loss or a pair"),
     "prepare": Job("make one pair of measures, with its ground truth"),
     "trivial": Job(
         "evaluate maps that need no training",

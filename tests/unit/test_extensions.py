@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,32 +16,7 @@ from w2dual.measures import own, pairs, preparation
 from w2dual.records import InputError
 from w2dual.training.methods.dual import make as make_problem
 
-IMPORTS = """\
-from dataclasses import dataclass
-from typing import NamedTuple
-import jax, jax.numpy as jnp
-from flax import linen as nn
-from jax import Array
-"""
-
 Write = Callable[[ModuleType, str], None]
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Gives a function that puts the module `mine` with a text into a package."""
-
-    def into(package: ModuleType, text: str) -> None:
-        name = f"{package.__name__}.mine"
-        (tmp_path / "mine.py").write_text(IMPORTS + text, encoding="utf-8")
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
-        monkeypatch.delitem(sys.modules, name, raising=False)
-        monkeypatch.delattr(package, "mine", raising=False)
-        importlib.invalidate_caches()
-
-    yield into
-    for package in (amortization, conjugate, potentials, pairs):
-        sys.modules.pop(f"{package.__name__}.mine", None)
 
 
 def cell_settings(**changes: Any) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -50,7 +53,10 @@ def write_files(checkout: Checkout) -> list[str]:
         assert not (checkout.path / name).exists(), f"{name}: the checkout has it already"
         (checkout.path / name).write_text(content, encoding="utf-8")
         names.append(name)
-    yaml = "".join(content for _, content in blocks("yaml"))
+    yaml = "".join(content for info, content in blocks("yaml") if not info)
+    for info, content in blocks("yaml"):
+        if info:
+            (checkout.path / info.removeprefix("file=")).write_text(content, encoding="utf-8")
     (checkout.path / "presets" / "mine.yaml").write_text(yaml, encoding="utf-8")
     (checkout.path / "presets" / "budget.yaml").write_text(BUDGET, encoding="utf-8")
     return names
@@ -115,6 +121,41 @@ def test_what_is_finished_does_not_train_again_for_another_module(extended: Chec
         *("--", "tables/hd_ridges.tex", "tables/synthetic.tex"),
     )
     assert "Nothing to be done" in run.stdout, run.stdout
+
+
+def python(checkout: Checkout, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=checkout.path,
+        env=os.environ | {"PYTHONPATH": str(checkout.path / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_examples_pass_the_checks_that_the_page_names(extended: Checkout) -> None:
+    _, (_, commands), *_ = blocks("sh")
+    lines = commands.splitlines()
+    assert [shlex.split(line)[5] for line in lines] == ["descent", "huber", "ridges", "square"]
+    for line in lines:
+        name, *arguments = shlex.split(line)
+        run = python(extended, arguments)
+        assert (name, run.returncode) == ("python", 0), run.stdout + run.stderr
+        assert "FAILED" not in run.stdout
+        assert run.stdout.count("  passed  ") >= 7
+
+
+def test_a_preset_adds_a_method_to_the_papers(extended: Checkout) -> None:
+    listed = []
+    for added in ([], ["presets/compared.yaml"]):
+        files = ["config.yaml", "presets/smoke.yaml", *added]
+        run = python(extended, ["-m", "w2dual", "cells", "--configfile", *files])
+        assert run.returncode == 0, run.stderr
+        listed.append(set(run.stdout.split()))
+    before, after = listed
+    assert before < after
+    assert after - before == {"hd2-icnn-huber-lbfgs", "hd2-mlp-huber-lbfgs"}
 
 
 def test_unknown_kind_stops_before_the_first_job(extended: Checkout) -> None:

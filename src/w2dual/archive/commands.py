@@ -17,6 +17,7 @@ from typing import Any
 from w2dual.archive import steps as rendering
 from w2dual.archive.steps import Step
 from w2dual.config.grid import grid
+from w2dual.config.reader import methods
 from w2dual.records import InputError
 
 STUDY = re.compile(r"results/conjugation/[^/]+\.json")
@@ -129,7 +130,7 @@ def _settings(job: str, config: Mapping[str, Any]) -> dict[str, Any]:
         "decimals": config["tables"]["decimals"],
         "diverged_above": config["tables"]["diverged_above"],
         "dimensions": hd["dimensions"],
-        "methods": hd["methods"],
+        "methods": methods(hd),
         "epsilon": plane["evaluation"]["epsilon"],
         "budget": {
             "iterations": run["training"]["iterations"],

@@ -27,10 +27,10 @@ from w2dual import code
 from w2dual.archive import commands, crate, isolation, layout
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Archive, read_manifest, sha256
+from w2dual.config import places
 from w2dual.config import reader as config
 from w2dual.config.cells import Cell
 from w2dual.config.grid import grid, hd_grid
-from w2dual.config.places import CHECKOUT
 from w2dual.records import InputError, file_sha256, load_arrays, no_file, parse_json, write_text
 
 SAMPLE = 4
@@ -292,8 +292,7 @@ def check_source(opened: Opened, check: Check) -> None:
         name
         for name in opened.archive.names
         if name.startswith(f"{rendering.PUBLISHED}/") and name.endswith(".csv")
-        if not (CHECKOUT / name).is_file()
-        or (CHECKOUT / name).read_bytes() != opened.archive.read(name)
+        if (ours := places.own(name)) is None or ours.read_bytes() != opened.archive.read(name)
     ]
     if published:
         check.notes.append(

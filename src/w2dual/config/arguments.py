@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from w2dual.config.cells import Cell
-from w2dual.config.reader import Config
+from w2dual.config.reader import Config, methods
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def table(config: Config) -> dict[str, Any]:
     """Return how to print a table of the benchmark, and how its numbers were made."""
     return {
         "dimensions": config["hd"]["dimensions"],
-        "methods": config["hd"]["methods"],
+        "methods": methods(config["hd"]),
         "decimals": config["tables"]["decimals"],
         "diverged_above": config["tables"]["diverged_above"],
         "preset": config["preset"],

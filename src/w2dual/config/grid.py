@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from w2dual.config.cells import Cell
-from w2dual.config.reader import Config
+from w2dual.config.reader import Config, methods
 from w2dual.records import InputError
 
 PLANE = 2
@@ -35,7 +35,7 @@ def hd_grid(config: Config) -> list[Cell]:
     return [
         _hd_cell(config, dimension, potential, method)
         for potential in config["hd"]["potentials"]
-        for method in config["hd"]["methods"]
+        for method in methods(config["hd"])
         for dimension in config["hd"]["dimensions"]
     ]
 
@@ -84,7 +84,7 @@ def _cell(
     settings = {
         "potential": config["potentials"][potential] | {"hidden": hidden},
         "amortization_model": config["amortization_model"] | {"hidden": model_hidden},
-        "amortization": _loss(config, amortization, dimension),
+        "amortization": loss_settings(config, amortization, dimension),
         "solver": config["solvers"][solver],
         "seeds": grid_settings["seeds"],
         "training": training,
@@ -96,7 +96,8 @@ def _cell(
     return Cell(name, pair, dimension, potential, amortization, solver, settings)
 
 
-def _loss(config: Config, amortization: str, dimension: int) -> dict[str, Any]:
+def loss_settings(config: Config, amortization: str, dimension: int) -> dict[str, Any]:
+    """Return the settings of an amortization loss; a weight `dimension` becomes n."""
     loss = dict(config["amortizations"][amortization])
     if loss.get("weight") == "dimension":
         loss["weight"] = float(dimension)

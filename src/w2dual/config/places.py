@@ -7,19 +7,48 @@ checkout. Light: JAX is not imported.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from w2dual.records import InputError
 
+log = logging.getLogger(__name__)
+
 CHECKOUT = Path(__file__).parents[3]
+SHIPPED = Path(__file__).parents[1] / "shipped"
+"""Copies of the checkout's files in an installed package, which pyproject.toml names."""
+CONFIG = Path("config.yaml")
 MIRROR_VARIABLE = "W2BENCHMARK_MIRROR"
 MIRROR_KEY = "measures.benchmark.mirror"
 WEIGHTS = "Mix3toMix10"
 """The folder of the published repository that a mirror holds, or holds in `benchmarks`."""
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 _PATTERN = "[0-9]*_v[12].pt"
+
+
+def own(name: str | Path) -> Path | None:
+    """Return a file of the project by its path in a checkout, wherever this code lies, or None."""
+    return next((place / name for place in (CHECKOUT, SHIPPED) if (place / name).is_file()), None)
+
+
+def default(name: Path) -> Path:
+    """Return the file that a command reads where no option names another.
+
+    It is the one of that name in the current folder, else in the checkout that this code lies in,
+    else in the installed package.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = name if name.is_file() else own(name)
+    if found is None:
+        looked = ", ".join(str(place.absolute() / name) for place in (Path(), CHECKOUT, SHIPPED))
+        raise InputError(f"{name}: there is no such file; looked for {looked}")
+    if found != name:
+        log.info("%s is not in this folder; %s is read", name, found)
+    return found
 
 
 def of_config(path: str, checkout: str | Path) -> str:

@@ -230,8 +230,12 @@ def _check_methods(config: Config, section: str, grid: Mapping[str, Any]) -> Non
     for potential in grid["potentials"]:
         _known(config, f"{section}.potentials", potential, "potentials")
     seen = set()
-    for index, method in enumerate(grid["methods"]):
-        key = f"{section}.methods.{index}"
+    named = [
+        (f"{section}.{part}.{index}", method)
+        for part in ("methods", "more_methods")
+        for index, method in enumerate(grid.get(part, []))
+    ]
+    for key, method in named:
         where = f"config key `{key}`"
         _known(config, f"{key}.amortization", method["amortization"], "amortizations")
         _known(config, f"{key}.solver", method["solver"], "solvers")
@@ -321,6 +325,14 @@ def _check_numbers(config: Config) -> None:
                 f"config key `amortizations.{name}.weight`: {weight!r}; expected a number above 0 "
                 "or `dimension`"
             )
+
+
+def methods(grid: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the methods of a grid of the config: its `methods`, then its `more_methods`.
+
+    The second is for presets, in which a list replaces that of the files before.
+    """
+    return [*grid["methods"], *grid.get("more_methods", [])]
 
 
 def output_folder(config: Config) -> str:

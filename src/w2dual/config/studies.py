@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from w2dual.config.cells import Cell
 from w2dual.config.grid import hd_grid
-from w2dual.config.reader import Config
+from w2dual.config.reader import Config, methods
 
 
 def dimensions(config: Config) -> list[int]:
@@ -21,10 +21,10 @@ def dimensions(config: Config) -> list[int]:
 
 def method(config: Config) -> tuple[str, str] | None:
     """Return the (amortization, solver) whose cells are studied; None where there is none."""
-    wanted, methods = config["conjugation"]["method"], config["hd"]["methods"]
+    wanted = config["conjugation"]["method"]
     amortized = [
         m
-        for m in methods
+        for m in methods(config["hd"])
         if config["amortizations"][m["amortization"]]["kind"] != "none"
         and config["solvers"][m["solver"]]["kind"] != "none"
     ]

@@ -292,8 +292,8 @@ def _contexts(y: Any) -> Any:
     return jax.tree.map(_vectors, y)
 
 
-def _result(state: Any) -> ConjugateResult:
-    """Read a state; x still has its coordinates first."""
+def result_of(state: Any) -> ConjugateResult:
+    """Return a state as a result, whose x still has its coordinates first."""
     return ConjugateResult(
         x=state.x,
         value=state.value,
@@ -314,11 +314,11 @@ def _solve_all_at_once(
         state, kept = carry
         state = solver.step(objective, state)
         running = kept.status == Status.RUNNING
-        return state, jax.tree.map(partial(choose, running), _result(state), kept)
+        return state, jax.tree.map(partial(choose, running), result_of(state), kept)
 
     state = solver.init(_vectors(x_init))
     _, result = jax.lax.while_loop(
-        lambda carry: jnp.any(carry[1].status == Status.RUNNING), body, (state, _result(state))
+        lambda carry: jnp.any(carry[1].status == Status.RUNNING), body, (state, result_of(state))
     )
     return result._replace(x=_points(result.x))
 
@@ -360,7 +360,7 @@ def _solve_from_queue(
         done = state.status != Status.RUNNING
         # Finished lanes store their results, the others write beyond the end, which is dropped.
         rows = jnp.where(done, queue.ids, total)
-        found = _result(state)
+        found = result_of(state)
         found = found._replace(x=_points(found.x))
         results = jax.tree.map(
             lambda kept, new: kept.at[rows.ravel()].set(
@@ -383,7 +383,7 @@ def _solve_from_queue(
     state = solver.init(_vectors(flat_start[ids]))
     empty = jax.tree.map(
         lambda leaf: jnp.zeros((total, *leaf.shape[2:]), leaf.dtype),
-        _result(state)._replace(x=_points(state.x)),
+        result_of(state)._replace(x=_points(state.x)),
     )
     queue = _Queue(ids, jnp.full((seeds, 1), lanes), contexts(ids), empty)
     _, queue = jax.lax.while_loop(lambda carry: jnp.any(carry[1].ids < total), body, (state, queue))

@@ -7,19 +7,16 @@ import sys
 
 from w2dual.config.grid import text
 from w2dual.config.reader import load
+from w2dual.jobs.defaults import add_whole_config, config_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     parser.add_argument("name", nargs="?", help="cell whose record to print; else all names")
-    parser.add_argument(
-        "--configfile",
-        nargs="+",
-        default=["config.yaml"],
-        help="config files, each merged over the ones before (config.yaml presets/smoke.yaml)",
-    )
+    add_whole_config(parser)
 
 
 def main(args: argparse.Namespace) -> None:
     """Print to standard output."""
-    sys.stdout.write(text(load(args.configfile), args.name, " + ".join(args.configfile)))
+    files = config_files(args)
+    sys.stdout.write(text(load(files), args.name, " + ".join(files)))

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from w2dual.config.reader import load
-from w2dual.jobs.options import add_config_arguments, positive
+from w2dual.jobs.defaults import add_config_arguments, config_files
+from w2dual.jobs.options import positive
 from w2dual.site.doctor.examination import PROBE_WAIT_S, PROFILE, Asked, look, report
 
 
@@ -43,5 +44,5 @@ def main(args: argparse.Namespace) -> None:
         sys.stdout.write(json.dumps(look()) + "\n")
         return
     asked = Asked(args.partition, args.no_probe, args.probe_wait, args.profile)
-    if not report(load([args.config, *args.configfile]), asked, write=not args.no_write):
+    if not report(load(config_files(args)), asked, write=not args.no_write):
         raise SystemExit(1)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from w2dual.jobs.options import add_config_arguments, positive
+from w2dual.jobs.defaults import add_config_arguments, add_costs, config_files, costs_file
+from w2dual.jobs.options import positive
 from w2dual.records import InputError
-from w2dual.site.costs import COSTS
 from w2dual.site.estimate_summary import Asked, text
 
 
@@ -19,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=positive, help="CPU threads of a job (default: the config's)"
     )
-    parser.add_argument("--costs", type=Path, default=COSTS, help=f"measurements (default {COSTS})")
+    add_costs(parser)
     parser.add_argument(
         "--from",
         dest="runs",
@@ -55,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
     asked = Asked(
         device=args.device,
         threads=args.threads,
-        costs=args.costs,
+        costs=costs_file(args),
         runs=args.runs,
         assume_method=args.assume_method,
         gpus=args.gpus,
@@ -63,7 +62,7 @@ def main(args: argparse.Namespace) -> None:
         per_cell=args.per_cell,
         as_json=args.json,
     )
-    words, unknown = text([args.config, *args.configfile], asked)
+    words, unknown = text(config_files(args), asked)
     sys.stdout.write(words)
     if args.strict and unknown:
         raise InputError(unknown)

@@ -15,17 +15,6 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the config and the files that are merged over it."""
-    parser.add_argument("--config", default="config.yaml", help="config file (config.yaml)")
-    parser.add_argument(
-        "--configfile",
-        nargs="+",
-        default=[],
-        help="config files, each merged over the ones before (presets/smoke.yaml)",
-    )
-
-
 def add_trained_cells(parser: argparse.ArgumentParser) -> None:
     """Declare the files of trained cells, for `trained_cells` to read."""
     for option, content in (

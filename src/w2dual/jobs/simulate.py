@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from w2dual.config.grid import grid
 from w2dual.config.reader import load
-from w2dual.jobs.options import add_config_arguments, positive
-from w2dual.site.costs import COSTS
+from w2dual.jobs.defaults import add_config_arguments, add_costs, config_files, costs_file
+from w2dual.jobs.options import positive
 from w2dual.site.simulate import Given, table
 
 
@@ -17,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     add_config_arguments(parser)
     parser.add_argument("--device", help="of the measurements (default: the config's site_device)")
-    parser.add_argument("--costs", type=Path, default=COSTS, help=f"measurements (default {COSTS})")
+    add_costs(parser)
     parser.add_argument(
         "--cell-min",
         type=positive,
@@ -42,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     Raises:
         InputError: a cell's cost is unknown and --cell-min is not given, or the limit is too short.
     """
-    config = load([args.config, *args.configfile])
+    config = load(config_files(args))
     given = Given(
         device=args.device or config["site_device"],
         cell_min=args.cell_min,
@@ -53,4 +52,4 @@ def main(args: argparse.Namespace) -> None:
         start_s=args.start_s,
         submit_s=args.submit_s,
     )
-    sys.stdout.write(table(grid(config), args.costs, given))
+    sys.stdout.write(table(grid(config), costs_file(args), given))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from w2dual.jobs.options import add_config_arguments, positive
+from w2dual.jobs.defaults import add_config_arguments, config_files
+from w2dual.jobs.options import positive
 from w2dual.site.measured import MIN_BLOCKS, Axes, Effort, time_cells
 
 
@@ -46,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
     effort = Effort(args.pretraining_steps, args.warm_up_steps, args.block_steps, args.blocks)
     axes = Axes(args.dimensions, args.potentials, args.methods, args.seeds, args.batch_size)
     time_cells(
-        [args.config, *args.configfile],
+        config_files(args),
         axes,
         effort,
         args.out,

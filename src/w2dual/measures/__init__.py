@@ -29,9 +29,9 @@ def load(path: str | os.PathLike[str]) -> Measures:
     module = own if kind == own.KIND else _reader(kind)
     if metadata.get("format") != FORMAT or module is None:
         raise InputError(
-            f"{path}: is not a prepared pair of format {FORMAT} (format {metadata.get('format')!r}, "
-            f"kind {kind!r}, known kinds {[*readers(), own.KIND]}); remove it, and `prepare` makes "
-            "it again"
+            f"{path}: is not a prepared pair of format {FORMAT} "
+            f"(format {metadata.get('format')!r}, kind {kind!r}, known kinds "
+            f"{[*readers(), own.KIND]}); remove it, and `prepare` makes it again"
         )
     return module.from_arrays(arrays, metadata, str(path))
 

@@ -186,6 +186,7 @@ def cells_of(axes: Axes, config: Config) -> list[Cell]:
     if axes.methods:
         names = [method(text, config) for text in axes.methods]
         grid_axes["methods"] = [{"amortization": a, "solver": s} for a, s in names]
+        grid_axes["more_methods"] = []
     grid_axes["potentials"] = axes.potentials or grid_axes["potentials"]
     grid_axes["dimensions"] = axes.dimensions or grid_axes["dimensions"]
     if axes.batch_size:

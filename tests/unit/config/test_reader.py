@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from w2dual.config import reader
-from w2dual.config.grid import synthetic_grid
+from w2dual.config.grid import hd_grid, synthetic_grid
 from w2dual.potentials import activations
 from w2dual.records import InputError
 
@@ -404,6 +404,38 @@ def test_method_given_twice():
     message = refusal(f"hd: {{methods: [{method}, {method}]}}")
     assert "`hd.methods.1`" in message
     assert "duplicate method cycle + adam" in message
+
+
+def test_a_preset_adds_methods_without_the_list():
+    added = {"amortization": "none", "solver": "lbfgs_high_precision"}
+    config = load("hd: {more_methods: [{amortization: none, solver: lbfgs_high_precision}]}")
+    assert reader.methods(config["hd"]) == [*PARSED["hd"]["methods"], added]
+    names = {(cell.amortization, cell.solver) for cell in hd_grid(config)}
+    assert names - {(c.amortization, c.solver) for c in hd_grid(PARSED)} == {
+        ("none", "lbfgs_high_precision")
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("{amortization: cycle, solver: adam}", "duplicate method cycle + adam"),
+        ("{amortization: cycle, solver: newton}", "unknown name `newton`"),
+        ("{amortization: none, solver: none}", "nothing computes the conjugate"),
+        ("{amortization: cycle, solver: lbfgs, weight: 2}", "weight` is not known"),
+        ("{amortization: cycle}", "lacks `solver`"),
+    ],
+)
+def test_a_method_that_is_added_is_checked_as_the_others(method: str, said: str):
+    message = refusal(f"hd: {{more_methods: [{method}]}}")
+    assert "`hd.more_methods.0" in message
+    assert said in message
+
+
+def test_methods_that_are_added_are_a_list():
+    message = refusal("hd: {more_methods: {amortization: cycle, solver: adam}}")
+    assert "`hd.more_methods`" in message
+    assert "a list of methods to add to `hd.methods`" in message
 
 
 @pytest.mark.parametrize(

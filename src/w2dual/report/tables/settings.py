@@ -17,7 +17,7 @@ import yaml
 
 from w2dual.config.grid import hidden_widths
 from w2dual.config.names import method_words, words
-from w2dual.config.reader import read
+from w2dual.config.reader import methods, read
 from w2dual.records import InputError
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 
@@ -182,7 +182,7 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
         for grid in config[name].get("grids", [config[name]]):
             for potential in grid.get("potentials", []):
                 found["potentials", potential] = None
-            for method in grid.get("methods", []):
+            for method in methods({"methods": []} | grid):
                 if "cycle_weight" not in config[name]:  # else the section has the losses' settings
                     found["amortizations", method["amortization"]] = None
                 found["solvers", method["solver"]] = None

@@ -1,0 +1,95 @@
+"""What is examined: the module of a kind with settings, its own or those that a config has."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from w2dual.config import reader
+from w2dual.config.grid import loss_settings
+from w2dual.config.reader import Config
+from w2dual.conformance.base import Verdict
+from w2dual.measures.preparation import DEFAULT_KIND
+from w2dual.records import InputError
+
+SECTIONS = {
+    "conjugate": "solvers",
+    "potential": "potentials",
+    "amortization": "amortizations",
+    "pair": "measures.synthetic",
+}
+"""What `w2dual check` examines -> section of the config that has its settings."""
+DIMENSION = 3
+"""Of the suites' points, which a weight `dimension` means."""
+
+
+class Subject(NamedTuple):
+    """A module to examine, with its settings.
+
+    Attributes:
+        what: a key of `SECTIONS`.
+        kind: the module.
+        name: of its entry in the config, or of the module.
+        settings: of `make`, without the kind.
+    """
+
+    what: str
+    kind: str
+    name: str
+    settings: dict[str, Any]
+
+
+def subjects(what: str, name: str, config: Config) -> list[Subject]:
+    """Return a kind with the settings that a config has for it; each entry of the kind is one.
+
+    Args:
+        what: a key of `SECTIONS`.
+        name: of a module; or of one entry of the config's section.
+        config: a valid config.
+
+    Raises:
+        InputError: the config has no such entry.
+    """
+    section = SECTIONS[what]
+    if what == "pair" and name == DEFAULT_KIND:
+        entries = {f"hd{min(config['hd']['dimensions'])}": config["measures"]["benchmark"]}
+        entries = {key: {"kind": DEFAULT_KIND} | entry for key, entry in entries.items()}
+    else:
+        entries = config
+        for key in section.split("."):
+            entries = entries[key]
+    chosen = {key: entry for key, entry in entries.items() if entry["kind"] == name != "none"}
+    if not chosen and entries.get(name, {"kind": "none"})["kind"] != "none":
+        chosen = {name: entries[name]}
+    if not chosen:
+        raise InputError(
+            f"{what} {name!r}: no entry of the config's `{section}` has that name or kind; give "
+            "its settings by --settings JSON, or by --configfile a config that has an entry. "
+            f"Modules: {', '.join(reader.kinds(section))}"
+        )
+    found = []
+    for key, entry in chosen.items():
+        settings = loss_settings(config, key, DIMENSION) if what == "amortization" else dict(entry)
+        found.append(Subject(what, settings.pop("kind"), key, settings))
+    return found
+
+
+def examine(subject: Subject) -> list[Verdict]:
+    """Run the suite for a subject and return the verdict of each check.
+
+    Raises:
+        InputError: there is no such module, or `make` cannot be called.
+    """
+    if subject.what == "pair":
+        from w2dual.conformance import pair
+        from w2dual.measures.preparation import prepare
+
+        settings: Mapping[str, Any] = {**subject.settings, "kind": subject.kind}
+        return pair.verdicts(partial(prepare, subject.name, settings))
+    suite = importlib.import_module(f"{__package__}.{_SUITES[subject.what]}")
+    return suite.verdicts(subject.kind, subject.settings)
+
+
+_SUITES = {"conjugate": "solver", "potential": "potential", "amortization": "loss"}
