@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import fast
 
 from w2dual import environment
 
@@ -42,6 +43,18 @@ _FIRST = ("workflow/test_smoke.py", "workflow", "unit/test_training.py", "unit/c
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make check`."""
+    words = "leave out files that import JAX (tests/fast.py), and tests marked `slow`"
+    parser.addoption("--fast", action="store_true", help=words)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast, do not even import the files of tests that compile."""
+    found = collection_path.is_file() and collection_path.suffix == ".py"
+    return (config.getoption("fast") and found and fast.compiles(collection_path)) or None
+
+
 def _unavailable() -> list[str]:
     present = {
         "benchmark_weights": bool(os.environ.get("W2BENCHMARK_MIRROR")),
@@ -63,6 +76,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Of the rest the long ones come first; within a file the order stays.
     """
     items.sort(key=_place)
+    if config.getoption("fast"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     config.stash[_LEFT_OUT] = {}
     for marker in _unavailable():
         left_out = [item for item in items if item.get_closest_marker(marker)]
