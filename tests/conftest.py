@@ -38,8 +38,6 @@ _REASONS = {
     "tex": "latexmk is not installed (scripts/install_tex.sh)",
     "crate": "there is no .venv-crate (`make test` makes it)",
 }
-# What takes longest comes first: a worker that has a file to itself at the end is one that waits.
-_FIRST = ("workflow/test_smoke.py", "workflow", "unit/test_training.py", "unit/conjugate")
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
@@ -66,8 +64,8 @@ def _unavailable() -> list[str]:
 
 def _place(item: pytest.Item) -> int:
     here = Path(__file__).parent
-    places = (i for i, first in enumerate(_FIRST) if item.path.is_relative_to(here / first))
-    return next(places, len(_FIRST))
+    places = (i for i, first in enumerate(fast.FIRST) if item.path.is_relative_to(here / first))
+    return next(places, len(fast.FIRST))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Which test files are fast: those that hand JAX nothing to compile, as their imports show."""
+"""Which test files are fast, since they hand JAX nothing to compile; and which take longest."""
 
 import ast
 from collections.abc import Iterator
@@ -8,6 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 COMPILED = frozenset({"equinox", "flax", "jax", "jaxopt", "optax", "optimistix", "ott"})
 """What a file imports that hands arrays to JAX itself."""
+
+FIRST = (
+    *("workflow/test_smoke.py", "workflow", "unit/archive/test_verify.py"),
+    *("unit/training", "unit/conjugate"),
+)
+"""What takes longest comes first: a worker that has one of these at the end is waited for."""
 
 
 @cache
@@ -27,8 +33,12 @@ def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield f"{'.' * node.level}{node.module}"
+        elif isinstance(node, ast.ImportFrom):
+            source = f"{'.' * node.level}{node.module or ''}"
+            yield source
+            between = "." if node.module else ""
+            # Each may be a module of that folder.
+            yield from (f"{source}{between}{alias.name}" for alias in node.names)
 
 
 def _of_tests(name: str, path: Path) -> list[Path]:
