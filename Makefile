@@ -141,7 +141,10 @@ crate-env:
 
 # ---------------------------------------------------------------- checks
 
-.PHONY: test test-slurm test-slurm-smoke kill-test lint format
+.PHONY: check test test-slurm test-slurm-smoke kill-test lint format
+check: env lint ## while you work: linters, types and the unit tests that compile nothing; about a minute
+	$(BIN)/python -m pytest -n $(call quote,TEST_WORKERS) --dist loadfile --fast tests/unit
+
 test: env crate-env lint ## every check: linters, types, unit and workflow tests
 	@scripts/install_tex.sh || [ $$? = 3 ]
 	$(BIN)/python -m pytest -n $(call quote,TEST_WORKERS) --dist loadfile \

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import fast
 
 from w2dual import environment
 
@@ -37,9 +38,19 @@ _REASONS = {
     "tex": "latexmk is not installed (scripts/install_tex.sh)",
     "crate": "there is no .venv-crate (`make test` makes it)",
 }
-# What takes longest comes first: a worker that has a file to itself at the end is one that waits.
-_FIRST = ("workflow/test_smoke.py", "workflow", "unit/test_training.py", "unit/conjugate")
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make check`."""
+    words = "leave out files that import JAX (tests/fast.py), and tests marked `slow`"
+    parser.addoption("--fast", action="store_true", help=words)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast, do not even import the files of tests that compile."""
+    found = collection_path.is_file() and collection_path.suffix == ".py"
+    return (config.getoption("fast") and found and fast.compiles(collection_path)) or None
 
 
 def _unavailable() -> list[str]:
@@ -53,8 +64,8 @@ def _unavailable() -> list[str]:
 
 def _place(item: pytest.Item) -> int:
     here = Path(__file__).parent
-    places = (i for i, first in enumerate(_FIRST) if item.path.is_relative_to(here / first))
-    return next(places, len(_FIRST))
+    places = (i for i, first in enumerate(fast.FIRST) if item.path.is_relative_to(here / first))
+    return next(places, len(fast.FIRST))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,6 +74,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Of the rest the long ones come first; within a file the order stays.
     """
     items.sort(key=_place)
+    if config.getoption("fast"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     config.stash[_LEFT_OUT] = {}
     for marker in _unavailable():
         left_out = [item for item in items if item.get_closest_marker(marker)]

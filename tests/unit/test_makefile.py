@@ -33,6 +33,7 @@ EXPECTED = {
     "unpack": ["python", "unpack", "{BUNDLE}", "--into", "{INTO}"],
     "rebuild": ["python", "rebuild"],
     "retrain": ["python", "retrain", "{CELL}"],
+    "check": ["python", "pytest", "--fast", "tests/unit"],
     "test": ["python", "pytest", "-n", "2"],
     "test-slurm": ["python", "tests.slurm.run"],
     "test-slurm-smoke": ["python", "tests.slurm.smoke"],

@@ -107,7 +107,7 @@ def test_preset_plans_the_same_rows_in_a_folder_of_its_own(checkout: Checkout) -
     )
     assert run.returncode == 0, run.stdout
     assert planned(run.stdout) == {
-        **{"cell": 8, "prepare": 1, "train": 8},
+        **{"cell": 3, "prepare": 1, "train": 3},
         **{"aggregate": 1, "table": 1},
     }
     assert (checkout.path / "runs" / "smoke").is_dir()

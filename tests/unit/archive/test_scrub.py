@@ -15,6 +15,8 @@ from w2dual.archive.scrub import Machine
 from w2dual.jobs.dispatch import call
 from w2dual.records import InputError, load_arrays, read_json, save_arrays
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 WORDS = ("adam", "smoke", "cycle", "mlp", "lbfgs", "regression")
 """Names of people and machines that are words of the source, of the config, of cells."""

@@ -31,6 +31,8 @@ from w2dual.records import (
     write_json,
 )
 
+pytestmark = pytest.mark.slow
+
 METRICS, HISTORY, PARAMS = (f"{RUN}/results/train/{HD}/{part}" for part in PARTS)
 PLANE_PARAMS = f"{RUN}/results/train/{PLANE}/params.safetensors"
 TABLE = f"{RUN}/tables/verdict_hd.tex"

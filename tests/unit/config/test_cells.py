@@ -75,7 +75,7 @@ def another(value: Any) -> Any:
     ("preset", "count", "dimensions"),
     [
         (None, 128, [2, 4, 8, 16, 32, 64, 128, 256]),
-        ("smoke", 16, [2]),
+        ("smoke", 6, [2]),
         ("laptop", 48, [2, 4, 8]),
     ],
 )
@@ -87,17 +87,19 @@ def test_names_are_the_tables_in_the_papers_order(
     names = [cell.name for cell in hd_grid(config)]
     assert [cell.name for cell in grid(config)][:count] == names
     assert len(names) == count
+    chosen = {f"{m['amortization']}-{m['solver']}" for m in config["hd"]["methods"]}
     assert names == [
         f"hd{n}-{potential}-{method}"
         for potential in ("icnn", "mlp")
         for method in PAPER_METHODS
+        if method in chosen
         for n in dimensions
     ]
 
 
 @pytest.mark.parametrize(
     ("preset", "count"),
-    [(None, 21), ("smoke", 6), ("laptop", 21)],
+    [(None, 21), ("smoke", 5), ("laptop", 21)],
     ids=["paper", "smoke", "laptop"],
 )
 def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, count: int):

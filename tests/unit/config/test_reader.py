@@ -82,6 +82,16 @@ def test_presets_are_valid_and_shrink_budgets_alone(path: Path):
     if path.stem == "plane":  # the one that says in its label what else it changes
         added = {"icnn_sharp"}
         assert "sharp softplus in place of leaky ReLU" in preset["preset"]["label"]
+    elif path.stem == "smoke":
+        assert preset["hd"]["potentials"] == paper["hd"]["potentials"]
+        for part in ("amortization", "solver"):  # each once, not all their combinations
+            assert {method[part] for method in preset["hd"]["methods"]} == {
+                method[part] for method in paper["hd"]["methods"]
+            }
+        potentials = {cell.potential for cell in synthetic_grid(preset)}
+        assert potentials == {cell.potential for cell in synthetic_grid(paper)}
+        kinds = {settings["kind"] for settings in reader.pairs(preset).values()}
+        assert kinds == {settings["kind"] for settings in reader.pairs(paper).values()}
     else:
         assert preset["hd"]["methods"] == paper["hd"]["methods"]
         assert preset["hd"]["potentials"] == paper["hd"]["potentials"]

@@ -14,6 +14,8 @@ from w2dual.measures import trivial
 from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, save_arrays
 
+pytestmark = pytest.mark.slow
+
 # Korotin et al. 2021, table 2, row of the linear map, percent.
 PUBLISHED_LINEAR = {2: 14.1, 4: 14.7, 8: 27.1, 16: 41.6, 32: 55.1, 64: 63.9, 128: 63.7}
 

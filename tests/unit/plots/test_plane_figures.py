@@ -25,6 +25,8 @@ from w2dual.plots import flow, potential, style, transport
 from w2dual.training.methods.dual import make as make_problem
 from w2dual.training.pretraining import fresh_params
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 PAIR = "moons"  # neither measure lies within the other
 PAGE_IN = (7.0, 9.2)
@@ -33,7 +35,7 @@ PAGE_IN = (7.0, 9.2)
 @pytest.fixture(scope="module")
 def cell() -> Trained:
     """An untrained cell of small networks."""
-    config = load([ROOT / "config.yaml", ROOT / "presets" / "smoke.yaml"])
+    config = load([ROOT / "config.yaml", ROOT / "presets" / "laptop.yaml"])
     found = next(one for one in synthetic_grid(config) if one.pair == PAIR)
     settings = found.settings | {
         "potential": found.settings["potential"] | {"hidden": [8, 8]},

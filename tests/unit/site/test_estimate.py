@@ -397,7 +397,7 @@ def costs(tmp_path: Path) -> str:
             **own,
         )
         for potential in PAPER["hd"]["potentials"]
-        for method in PAPER["hd"]["methods"][:-1]
+        for method in load([CONFIG, SMOKE])["hd"]["methods"][:-1]
     ]
     rows += [
         cost(
@@ -427,29 +427,29 @@ CPU = ("--device", "CPU: Test")
 def test_the_table_says_what_it_does_not_know(costs: str, capsys: pytest.CaptureFixture[str]):
     assert smoke(costs, *CPU, "--gpus", "4", "--per-cell") == 0
     out = capsys.readouterr().out
-    # 14 known cells of 1000 steps at 3.6 s, 600 of pre-training at 20 ms, 5 s: 3617 s each; and
-    # 6 on the plane of 600 steps at 3.6 s, 400 of pre-training at 20 ms, 5 s: 2173 s each
-    assert "total: at least 17.7 CPU hours of 1 thread(s)" in out
-    assert "basis: 20 measured, 2 unknown" in out
-    assert "UNKNOWN, and not in the total: 2 of 22 cells" in out
-    # 3 and 4 of the longer cells on two devices each, then 2 and 1 of the shorter: 16641 s at most
-    assert "wall clock: at least 4.62 hours on 4 device(s)" in out
+    # 4 known cells of 1000 steps at 3.6 s, 600 of pre-training at 20 ms, 5 s: 3617 s each; and
+    # 5 on the plane of 300 steps at 3.6 s, 800 of pre-training at 20 ms, 5 s: 1101 s each
+    assert "total: at least 5.55 CPU hours of 1 thread(s)" in out
+    assert "basis: 9 measured, 2 unknown" in out
+    assert "UNKNOWN, and not in the total: 2 of 11 cells" in out
+    # one of the longer cells on each device, then 1 or 2 of the shorter: 5819 s at most
+    assert "wall clock: at least 1.62 hours on 4 device(s)" in out
     assert "{2: 95}" in out  # 60.3 min * 1.5
     assert "[1] first steps, on a pair (2026-01-02, commit cccccccccc)" in out
     lines = [line.split() for line in out.splitlines() if line.startswith("hd2-")]
-    assert len(lines) == 16
+    assert len(lines) == 6
     bases = {line[0]: line[6] for line in lines}
-    assert bases["hd2-mlp-cycle-none"] == "measured"
-    assert bases["hd2-mlp-regression-adam"] == "unknown"
+    assert bases["hd2-mlp-objective-none"] == "measured"
+    assert bases["hd2-mlp-cycle-adam"] == "unknown"
 
 
 def test_the_record_adds_up(costs: str, capsys: pytest.CaptureFixture[str]):
-    assert smoke(costs, *CPU, "--json", "--assume-method", "cycle,none") == 0
+    assert smoke(costs, *CPU, "--json", "--assume-method", "objective,none") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["total"]["unknown"] == 0
-    assert record["total"]["basis"] == {"measured": 20, "assumed": 2}
+    assert record["total"]["basis"] == {"measured": 9, "assumed": 2}
     hours = [item["hours"] for item in record["cells"]]
-    assert hours == pytest.approx([3617 / 3600] * 16 + [2173 / 3600] * 6)
+    assert hours == pytest.approx([3617 / 3600] * 6 + [1101 / 3600] * 5)
     assert record["total"]["hours"] == pytest.approx(sum(hours))
     assert record["by_dimension"]["2"]["hours"] == pytest.approx(sum(hours))
     assert record["wall_clock_hours"] is None
@@ -458,12 +458,12 @@ def test_the_record_adds_up(costs: str, capsys: pytest.CaptureFixture[str]):
 
 def test_strict_takes_nothing_unknown(costs: str, capsys: pytest.CaptureFixture[str]):
     assert smoke(costs, *CPU, "--strict") == 2
-    assert "--strict: the cost of 2 of 22 cells is unknown" in capsys.readouterr().err
-    assert smoke(costs, *CPU, "--strict", "--assume-method", "cycle,none") == 0
+    assert "--strict: the cost of 2 of 11 cells is unknown" in capsys.readouterr().err
+    assert smoke(costs, *CPU, "--strict", "--assume-method", "objective,none") == 0
 
 
 def test_runs_go_before_the_file(costs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    own = next(c for c in grid(load([CONFIG, SMOKE])) if c.name == "hd2-mlp-cycle-none")
+    own = next(c for c in grid(load([CONFIG, SMOKE])) if c.name == "hd2-mlp-objective-none")
     path = write_run(tmp_path, run_record(own, "CPU: Test"))
     assert smoke(costs, *CPU, "--json", "--from", str(tmp_path)) == 0
     record = json.loads(capsys.readouterr().out)

@@ -20,6 +20,8 @@ from w2dual.records import InputError, save_arrays
 from w2dual.studies import conjugation
 from w2dual.studies.conjugation import SOLVERS, STARTS, Study
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "lbfgs": settings.solver(gradient_tolerance=1e-2),
     "adam": settings.solver("adam", gradient_tolerance=1e-2),

@@ -16,6 +16,8 @@ from w2dual.records import InputError, write_json
 from w2dual.report.tables import line_search as line_search_tables
 from w2dual.studies import line_search
 
+pytestmark = pytest.mark.slow
+
 COMMON = {"lbfgs": settings.solver(), "points": 16, "repetitions": 2, "block_s": 1e-3}
 SEARCH = COMMON | {"slow_s": 60.0, "trials": 15, "rows": ["ours_parallel", "ours_sequential"]}
 

@@ -103,9 +103,9 @@ def test_what_a_preset_set_is_marked_and_shown_as_it_ran() -> None:
 def test_a_grid_of_the_presets_own_has_no_words_of_another_grid() -> None:
     mine = one(rows("hyperparameters_synthetic"), "Grid 2", "pairs")
     assert mine["meaning"] == ""
-    paper = one(rows("hyperparameters_synthetic"), "Grid 3", "hidden")
-    assert paper["source"] == "w2ot README"
-    smoke = one(rows("hyperparameters_synthetic", SMOKE), "Grid 3", "hidden")
+    paper = one(rows("hyperparameters_synthetic"), "Grid 1", "hidden")
+    assert paper["source"] == "w2ot dual_trainer/icnn.yaml, nn.yaml"
+    smoke = one(rows("hyperparameters_synthetic", SMOKE), "Grid 1", "hidden")
     assert (smoke["value"], smoke["source"], smoke["changed"]) == ("64, 64", "", True)
 
 
