@@ -7,8 +7,8 @@ from w2dual.conjugate.base import (
     SolverState,
     Status,
     make,
-    solve,
 )
+from w2dual.conjugate.solving import solve
 
 __all__ = [
     "ConjugateResult",
