@@ -7,11 +7,12 @@
 #   PRESET   whose report or archive is made: smoke, laptop or paper   [smoke]
 #   BUNDLE, INTO, CELL   an archive, a new folder to unpack it to, a cell to train again
 #   BENCH    options of `make bench`, as in benchmarks/README.md       []
+#   CELLS    cells of `make gpu-count`, such as hd16-mlp-cycle-none     [those of its table]
 #   VENV     the folder of the environment                             [.venv]
 #   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, if there is one
 #
 # A value is one word of the commands, exactly as it was given: spaces, quotes, brackets and `$` too.
-# BENCH alone is several words.
+# BENCH and CELLS alone are several words.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -37,6 +38,8 @@ CRATE_VENV ?= .venv-crate
 
 BENCH ?=
 BENCH_VENV ?= .venv-bench
+GPU_COUNT_VENV ?= .venv-gpu-count
+CELLS ?=
 BENCH_RECORD ?= benchmarks/results/latest.json
 BENCH_DOCUMENT ?= docs/performance.md
 
@@ -46,6 +49,7 @@ quote = '$(subst ','\'',$(value $(1)))'
 given = $(if $(value $(1)),$(call quote,$(1)),$(error set $(1)=..., as in the first lines of the Makefile))
 BIN = $(call quote,VENV)/bin
 BENCH_PYTHON = PYTHONPATH=src:. $(call quote,BENCH_VENV)/bin/python
+GPU_COUNT_PYTHON = PYTHONPATH=src:. $(call quote,GPU_COUNT_VENV)/bin/python
 
 # Compiled programs outlive the jobs that compiled them.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
@@ -186,6 +190,21 @@ bench-render: bench-env ## tables and figure of docs/performance.md, from a reco
 	$(BENCH_PYTHON) -m benchmarks.render $(call quote,BENCH_RECORD) \
 	    --document $(call quote,BENCH_DOCUMENT)
 
+.PHONY: gpu-count gpu-check gpu-count-env
+gpu-count: gpu-count-env ## what a step launches on an H100, compiled without one, to reference/gpu/launches.csv
+	$(GPU_COUNT_PYTHON) -m benchmarks.gpu_count write $(CELLS)
+
+gpu-check: gpu-count-env ## does any cell of reference/gpu/launches.csv launch more than it did?
+	$(GPU_COUNT_PYTHON) -m benchmarks.gpu_count check $(CELLS)
+
+# An environment of its own: XLA for CUDA and ptxas are half a gigabyte.
+gpu-count-env:
+	@$(call unless_ready,$(call quote,GPU_COUNT_VENV),.ready,envs/gpu_count.txt); \
+	echo "Setting up $$venv, once; minutes ..."; \
+	[ -x "$$venv/bin/python" ] || $(call quote,PYTHON) -m venv "$$venv"; \
+	"$$venv/bin/python" -m pip install --quiet --require-hashes -r envs/gpu_count.txt; \
+	touch -- "$$ready"
+
 # An environment of its own: what the libraries compared with need does not touch the other one.
 .PHONY: bench-env
 bench-env:
@@ -230,7 +249,7 @@ LOCK = --no-config pip compile --quiet --upgrade --universal --python-version 3.
 lock: env ## pin again what envs/*.in ask for
 	@# cpu.txt first: the others follow its versions.
 	@uv=$$(realpath -- $(BIN)/uv); \
-	for name in cpu cuda12 cuda13 tools bench crate; do \
+	for name in cpu cuda12 cuda13 tools bench crate gpu_count; do \
 	    echo "envs/$$name.in -> envs/$$name.txt"; \
 	    (cd envs && "$$uv" $(LOCK) "$$name.in" --output-file "$$name.txt"); \
 	done

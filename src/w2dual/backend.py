@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,15 @@ from typing import Any
 import jax
 
 from w2dual import environment
+
+log = logging.getLogger(__name__)
+
+GRAPHS = {
+    "xla_gpu_enable_command_buffer": ("FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,CONDITIONAL,WHILE"),
+    "xla_gpu_graph_min_graph_size": "1",
+}
+"""On a GPU a whole loop is one CUDA graph, whose condition the device reads itself. By default XLA
+asks the host each time round, and starts every operation from there (docs/performance.md)."""
 
 
 def configure(
@@ -48,8 +59,8 @@ def jit(function: Callable[..., Any], once: bool = False, **options: Any) -> Any
     """`jax.jit`, with the compiler options that suit the backend.
 
     On a CPU vectors as wide as the machine has are asked for: XLA's default is 256 bits, and 512
-    made our loops 5 to 10 % faster where there are such (docs/performance.md). An option that
-    $XLA_FLAGS sets is left as it is.
+    made our loops 5 to 10 % faster where there are such (docs/performance.md). On a GPU loops are
+    CUDA graphs (`GRAPHS`). An option that $XLA_FLAGS sets is left as it is.
 
     Args:
         function: what to compile.
@@ -63,4 +74,18 @@ def jit(function: Callable[..., Any], once: bool = False, **options: Any) -> Any
     wanted = {name: value for name, value in wanted.items() if name not in given}
     if jax.default_backend() == "cpu" and wanted:
         options["compiler_options"] = wanted
+    if jax.default_backend() == "gpu" and (graphs := _graphs(given)):
+        options["compiler_options"] = graphs
     return jax.jit(function, **options)
+
+
+@functools.cache
+def _graphs(given: str) -> dict[str, str]:
+    """Return `GRAPHS` without what is given; nothing where this version does not know them."""
+    wanted = {name: value for name, value in GRAPHS.items() if name not in given}
+    try:
+        jax.jit(lambda x: x + 1, compiler_options=wanted).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError as error:
+        log.warning("no CUDA graphs, since this version of XLA refuses their options: %s", error)
+        return {}
+    return wanted

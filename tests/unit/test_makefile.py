@@ -42,9 +42,12 @@ EXPECTED = {
     "format": ["snakefmt", "Snakefile", "rules"],
     "bench": ["python", "benchmarks.run", "--out", "{BENCH_RECORD}"],
     "bench-render": ["python", "{BENCH_RECORD}", "--document", "{BENCH_DOCUMENT}"],
+    "gpu-count": ["python", "benchmarks.gpu_count", "write"],
+    "gpu-check": ["python", "benchmarks.gpu_count", "check"],
     "env": ["python", "pip", "--editable"],
     "crate-env": ["python", "pip", "envs/crate.txt"],
     "bench-env": ["python", "pip", "envs/bench.txt"],
+    "gpu-count-env": ["python", "pip", "envs/gpu_count.txt"],
     "lock": ["uv", "compile", "cpu.in"],
 }
 QUIET = {"help": "make smoke", "clean": ""}
@@ -89,7 +92,8 @@ def write(path: Path) -> Path:
 def copy(folder: Path, ready: bool) -> Copy:
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
-    for name in ("envs/cpu.txt", "envs/tools.txt", "envs/crate.txt", "envs/bench.txt"):
+    for lock in ("cpu", "tools", "crate", "bench", "gpu_count"):
+        name = f"envs/{lock}.txt"
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()
     (folder / "pyproject.toml").touch()
@@ -99,6 +103,7 @@ def copy(folder: Path, ready: bool) -> Copy:
         "VENV": f"{folder}/envs of {HARD}/main",
         "CRATE_VENV": f"crate {HARD}",
         "BENCH_VENV": f"bench {HARD}",
+        "GPU_COUNT_VENV": f"gpu count {HARD}",
         "PYTHON": str(write(folder.parent / "programs" / f"python {HARD}")),
         "BUNDLE": f"my bundle {HARD}.zip",
         "INTO": f"{folder.parent}/into {HARD}",
@@ -111,7 +116,7 @@ def copy(folder: Path, ready: bool) -> Copy:
         "TEST_WORKERS": "2",
     }
     if ready:
-        for name in ("VENV", "CRATE_VENV", "BENCH_VENV"):
+        for name in ("VENV", "CRATE_VENV", "BENCH_VENV", "GPU_COUNT_VENV"):
             venv = folder / values[name]
             for tool in TOOLS:
                 write(venv / "bin" / tool)
@@ -149,7 +154,12 @@ def test_words_arrive_whole(ready: Copy, target: str):
 
 @pytest.mark.parametrize(
     ("target", "variable"),
-    [("env", "VENV"), ("crate-env", "CRATE_VENV"), ("bench-env", "BENCH_VENV")],
+    [
+        ("env", "VENV"),
+        ("crate-env", "CRATE_VENV"),
+        ("bench-env", "BENCH_VENV"),
+        ("gpu-count-env", "GPU_COUNT_VENV"),
+    ],
 )
 def test_an_environment_is_made_once_where_it_is_asked_for(
     tmp_path: Path, target: str, variable: str
@@ -162,7 +172,7 @@ def test_an_environment_is_made_once_where_it_is_asked_for(
     assert any(set(EXPECTED[target][1:]) <= set(call) for call in calls)
     assert (fresh.folder / fresh.values[variable] / "bin" / "python").exists()
     assert fresh.make(target)[1] == []
-    lock = {"env": "cpu", "crate-env": "crate", "bench-env": "bench"}[target]
+    lock = {"env": "cpu"}.get(target, target.removesuffix("-env").replace("-", "_"))
     newer = (fresh.folder / fresh.values[variable]).stat().st_mtime + 60
     os.utime(fresh.folder / "envs" / f"{lock}.txt", (newer, newer))
     assert any("pip" in call for call in fresh.make(target)[1])

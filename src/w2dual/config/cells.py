@@ -140,7 +140,7 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     named = [f"training.methods.{method_kind(cell.settings)}"]
     for section, room in ROOMS.items():
         kind = cell.settings.get(section, {}).get("kind", "none")
-        named += [] if kind == "none" else [f"{room}.{kind}"]
+        named += [] if kind == "none" else [f"{room}.{kind}", f"{room}.kernels.{kind}"]
     return [name for name in named if code.exists(name, package)]
 
 

@@ -11,9 +11,9 @@ from w2dual.conjugate.base import (
     Status,
     evaluate,
     make,
-    solve,
 )
 from w2dual.conjugate.costs import Cost, InnerProduct
+from w2dual.conjugate.solving import solve
 
 __all__ = [
     "ConjugateResult",

@@ -212,26 +212,66 @@ class LBFGS(ConjugateSolver[LBFGSState]):
             displacements, differences, inverses = map(one, histories, places)
             return displacements, differences, inverses
 
+        histories = (state.displacements, state.differences, state.inverse_curvatures)
+        if jax.default_backend() != "cpu":
+            histories = _written(histories, (s, d, 1.0 / safe_curvature), place, keep, full)
+            return self._with_pairs(state, histories, keep, full, safe_curvature / safe_square)
         # Only the rows that some lane writes to, which are few: lanes are of similar age.
         first = jnp.where(jnp.any(full), 0, jnp.min(jnp.where(keep, place, self.history)))
         last = jnp.max(jnp.where(keep, place, -1))
-        histories = (state.displacements, state.differences, state.inverse_curvatures)
         histories = jax.lax.fori_loop(first, last + 1, row, histories)
+        return self._with_pairs(state, histories, keep, full, safe_curvature / safe_square)
+
+    def _with_pairs(
+        self,
+        state: LBFGSState,
+        histories: tuple[Array, Array, Array],
+        keep: Array,
+        full: Array,
+        scale: Lanes,
+    ) -> LBFGSState:
         return state._replace(
             pairs=jnp.where(keep & ~full, state.pairs + 1, state.pairs),
             displacements=histories[0],
             differences=histories[1],
             inverse_curvatures=histories[2],
-            scale=jnp.where(keep, safe_curvature / safe_square, state.scale),
+            scale=jnp.where(keep, scale, state.scale),
         )
+
+
+def _written(
+    histories: tuple[Array, Array, Array],
+    new: tuple[Array, Array, Array],
+    place: Array,
+    keep: Array,
+    full: Array,
+) -> tuple[Array, Array, Array]:
+    """Return the histories with the new pair in its place, all rows at once.
+
+    On a GPU a loop over the rows that change costs more than all rows do.
+    """
+    rows = jnp.arange(histories[0].shape[0])
+    write = keep[None] & (place[None] == rows[:, None, None])
+
+    def one(history: Array, item: Array) -> Array:
+        later = jnp.concatenate([history[1:], history[-1:]])
+        spread = (slice(None), *(None for _ in range(history.ndim - 3)))
+        kept = jnp.where(full[(None, *spread[1:])], later, history)
+        return jnp.where(write[spread], item[None], kept)
+
+    displacements, differences, inverses = map(one, histories, new)
+    return displacements, differences, inverses
 
 
 def _two_loop(gradient: Vectors, state: LBFGSState) -> Vectors:
     """H g by Nocedal and Wright, alg. 7.4; empty places have weight 0 and change nothing.
 
-    The loops go over the places that any lane has filled; most solves end after few iterations.
+    On a CPU the loops go over the places that any lane has filled; most solves end after few
+    iterations. On a GPU, where starting an operation is what costs, they are unrolled over all.
     """
     s, d, rho = state.displacements, state.differences, state.inverse_curvatures
+    if jax.default_backend() != "cpu":
+        return _two_loop_unrolled(gradient, state)
     filled = jnp.max(state.pairs)
 
     def newest_first(count: Array, carry: tuple[Vectors, Array]) -> tuple[Vectors, Array]:
@@ -247,6 +287,19 @@ def _two_loop(gradient: Vectors, state: LBFGSState) -> Vectors:
     empty = jnp.zeros_like(rho)
     q, weights = jax.lax.fori_loop(0, filled, newest_first, (gradient, empty))
     return jax.lax.fori_loop(0, filled, oldest_first, state.scale[None] * q)
+
+
+def _two_loop_unrolled(gradient: Vectors, state: LBFGSState) -> Vectors:
+    """H g as `_two_loop` has it, over all places of the history."""
+    s, d, rho = state.displacements, state.differences, state.inverse_curvatures
+    q, weights = gradient, []
+    for i in reversed(range(len(rho))):
+        weights.append(rho[i] * inner(s[i], q))
+        q = q - weights[-1][None] * d[i]
+    q = state.scale[None] * q
+    for i, weight in enumerate(reversed(weights)):
+        q = q + (weight - rho[i] * inner(d[i], q))[None] * s[i]
+    return q
 
 
 def make(settings: Mapping[str, Any]) -> LBFGS:

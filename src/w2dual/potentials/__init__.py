@@ -8,6 +8,8 @@ A kind of potential is one module of this package with a function
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -129,3 +131,20 @@ def gradient(
 ) -> Float[Array, "batch n"]:
     """Grad f(x) for each point: the transport map when f is optimal (Brenier)."""
     return value_and_gradient(module, params, x)[1]
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """f and grad f of each seed at points of shape (seeds, any number, n), and what they are of.
+
+    A conjugate solver calls it; where the hardware has a better way, that way reads the fields.
+    """
+
+    potential: nn.Module
+    params: Params  # with a leading axis of seeds
+
+    def __call__(
+        self, x: Float[Array, "seeds lanes n"]
+    ) -> tuple[Float[Array, "seeds lanes"], Float[Array, "seeds lanes n"]]:
+        """Value and gradient of each seed's potential at its points."""
+        return jax.vmap(partial(value_and_gradient, self.potential))(self.params, x)

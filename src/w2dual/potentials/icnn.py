@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from w2dual.potentials import Affine, QuadraticTerm
 from w2dual.potentials.activations import activation
+from w2dual.potentials.layered import Layer
 
 _KERNEL = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 
@@ -82,6 +83,20 @@ class ICNN(nn.Module):
             else:
                 z = act(convex(z) + skip(x))
         return jnp.squeeze(z, -1) + QuadraticTerm(name="quadratic")(x)
+
+    def layers(self, params: Mapping[str, Any]) -> tuple[Layer, ...]:
+        """Return what the network computes, as layers; parameters have a leading axis of seeds."""
+        layers = [Layer(None, params["x_0"]["kernel"], params["x_0"]["bias"])]
+        for i in range(1, len(self.hidden) + 1):
+            raw = params[f"z_{i}"]["kernel"]
+            hidden = jax.nn.softplus(raw) / raw.shape[-2]
+            skip, bias = params[f"x_{i}"]["kernel"], params[f"x_{i}"]["bias"]
+            if norm := params.get(f"actnorm_{i}"):
+                scale = jnp.exp(-norm["log_scale"])
+                hidden, skip = hidden * scale[:, None], skip * scale[:, None]
+                bias = bias * scale + norm["bias"] * scale
+            layers.append(Layer(hidden, skip, bias))
+        return tuple(layers)
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> nn.Module:

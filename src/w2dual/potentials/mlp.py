@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from w2dual.potentials import Affine, QuadraticTerm
 from w2dual.potentials.activations import activation
+from w2dual.potentials.layered import Layer
 
 
 class MLP(nn.Module):
@@ -30,6 +31,12 @@ class MLP(nn.Module):
         for i, width in enumerate([*self.hidden, 1]):
             z = act(Affine(width, name=f"dense_{i}")(z))
         return jnp.squeeze(z, -1) + QuadraticTerm(name="quadratic")(x)
+
+    def layers(self, params: Mapping[str, Any]) -> tuple[Layer, ...]:
+        """Return what the network computes, as layers; parameters have a leading axis of seeds."""
+        affine = [params[f"dense_{i}"] for i in range(len(self.hidden) + 1)]
+        first, *others = [(item["kernel"], item["bias"]) for item in affine]
+        return (Layer(None, *first), *(Layer(kernel, None, bias) for kernel, bias in others))
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> nn.Module:

@@ -134,8 +134,8 @@ def push_sum(
 ) -> Float[Array, "batch n"]:
     """Map points by the gradient of the sum of stacked potentials, each with the same mu.
 
-    One potential after the other and in blocks of points, so that what is computed stays in a
-    CPU's cache.
+    One potential after the other; on a CPU also in blocks of points, so that what is computed
+    stays in its cache.
     """
     count = stacked.final.shape[0]
     each = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(count)]
@@ -145,7 +145,7 @@ def push_sum(
         return functools.reduce(jnp.add, pushed)
 
     whole = len(x) // BLOCK
-    if whole < 2:
+    if whole < 2 or jax.default_backend() != "cpu":
         return block(x)
     blocks = x[: whole * BLOCK].reshape(whole, BLOCK, -1)
     pushed = jax.lax.map(block, blocks).reshape(-1, x.shape[1])

@@ -113,8 +113,7 @@ class DualProblem(Conjugating[DualState]):
 
     def oracle(self, params: Networks) -> conjugate.Oracle:
         """Value f and grad f of each seed."""
-        single = partial(potentials.value_and_gradient, self.potential)
-        return lambda x: jax.vmap(single)(params.potential, x)
+        return potentials.Oracle(self.potential, params.potential)
 
     # -- training -----------------------------------------------------------------------------
 

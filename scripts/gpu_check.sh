@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# For a machine with one GPU, for some minutes: is it right there, how fast is it, and as many cells
+# of the paper's budget as fit. One process after another, results written as they come.
+#
+#   scripts/gpu_check.sh FOLDER OUT
+#
+# FOLDER is what `python -m benchmarks.gpu_check prepare FOLDER` has made. OUT gets device.json,
+# equality.jsonl, speed.jsonl, train/CELL/{metrics.json,history.csv,log} and check.log, all small.
+# It needs Python with JAX, flax, optax and what else w2dual imports for `train`; no network.
+#
+#   SECONDS_IN_ALL   after which nothing starts and what runs ends  [450]
+#   EQUALITY         cases, each a network, or empty        [hd2-, hd16-, hd64-mlp and -icnn]
+#   SPEED            cells whose steps are timed     [hd2- and hd16-mlp-regression-lbfgs]
+#   TRAIN            cells to train, in this order   [those with L-BFGS, n = 2, 4, 8, 16]
+#   EQUALITY_S, SPEED_S   time limit of each, s                    [60, 100]
+#   PYTHON           the Python                                    [python3]
+#   VENDOR           a folder of packages that this machine lacks  []
+#   EQUALITY_OPTIONS, SPEED_OPTIONS, of benchmarks.gpu_check       []
+
+set -u -o pipefail
+folder=$(realpath -m -- "${1:?a folder made by benchmarks.gpu_check prepare}")
+out=$(realpath -m -- "${2:?a folder for the results}")
+cd "$(dirname "$0")/.." || exit 1
+python=${PYTHON:-python3}
+export PYTHONPATH=$PWD/src:$PWD${VENDOR:+:$VENDOR}
+export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$(mktemp -d)}
+end=$((SECONDS + ${SECONDS_IN_ALL:-450}))
+mkdir -p "$out"
+
+left() { echo $((end - SECONDS)); }
+say() { echo "[$SECONDS s] $*" | tee -a "$out/check.log"; }
+
+# run LIMIT FILE COMMAND...: adds a line to FILE, within LIMIT s and what is left.
+run() {
+    local limit=$1 file=$2 code=0
+    shift 2
+    (($(left) < limit)) && limit=$(left)
+    if ((limit < 5)); then
+        say "no time left for $*"
+        return
+    fi
+    timeout --kill-after=5 "$limit" "$python" -m "$@" >>"$out/$file" 2>>"$out/check.log" || code=$?
+    say "$* -> $code; $(tail -n 1 "$out/$file" | cut -c 1-1500)"
+}
+
+run 60 device.json benchmarks.gpu_check device
+for case in ${EQUALITY-hd2-mlp hd16-mlp hd64-mlp hd2-icnn hd16-icnn hd64-icnn}; do
+    run "${EQUALITY_S:-60}" equality.jsonl benchmarks.gpu_check equality "$folder" "$case" \
+        ${EQUALITY_OPTIONS:-}
+done
+for cell in ${SPEED-hd2-mlp-regression-lbfgs hd16-mlp-regression-lbfgs}; do
+    run "${SPEED_S:-100}" speed.jsonl benchmarks.gpu_check speed "$folder" "$cell" \
+        ${SPEED_OPTIONS:-}
+done
+
+default_cells() {
+    for n in 2 4 8 16; do
+        for potential in mlp icnn; do
+            for method in regression-lbfgs objective-lbfgs cycle-lbfgs; do
+                echo "hd$n-$potential-$method"
+            done
+        done
+    done
+}
+for cell in ${TRAIN-$(default_cells)}; do
+    pair=${cell%%-*} place=$out/train/$cell
+    if (($(left) < 30)); then
+        say "no time left for $cell and what follows"
+        break
+    fi
+    mkdir -p "$place"
+    # A cell that is stopped leaves its log, with the times a step, and nothing else.
+    timeout --signal=KILL "$(left)" "$python" -m w2dual train \
+        --cell "$folder/cells/$cell.json" \
+        --preset '{"name": "paper", "label": "the paper'"'"'s settings", "reduced": false}' \
+        --measures "$folder/measures/$pair.safetensors" \
+        --metrics "$place/metrics.json" --history "$place/history.csv" \
+        --params "$(mktemp -d)/params.safetensors" --checkpoints "$(mktemp -d)" \
+        >"$place/log" 2>&1
+    say "$cell -> $?; $(tail -n 1 "$place/log" | cut -c 1-300)"
+done
+say "done"

@@ -1,0 +1,42 @@
+"""Which options programs are compiled with."""
+
+import logging
+
+import jax
+import pytest
+
+from w2dual import backend
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    backend._graphs.cache_clear()
+    yield
+    backend._graphs.cache_clear()
+
+
+def test_a_gpu_gets_graphs_but_for_what_the_user_sets(monkeypatch):
+    asked = []
+    monkeypatch.setattr(backend.jax, "jit", lambda f, **options: asked.append(options) or _Program)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_graph_min_graph_size=5")
+    backend.jit(lambda x: x)
+    name = "xla_gpu_enable_command_buffer"
+    assert asked[-1]["compiler_options"] == {name: backend.GRAPHS[name]}
+
+
+class _Program:
+    @staticmethod
+    def lower(*_):
+        return _Program
+
+    @staticmethod
+    def compile():
+        return None
+
+
+def test_a_version_without_graphs_goes_without_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(backend, "GRAPHS", {"xla_gpu_of_another_version": "1"})
+    with caplog.at_level(logging.WARNING):
+        assert backend._graphs("") == {}
+    assert "xla_gpu_of_another_version" in caplog.text
