@@ -73,8 +73,6 @@ TABLES = (
     + ["verdict_hd", "claims", "trivial_maps", *COST_TABLES, "synthetic"]
     + list(SETTINGS_TABLES)
 )
-# Figures that are drawn from tables.
-SUMMARIES = ["verdict_hd"]
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
 FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
@@ -131,7 +129,10 @@ def code_of(job, kinds=()):
 
     A parameter of its rule, so that a change runs the job again, and a comment does not.
     """
-    return digest_of(code.digest, (f"jobs.{job}", *kinds))
+    try:
+        return digest_of(code.digest, (f"jobs.{job}", *kinds))
+    except ValueError as error:
+        raise WorkflowError(str(error))
 
 
 def kinds_of(names):

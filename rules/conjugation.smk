@@ -21,7 +21,9 @@ rule conjugation_study:
         mem_mb=lambda wc, attempt: REQUESTS.training_mb(attempt),
         runtime=lambda wc, attempt: REQUESTS.light_min(attempt),
     params:
-        code=lambda wc: code_of("conjugation_study", [*STUDY_SOLVERS, *kinds_of([wc.studied])]),
+        code=lambda wc: code_of(
+            "conjugation_study", [*STUDY_SOLVERS.values(), *kinds_of([wc.studied])]
+        ),
         settings=lambda wc: as_json(arguments.conjugation_study(config)),
     message:
         "Following the conjugations of {wildcards.studied}"
@@ -86,7 +88,10 @@ rule line_search:
     params:
         code=lambda wc: code_of(
             "line_search",
-            [*STUDY_SOLVERS, *kinds_of([c.name for c in LINE_SEARCHES[wc.line_search][1]])],
+            [
+                STUDY_SOLVERS["lbfgs"],
+                *kinds_of([c.name for c in LINE_SEARCHES[wc.line_search][1]]),
+            ],
         ),
         study=lambda wc: LINE_SEARCHES[wc.line_search][0],
         settings=lambda wc: as_json(arguments.line_search(config, wc.line_search)),

@@ -3,10 +3,10 @@
 STUDIED = choice.studied(config)
 LINE_SEARCH_CELL = choice.line_search_cell(config)
 # The solvers that the studies run, whatever the cell trained with.
-STUDY_SOLVERS = [
-    f"conjugate.{config['solvers'][config['conjugation'][name]]['kind']}"
+STUDY_SOLVERS = {
+    name: f"conjugate.{config['solvers'][config['conjugation'][name]]['kind']}"
     for name in ("lbfgs", "adam")
-]
+}
 STUDY_FIGURES = [f"conjugation_hd_{potential}" for potential in STUDIED]
 # Each study of a line search, and the cells that it takes.
 LINE_SEARCHES = {}
@@ -16,6 +16,8 @@ if STUDIED:
         "wolfe_vs_armijo": ("wolfe-vs-armijo", sum(STUDIED.values(), [])),
     }
 TABLES += LINE_SEARCHES
+# Figures that are drawn from tables.
+SUMMARIES = ["verdict_hd"]
 # The report's figures, but for training curves.
 DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
 

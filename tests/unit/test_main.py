@@ -236,7 +236,7 @@ def test_train_refuses_measures_that_do_not_fit(
     ("change", "message"),
     [
         (lambda text: text[:-10], "is not JSON"),
-        (lambda text: text.replace('"pair": "hd2", ', ""), "cell record lacks 'pair'"),
+        (lambda text: text.replace('"pair": "hd2", ', ""), "cell record: lacks `pair`"),
         (
             lambda text: re.sub('"iterations": [0-9]+', '"iterations": 5', text),
             "is not that of its",

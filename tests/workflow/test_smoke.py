@@ -3,6 +3,7 @@
 Tests run in the order of the file, on one folder: each but the last leaves it complete.
 """
 
+import json
 import os
 import re
 import shutil
@@ -10,8 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from w2dual import code
+from w2dual.config.cells import Cell, modules, pair_modules, preparation_modules
+from w2dual.config.reader import load, pairs
 
 from .conftest import Checkout, copy_checkout
 from .plan import planned, trained
@@ -70,6 +76,17 @@ synthetic:
     overview: {pairs: [maf_moon], potential: icnn_smooth}
 """
 
+AT_EXIT = """\
+import atexit, json, os, sys
+def note():
+    if len(sys.argv) > 1 and sys.argv[0].endswith("w2dual/__main__.py"):
+        names = sorted(name for name in sys.modules if name.split(".")[0] == "w2dual")
+        run = {"job": sys.argv[1], "argv": sys.argv, "cwd": os.getcwd(), "modules": names}
+        with open(os.path.join(FOLDER, str(os.getpid())), "w") as stream:
+            json.dump(run, stream)
+atexit.register(note)
+"""
+
 pytestmark = pytest.mark.slow
 
 
@@ -80,6 +97,12 @@ class Smoke:
         self.checkout = checkout
         self.outputs = checkout.path / "runs" / "tiny"
         (checkout.path / "presets" / "tiny.yaml").write_text(PRESET)
+        self.configs = [checkout.path / "presets" / name for name in ("smoke.yaml", "tiny.yaml")]
+        self.loaded = checkout.path.parent / "loaded"
+        self.loaded.mkdir()
+        # Python imports a module of this name, if there is one, when it starts.
+        text = AT_EXIT.replace("FOLDER", repr(str(self.loaded)))
+        (checkout.path / "src" / "sitecustomize.py").write_text(text)
 
     def snakemake(self, *arguments: str, target: str = "everything_but_pdf", more: str = "") -> str:
         """Run it, which must go well; `more` is YAML that is merged over the preset."""
@@ -100,10 +123,10 @@ class Smoke:
         )
         return run.returncode, run.stdout
 
-    def edit(self, module: str) -> None:
-        """Change a module's text and nothing of what it does."""
+    def edit(self, module: str, line: str) -> None:
+        """Add a line to a module, which may be new."""
         path = self.checkout.path / "src" / "w2dual" / module
-        path.write_text(path.read_text() + "\n# An edit.\n")
+        path.write_text((path.read_text() if path.exists() else "") + f"\n{line}\n")
 
 
 @pytest.fixture(scope="module")
@@ -257,32 +280,83 @@ def test_another_cell_for_a_figure_draws_that_figure_alone(smoke: Smoke) -> None
     assert plan == {"figure": 1, "everything_but_pdf": 1}
 
 
-def test_edited_modules_rerun_their_stage(smoke: Smoke) -> None:
+def test_edited_modules_rerun_the_jobs_that_load_them(smoke: Smoke) -> None:
     module = smoke.checkout.path / "src" / "w2dual"
-    edited = ("tables.py", "conjugate/adam.py", "plots/flow.py", "dual.py")
-    before = {name: (module / name).stat() for name in edited}
-    texts = {name: (module / name).read_text() for name in before}
+    edited = ("report/tables/hd.py", "conjugate/adam.py", "plots/flow.py")
+    edited += ("training/methods/dual.py",)
+    texts = {name: (module / name).read_text() for name in edited}
+    plans = {}
+    for name in edited:  # each on top of the ones before
+        smoke.edit(name, "ADDED = 1")
+        plans[name] = planned(smoke.snakemake("--dry-run"))
+    for name, text in texts.items():
+        (module / name).write_text(text)
 
-    smoke.edit("tables.py")
-    after_tables = planned(smoke.snakemake("--dry-run"))
-    smoke.edit("conjugate/adam.py")  # of no cell here; the study of conjugation runs it
-    after_adam = planned(smoke.snakemake("--dry-run"))
-    smoke.edit("plots/flow.py")
-    after_flow = planned(smoke.snakemake("--dry-run"))
-    smoke.edit("dual.py")
-    after_dual = planned(smoke.snakemake("--dry-run"))
-
-    for name, status in before.items():
-        (module / name).write_text(texts[name])
-        os.utime(module / name, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert "train" not in after_tables
-    assert after_tables["table"] == 2
-    assert "figure" not in after_tables
+    tables, adam, flow, dual = plans.values()
+    assert "train" not in tables
+    assert tables["table"] == 2
+    assert "figure" not in tables
+    # No cell here trains with Adam; the study of conjugation runs it.
     studies = {"conjugation_study": len(STUDIES), "conjugation_figure": len(STUDIES)}
-    assert after_adam == after_tables | studies
-    assert after_flow["figure"] == 1
-    assert after_dual["train"] == len(CELLS)
-    assert after_dual["figure"] == len(FIGURES)
+    assert adam == tables | studies
+    assert flow["figure"] == 1
+    assert dual["train"] == len(CELLS)
+    assert dual["figure"] == len(FIGURES)
+
+
+def test_comments_and_kinds_that_no_cell_has_rerun_nothing(smoke: Smoke) -> None:
+    module = smoke.checkout.path / "src" / "w2dual"
+    commented = ("training/methods/dual.py", "records.py", "report/tables/hd.py")
+    texts = {name: (module / name).read_text() for name in commented}
+    for name in commented:
+        smoke.edit(name, "# A comment.")
+    kinds = ("conjugate/mine.py", "potentials/mine.py", "measures/pairs/mine.py", "plots/mine.py")
+    for name in kinds:
+        smoke.edit(name, "def make(settings): ...")
+    output = smoke.snakemake("--dry-run")
+    for name, text in texts.items():
+        (module / name).write_text(text)
+    for name in kinds:
+        (module / name).unlink()
+    assert "Nothing to be done" in output
+
+
+FINDS_THE_JOB = {"w2dual.jobs.dispatch", "w2dual.subcommands"}
+"""Loaded by every job, to find its module and its options."""
+
+
+def test_a_job_loads_nothing_that_its_digest_leaves_out(smoke: Smoke) -> None:
+    """`sys.modules` at the end of each real job, against the closure that its rule depends on."""
+    loaded = [json.loads(path.read_text()) for path in smoke.loaded.iterdir()]
+    assert {run["job"] for run in loaded} >= {"prepare", "train", "figure", "line-search", "table"}
+    config = load([smoke.checkout.path / "config.yaml", *smoke.configs])
+    for run in loaded:
+        job = run["job"].replace("-", "_")
+        files = code.closure([f"jobs.{job}", *kinds_of_run(run, config)])
+        known = {name.removesuffix(".py").removesuffix("/__init__") for name in files}
+        seen = {name.replace(".", "/") for name in set(run["modules"]) - FINDS_THE_JOB}
+        assert seen <= known, (run["job"], seen - known)
+
+
+def kinds_of_run(run: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    """The modules that a job loads by names in its config, from its command line."""
+    words, folder, kinds = run["argv"], Path(run["cwd"]), []
+    for word in words:
+        if re.fullmatch(r"results/(cells/.*|train/.*/metrics)\.json", word):
+            record = json.loads((folder / word).read_text())
+            cell = Cell.from_json(record.get("cell", record))
+            kinds += [*modules(cell), *pair_modules(pairs(config)[cell.pair]["kind"])]
+    if run["job"] == "figure":
+        kinds.append(f"plots.{words[2]}")
+    if run["job"] == "prepare":
+        kinds += preparation_modules(json.loads(words[words.index("--settings") + 1])["kind"])
+    if run["job"] == "trivial":
+        kinds += pair_modules("benchmark")
+    if run["job"] in ("conjugation-study", "line-search"):
+        kinds.append("conjugate.lbfgs")
+    if run["job"] == "conjugation-study":
+        kinds.append("conjugate.adam")
+    return kinds
 
 
 def test_deleted_metrics_are_made_again_with_what_depends_on_them(smoke: Smoke) -> None:

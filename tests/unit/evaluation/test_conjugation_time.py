@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -17,8 +16,16 @@ from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays
 from w2dual.training import run
 from w2dual.training.loop import streams
+from w2dual.training.methods import Conjugating
 
 NO_NETWORKS: Any = None  # the solvers here make no use of any
+
+
+def method(**attributes: Any) -> Any:
+    """A method that conjugates as is said here, and does nothing else."""
+    made = type("Method", (Conjugating,), attributes)
+    made.__abstractmethods__ = frozenset()  # pyright: ignore[reportAttributeAccessIssue]
+    return made()
 
 
 def gaussian_pair(folder):
@@ -34,7 +41,7 @@ def test_times_fresh_batches_of_all_seeds_from_a_stream_of_their_own(tmp_path):
         jax.debug.callback(lambda y: seen.append(np.asarray(y)), y)
         return y
 
-    problem: Any = SimpleNamespace(solver="one", conjugate=conjugate)
+    problem = method(solver="one", conjugate=staticmethod(conjugate))
     times = conjugation_time.measure(problem, NO_NETWORKS, pair, seeds, 16, repetitions=4)
     jax.effects_barrier()
     assert tuple(times) == FIELDS
@@ -48,7 +55,7 @@ def test_times_fresh_batches_of_all_seeds_from_a_stream_of_their_own(tmp_path):
 
 
 def test_without_a_solver_there_is_nothing_to_time(tmp_path):
-    problem: Any = SimpleNamespace(solver=None)
+    problem = method(solver=None)
     times = conjugation_time.measure(problem, NO_NETWORKS, gaussian_pair(tmp_path), [0], 16)
     assert times == dict.fromkeys(FIELDS)
 

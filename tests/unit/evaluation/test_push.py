@@ -154,7 +154,9 @@ def test_parameters_without_an_amortization_model_go_there_and_back(
 ):
     path = tmp_path / "params.safetensors"
     alone = Networks(trained[1].potential, None)
-    save_arrays(path, flatten(alone), {"format": FORMAT, "cell": CELL.to_json(), "seeds": SEEDS})
+    settings = CELL.settings | {"amortization": {"kind": "none"}}
+    record = dataclasses.replace(CELL, settings=settings).to_json()
+    save_arrays(path, flatten(alone), {"format": FORMAT, "cell": record, "seeds": SEEDS})
     params, _, _ = load_params(path)
     assert params.model is None
     jax.tree.map(np.testing.assert_array_equal, params.potential, alone.potential)
