@@ -34,7 +34,7 @@ rule bundle:
     conda:
         "../envs/w2dual.yaml"
     params:
-        code=lambda wc: code_of("bundle"),
+        code=lambda wc: code_of("bundle", RENDERING),
         root=lambda wc, input: SOURCE,
     message:
         "Packing {output}"

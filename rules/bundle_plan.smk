@@ -5,6 +5,10 @@ import shlex
 
 from snakemake.io import get_flag_value
 from snakemake.utils import format as format_command
+from w2dual.subcommands import JOBS
+
+# The jobs whose tables the archive makes again when it is verified.
+RENDERING = [f"jobs.{name.replace('-', '_')}" for name, job in JOBS.items() if job.exact]
 
 
 def bundled():

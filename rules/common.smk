@@ -130,7 +130,7 @@ def code_of(job, kinds=()):
     A parameter of its rule, so that a change runs the job again, and a comment does not.
     """
     try:
-        return digest_of(code.digest, (f"jobs.{job}", *kinds))
+        return digest_of(code.digest, ("environment", f"jobs.{job}", *kinds))
     except ValueError as error:
         raise WorkflowError(str(error))
 
