@@ -42,7 +42,7 @@ def test_a_finished_run_is_finished_by_whichever_path_it_is_reached(tmp_path: Pa
     assert NOTHING in named.stdout, named.stdout
 
     # Content, and nothing else, is a reason.
-    module = clone.path / "src" / "w2dual" / "training.py"
-    module.write_text(module.read_text("utf-8") + "\n# An edit.\n")
+    module = clone.path / "src" / "w2dual" / "training" / "run.py"
+    module.write_text(module.read_text("utf-8") + "\nADDED = 1\n")
     edited = clone.snakemake(*SMOKE, "--dry-run", *there, "--", TARGET)
     assert trained(edited.stdout) == {CELL}, edited.stdout
