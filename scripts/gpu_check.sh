@@ -15,6 +15,7 @@
 #   EQUALITY_S, SPEED_S   time limit of each, s                    [60, 100]
 #   PYTHON           the Python                                    [python3]
 #   VENDOR           a folder of packages that this machine lacks  []
+#   CHECKPOINTS      a folder; with the same one and OUT, a second call resumes    [a new one]
 #   EQUALITY_OPTIONS, SPEED_OPTIONS, of benchmarks.gpu_check       []
 
 set -u -o pipefail
@@ -25,7 +26,8 @@ python=${PYTHON:-python3}
 export PYTHONPATH=$PWD/src:$PWD${VENDOR:+:$VENDOR}
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$(mktemp -d)}
 end=$((SECONDS + ${SECONDS_IN_ALL:-450}))
-mkdir -p "$out"
+checkpoints=${CHECKPOINTS:-$(mktemp -d)}
+mkdir -p "$out" "$checkpoints"
 
 left() { echo $((end - SECONDS)); }
 say() { echo "[$SECONDS s] $*" | tee -a "$out/check.log"; }
@@ -64,19 +66,20 @@ default_cells() {
 }
 for cell in ${TRAIN-$(default_cells)}; do
     pair=${cell%%-*} place=$out/train/$cell
+    [ -f "$place/metrics.json" ] && continue
     if (($(left) < 30)); then
         say "no time left for $cell and what follows"
         break
     fi
     mkdir -p "$place"
-    # A cell that is stopped leaves its log, with the times a step, and nothing else.
-    timeout --signal=KILL "$(left)" "$python" -m w2dual train \
+    # A cell that is stopped leaves its log, with the times a step, and its checkpoint.
+    timeout --kill-after=10 "$(($(left) - 10))" "$python" -m w2dual train \
         --cell "$folder/cells/$cell.json" \
         --preset '{"name": "paper", "label": "the paper'"'"'s settings", "reduced": false}' \
         --measures "$folder/measures/$pair.safetensors" \
         --metrics "$place/metrics.json" --history "$place/history.csv" \
-        --params "$(mktemp -d)/params.safetensors" --checkpoints "$(mktemp -d)" \
-        >"$place/log" 2>&1
+        --params "$checkpoints/$cell.safetensors" --checkpoints "$checkpoints/$cell" \
+        --checkpoint-every-s 20 >>"$place/log" 2>&1
     say "$cell -> $?; $(tail -n 1 "$place/log" | cut -c 1-300)"
 done
 say "done"
