@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from w2dual.config import reader
-from w2dual.config.grid import loss_settings
 from w2dual.config.reader import Config
+from w2dual.config.rows import at_dimension
 from w2dual.conformance.base import Verdict
 from w2dual.measures.preparation import DEFAULT_KIND
 from w2dual.records import InputError
@@ -71,7 +71,7 @@ def subjects(what: str, name: str, config: Config) -> list[Subject]:
         )
     found = []
     for key, entry in chosen.items():
-        settings = loss_settings(config, key, DIMENSION) if what == "amortization" else dict(entry)
+        settings = at_dimension(entry, DIMENSION)
         found.append(Subject(what, settings.pop("kind"), key, settings))
     return found
 

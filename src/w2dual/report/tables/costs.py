@@ -167,7 +167,7 @@ def cost_tidy(
     quantity = QUANTITIES[table]
     rows: list[dict[str, Any]] = []
     for potential in potentials:
-        for amortization, solver in settings.methods:
+        for amortization, solver in settings.methods_of(potential):
             for dimension in settings.dimensions:
                 cell = frame[
                     (frame["potential"] == potential)
