@@ -37,6 +37,11 @@ def words(name: str) -> str:
     return ", ".join(WORDS.get(part, part.replace("_", " ")) for part in name.split("-"))
 
 
+def potential_words(name: str) -> str:
+    """Name the potential of a cell for running text, as in "ICNN potential"."""
+    return words(name) if name == "own" else f"{words(name)} potential"
+
+
 def method_words(amortization: str, solver: str) -> str:
     """Name a method for running text, as in "Cycle + L-BFGS" or "Cycle, no solver"."""
     loss = "No amortization" if amortization == "none" else words(amortization)
