@@ -46,7 +46,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def write_files(checkout: Checkout) -> list[str]:
-    """Write what the page says to write; give the files' names."""
+    """Write what the page says to write; return the files' names."""
     names = []
     for info, content in blocks("python"):
         name = info.removeprefix("file=")

@@ -95,7 +95,7 @@ class Cell:
         return short_hash([self.name, self.settings])
 
     def to_json(self) -> dict[str, Any]:
-        """Give the record of the cell as it stands in a command line and in a metrics file."""
+        """Return the record of the cell, as it is in its file and in a metrics file."""
         return {
             "name": self.name,
             "pair": self.pair,
@@ -109,7 +109,7 @@ class Cell:
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> Cell:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
             InputError: a field or a setting is missing, unknown or of a wrong type, the hash is

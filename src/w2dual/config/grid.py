@@ -18,7 +18,7 @@ PLANE = 2
 
 
 def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
-    """Give the hidden widths of both networks; `paper` is [max(2n,64), max(2n,64), max(n,32)]."""
+    """Return the hidden widths of both networks; `paper` is [max(2n,64), max(2n,64), max(n,32)]."""
     if isinstance(hidden, str):  # the schema admits `paper` alone
         wide = max(2 * dimension, 64)
         return [wide, wide, max(dimension, 32)]
@@ -26,7 +26,7 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Give all cells of a valid config: of the HD benchmark, then on the plane."""
+    """Return all cells of a valid config: of the HD benchmark, then on the plane."""
     return hd_grid(config) + synthetic_grid(config)
 
 
