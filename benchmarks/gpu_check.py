@@ -130,7 +130,7 @@ def _compare(
     solver, n = problem.solver, y.shape[-1]
 
     def plain(params: Networks, y: Any, start: Any) -> conjugate.ConjugateResult:
-        return base.solve(solver, problem.oracle(params), y, start)
+        return base.drive(solver, problem.oracle(params), y, start)
 
     def kernel(params: Networks, y: Any, start: Any) -> conjugate.ConjugateResult:
         whole = solving.kernel_of(solver, problem.oracle(params), n, interpret)

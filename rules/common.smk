@@ -16,6 +16,7 @@ from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
 from w2dual.config.grid import hd_grid, synthetic_grid
 from w2dual.config.reader import pairs
+from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
 from w2dual.site.resources import Requests
@@ -60,7 +61,7 @@ SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
 CELLS = HD | SYNTHETIC
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
-POTENTIALS = config["hd"]["potentials"]
+POTENTIALS = potentials(config, config["hd"])
 # The rules of analysis.smk: a table or figure of each name.
 COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
 ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension", "accuracy_over_seeds"]

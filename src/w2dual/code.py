@@ -15,6 +15,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent
 _SHARED = ("__init__", "base")
@@ -83,6 +84,29 @@ def modules_with(room: str, function: str, package: Path = PACKAGE) -> list[str]
         ):
             found.append(path.stem)
     return found
+
+
+def constant(module: str, name: str, package: Path = PACKAGE) -> Any:
+    """Return what a module assigns to a name at its top level, read from its text.
+
+    Args:
+        module: name within the package, such as `training.methods.dual`.
+        name: of the constant.
+        package: its folder.
+
+    Returns:
+        A text, number, tuple, list or the like; None where the module does not assign the name, is
+        not Python, or is not there.
+
+    Raises:
+        ValueError: what is assigned is computed, and not written out.
+    """
+    path = _file(f"{package.name}.{module}", package)
+    if path is None:
+        return None
+    state = path.stat()
+    value = _assigned(path, state.st_mtime_ns, state.st_size).get(name)
+    return None if value is None else ast.literal_eval(value)
 
 
 def digest(modules: Iterable[str], package: Path = PACKAGE) -> str:
@@ -170,6 +194,23 @@ def _parents(name: str) -> list[str]:
     """Return the packages that a module lies in, the outermost first."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+@cache
+def _assigned(path: Path, mtime_ns: int, size: int) -> dict[str, ast.expr]:
+    """Return what a file assigns to names at its top level; nothing, where it is not Python."""
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError):
+        return {}
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Name):
+                found[target.id] = node.value
+    return found
 
 
 @cache

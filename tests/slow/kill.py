@@ -74,7 +74,7 @@ class Job:
             )
 
     def said(self) -> str:
-        """Give the log's text."""
+        """Return the log's text."""
         return self.log.read_text() if self.log.exists() else ""
 
     def resumed(self) -> list[int]:
@@ -82,12 +82,12 @@ class Job:
         return [int(step) for step in re.findall(r"resumes from \S+, step (\d+)", self.said())]
 
     def last_step(self) -> int:
-        """Give the step of the last progress line."""
+        """Return the step of the last progress line."""
         return max(map(int, re.findall(r"  step (\d+)/", self.said())), default=0)
 
 
 def environment() -> dict[str, str]:
-    """Give what a job runs in: this checkout, one thread, the CPU."""
+    """Return what a job runs in: this checkout, one thread, the CPU."""
     mine = {"PYTHONPATH": str(ROOT / "src"), "JAX_PLATFORMS": "cpu"}
     # What tests ask of JAX beyond a job's own settings would be overridden, and the log say so.
     shell = {key: value for key, value in os.environ.items() if key != "JAX_NUMPY_RANK_PROMOTION"}
@@ -134,7 +134,7 @@ def _untimed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(folder: Path, name: str, iterations: int) -> tuple[Path, Path]:
-    """Write the cell's record and its pair of measures; give both paths."""
+    """Write the cell's record and its pair of measures; return both paths."""
     settings = reader.load([ROOT / "config.yaml", ROOT / "presets" / "smoke.yaml"])
     settings["hd"]["training"]["iterations"] = iterations
     cell = next(cell for cell in cells.grid(settings) if cell.name == name)
@@ -147,7 +147,7 @@ def prepare(folder: Path, name: str, iterations: int) -> tuple[Path, Path]:
 
 
 def alone(job: Job) -> float:
-    """Run a job without a stop; give its seconds."""
+    """Run a job without a stop; return its seconds."""
     began = time.monotonic()
     if code := job.start().wait():
         raise RuntimeError(f"the job that was left alone ended with {code}:\n{job.said()}")
@@ -155,7 +155,7 @@ def alone(job: Job) -> float:
 
 
 def killed(job: Job, kills: int, most_s: float, moments: random.Random) -> int:
-    """Run a job until it finishes, killing up to `kills` attempts; give how many were killed."""
+    """Run a job until it finishes, killing up to `kills` attempts; return how many were killed."""
     done = 0
     while True:
         process = job.start()
@@ -174,7 +174,7 @@ def killed(job: Job, kills: int, most_s: float, moments: random.Random) -> int:
 
 
 def main() -> int:
-    """Run it; give the exit code."""
+    """Run it; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")

@@ -197,7 +197,7 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
 
     def _left_over(self) -> list[int]:
-        """Give the processes of this cluster's jobs, with its folder on PATH or its log open."""
+        """Return the processes of this cluster's jobs, with its folder on PATH or its log open."""
         mine = f"{self.folder}/bin:".encode()
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
@@ -320,7 +320,7 @@ class Cluster:
 
 
 def free_ports(count: int) -> list[int]:
-    """Give ports of 127.0.0.1 that nothing listens on."""
+    """Return ports of 127.0.0.1 that nothing listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

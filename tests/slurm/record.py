@@ -65,7 +65,7 @@ class Recorder:
 
 
 def key(words: tuple[str, ...]) -> list[str]:
-    """Give a command without what differs from run to run."""
+    """Return a command without what differs from run to run."""
     loose = ("--output=", "--wrap=", "name=")
     return [word.partition("=")[0] if word.startswith(loose) else word for word in words]
 

@@ -114,7 +114,7 @@ class Workflow:
         return self.root / "runs" / self.name
 
     def command(self, *arguments: str, profile: str = "slurm") -> list[str]:
-        """Give the command line that a user would give."""
+        """Return the command line that a user would give."""
         start = [sys.executable, "-m", "snakemake", "--profile", profile]
         configs = ["--configfile", "presets/smoke.yaml", "presets/cluster.yaml"]
         return [*start, *configs, "--", *arguments]
@@ -151,7 +151,7 @@ class Workflow:
             self.process.wait()
 
     def dry_run(self, *targets: str) -> str:
-        """Give what Snakemake would do."""
+        """Return what Snakemake would do."""
         command = self.command(*targets)
         command.insert(command.index("--profile"), "--dry-run")
         done = subprocess.run(
@@ -166,16 +166,16 @@ class Workflow:
         return done.stdout
 
     def said(self) -> str:
-        """Give what Snakemake has said so far."""
+        """Return what Snakemake has said so far."""
         return (self.root / "snakemake.log").read_text(errors="replace")
 
     def log(self, cell: str) -> str:
-        """Give the log of a training job's newest attempt, which tells of those before."""
+        """Return the log of a training job's newest attempt, which tells of those before."""
         path = self.outputs / "logs" / "train" / f"{cell}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def attempts(self, cell: str) -> list[str]:
-        """Give the SLURM job of each attempt at a cell."""
+        """Return the SLURM job of each attempt at a cell."""
         return re.findall(r"attempt \d+ on \S+, SLURM job (\d+): beg", self.log(cell))
 
     def begun(self, cell: str) -> list[int]:
@@ -184,7 +184,7 @@ class Workflow:
         return [int(step) for step in steps[1:]]
 
     def steps(self, cell: str) -> int:
-        """Give the step that the log's last line tells of; 0 before the first of an attempt."""
+        """Return the step that the log's last line tells of; 0 before the first of an attempt."""
         found = re.findall(r" step (\d+)/", self.log(cell))
         return int(found[-1]) if found else 0
 
@@ -210,7 +210,7 @@ class Workflow:
         time.sleep(1.5)  # a checkpoint is written every second
 
     def params(self, cell: str) -> bytes:
-        """Give a cell's trained parameters, byte by byte."""
+        """Return a cell's trained parameters, byte by byte."""
         path = self.outputs / "results" / "train" / cell / "params.safetensors"
         return path.read_bytes() if path.exists() else b""
 
@@ -230,7 +230,7 @@ class Workflow:
 
 
 def training_process(workflow: Workflow, cell: str) -> int:
-    """Give the process id of a cell's training job, which belongs to this checkout."""
+    """Return the process id of a cell's training job, which belongs to this checkout."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
@@ -349,7 +349,7 @@ def with_accounting(checks: Checks, cluster: Cluster, workflow: Workflow) -> Non
 
 
 def accounted(cluster: Cluster) -> dict[str, tuple[str, str]]:
-    """Give what each job has got, and its comment, which names the rule, from the accounting."""
+    """Return what each job has got, and its comment, which names the rule, from the accounting."""
     fields = "--format=JobIDRaw,AllocTRES,Comment"
     lines = cluster.run("sacct", "-X", "-n", "-P", "-S", "now-2hours", fields).splitlines()
     rows = [line.split("|", 2) for line in lines]
@@ -480,7 +480,7 @@ def session(name: str, folder: Path, accounting: bool) -> Iterator[tuple[Cluster
 
 
 def environment(cluster: Cluster, quick: bool = True) -> dict[str, str]:
-    """Give what a user of the cluster has in the shell; `quick` to compile, not to run."""
+    """Return what a user of the cluster has in the shell; `quick` to compile, not to run."""
     dropped = ("PYTHONPATH", "SNAKEMAKE_PROFILE", "SLURM_JOB_ID")
     kept = {key: value for key, value in cluster.environment.items() if key not in dropped}
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cluster.folder.parent / "jax"))
@@ -502,7 +502,7 @@ def local(folder: Path, environment: dict[str, str]) -> Workflow:
 
 @contextmanager
 def whole(keep: bool) -> Iterator[tuple[Path, Checks]]:
-    """Give a folder and the checks; end with their count, and the folder's name if it is kept."""
+    """Yield a folder and the checks; end with their count, and the folder's name if it is kept."""
     folder = Path(tempfile.mkdtemp(prefix="w2s", dir="/tmp"))  # noqa: S108  sockets want it short
     folder.chmod(0o755)
     # What a shell starts in the background ignores it, and what that starts does too.

@@ -26,7 +26,7 @@ from jax import Array
 def write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[ModuleType, str], None]]:
-    """Gives a function that puts the module `mine` with a text into a package."""
+    """Yield a function that puts the module `mine` with a text into a package."""
 
     def into(package: ModuleType, text: str) -> None:
         name = f"{package.__name__}.mine"

@@ -233,3 +233,17 @@ def test_a_rule_depends_on_the_code_of_the_job_that_it_runs(name: str):
     (named,) = re.findall(r'code=lambda wc: code_of\(\s*"(\w+)"', params)
     assert named == job.replace("-", "_")
     assert job in JOBS
+
+
+def test_constants_are_read_from_the_text(package: Path):
+    (package / "alone.py").write_text(
+        "import nowhere\na = b = ('x', 1)\nc: dict = {'k': [None]}\nd = len(a)\nif a:\n    e = 1\n"
+    )
+    assert code.constant("alone", "a", package) == code.constant("alone", "b", package) == ("x", 1)
+    assert code.constant("alone", "c", package) == {"k": [None]}
+    for module, name in [("alone", "e"), ("alone", "z"), ("wrong", "a"), ("none", "a")]:
+        assert code.constant(module, name, package) is None
+    with pytest.raises(ValueError, match="malformed"):
+        code.constant("alone", "d", package)
+    (package / "alone.py").write_text("a = 12345\n")
+    assert code.constant("alone", "a", package) == 12345

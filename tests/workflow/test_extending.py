@@ -46,7 +46,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def write_files(checkout: Checkout) -> list[str]:
-    """Write what the page says to write; give the files' names."""
+    """Write what the page says to write; return the files' names."""
     names = []
     for info, content in blocks("python"):
         name = info.removeprefix("file=")
@@ -83,7 +83,7 @@ def table(checkout: Checkout, name: str) -> pd.DataFrame:
 
 
 def test_page_names_each_file_in_its_text_too() -> None:
-    assert len(blocks("python")) == 4
+    assert len(blocks("python")) == 5
     for info, _ in blocks("python"):
         assert f"File `{info.removeprefix('file=')}`:" in PAGE
 
@@ -94,6 +94,7 @@ def test_new_methods_and_potential_have_rows_beside_the_quoted_ones(extended: Ch
     assert list(zip(ours["amortization"], ours["solver"], strict=True)) == [
         ("huber", "lbfgs"),
         ("regression", "descent"),
+        ("minimax", "none"),
     ]
     assert (rows["source"] == "quoted").any()
     assert (pd.to_numeric(ours["mean"]) > 0).all()
@@ -101,6 +102,7 @@ def test_new_methods_and_potential_have_rows_beside_the_quoted_ones(extended: Ch
     tex = (extended.path / "runs" / "mine" / "tables" / "hd_ridges.tex").read_text("utf-8")
     assert " & huber & L-{}BFGS & " in tex
     assert " & Regression & descent & " in tex
+    assert " & minimax & None & " in tex
 
 
 def test_new_pair_has_a_row(extended: Checkout) -> None:
@@ -112,8 +114,8 @@ def test_new_pair_has_a_row(extended: Checkout) -> None:
 def test_what_is_finished_does_not_train_again_for_another_module(extended: Checkout) -> None:
     package = extended.path / "src" / "w2dual"
     source = (package / "conjugate" / "descent.py").read_text("utf-8")
-    for name in ("conjugate/other.py", "potentials/other.py", "amortization/other.py"):
-        (package / name).write_text(source, "utf-8")
+    for room in ("conjugate", "potentials", "amortization", "training/methods"):
+        (package / room / "other.py").write_text(source, "utf-8")
     (package / "measures" / "pairs" / "other.py").write_text(source, "utf-8")
     presets = [f"presets/{name}.yaml" for name in ("smoke", "mine", "budget")]
     run = extended.snakemake(
@@ -137,7 +139,9 @@ def python(checkout: Checkout, arguments: list[str]) -> subprocess.CompletedProc
 def test_examples_pass_the_checks_that_the_page_names(extended: Checkout) -> None:
     _, (_, commands), *_ = blocks("sh")
     lines = commands.splitlines()
-    assert [shlex.split(line)[5] for line in lines] == ["descent", "huber", "ridges", "square"]
+    assert [shlex.split(line)[5] for line in lines] == [
+        *("descent", "huber", "ridges", "minimax", "square"),
+    ]
     for line in lines:
         name, *arguments = shlex.split(line)
         run = python(extended, arguments)

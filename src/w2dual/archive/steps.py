@@ -95,7 +95,7 @@ class Step:
 
     @staticmethod
     def from_json(record: Any) -> Step:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
             InputError: it is something else.

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from w2dual.config.cells import Cell
-from w2dual.config.reader import Config, methods
+from w2dual.config.cells import DUAL, Cell, method_kind
+from w2dual.config.reader import Config
+from w2dual.config.rows import Row, potentials, rows
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,12 +27,19 @@ def table(config: Config) -> dict[str, Any]:
     """Return how to print a table of the benchmark, and how its numbers were made."""
     return {
         "dimensions": config["hd"]["dimensions"],
-        "methods": methods(config["hd"]),
+        "methods": [_row(config, row) for row in rows(config, config["hd"])],
         "decimals": config["tables"]["decimals"],
         "diverged_above": config["tables"]["diverged_above"],
         "preset": config["preset"],
         "budget": budget(config["hd"]),
     }
+
+
+def _row(config: Config, row: Row) -> dict[str, Any]:
+    """Return how a table tells a row apart, and whose tables have it, unless all have."""
+    found: dict[str, Any] = {"amortization": row.amortization, "solver": row.solver}
+    tables = potentials(config, config["hd"])
+    return found if list(row.potentials) == tables else found | {"potentials": row.potentials}
 
 
 def plane_table(config: Config) -> dict[str, Any]:
@@ -47,7 +55,8 @@ def settings_table(config: Config, section: str) -> dict[str, Any]:
     """Return the part of the config that a table of settings shows, and the preset's name."""
     shared = ("preset", "potentials", "amortization_model", "amortizations", "solvers")
     shown = {key: value for key, value in config[section].items() if key != "figures"}
-    return {key: config[key] for key in shared} | {section: shown}
+    own = {"methods": config["methods"]} if config.get("methods") else {}
+    return {key: config[key] for key in shared} | own | {section: shown}
 
 
 def verdict(config: Config) -> dict[str, Any]:
@@ -58,7 +67,10 @@ def verdict(config: Config) -> dict[str, Any]:
 def report(config: Config, plane_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
     plane = plane_table(config) | {"cells": list(plane_cells)}
-    return table(config) | {"potentials": config["hd"]["potentials"], "plane": plane}
+    return table(config) | {
+        "potentials": potentials(config, config["hd"]),
+        "plane": plane,
+    }
 
 
 def conjugation_study(config: Config) -> dict[str, Any]:
@@ -81,8 +93,15 @@ def line_search(config: Config, name: str) -> dict[str, Any]:
 
 
 def cells_of_figure(figure: Mapping[str, Any], cells: Iterable[Cell]) -> list[str]:
-    """Return the cells that a figure shows: of each of its pairs the first with its potential."""
-    known = [cell for cell in cells if cell.potential == figure["potential"]]
+    """Return the cells that a figure shows: of each of its pairs the first with its potential.
+
+    Its cells are of the method `dual`, whose potentials and conjugates figures draw.
+    """
+    known = [
+        cell
+        for cell in cells
+        if cell.potential == figure["potential"] and method_kind(cell.settings) == DUAL
+    ]
     return [next(cell.name for cell in known if cell.pair == pair) for pair in figure["pairs"]]
 
 

@@ -18,8 +18,8 @@ from w2dual.config.settings import (
 from w2dual.decoding import decode
 from w2dual.records import InputError, short_hash
 
-NEEDED = {"dual": ("potential", "amortization_model", "amortization", "solver")}
-"""Method -> the parts of a cell's settings that it is made of."""
+DUAL = "dual"
+"""The method of a cell whose settings name none."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Cell:
     """One entry of a table: names for people, and every setting that its training job needs.
 
     Attributes:
+        name: of the cell, from the names of its parts.
+        pair: of measures.
+        dimension: of the points.
+        potential, amortization, solver: what its row in a table is told apart by, as
+            `rows.Row` has them.
         settings: as the record has them; the modules of the kinds read theirs from here.
         typed: the same, checked.
 
@@ -51,10 +56,11 @@ class Cell:
         for name in [*ROOMS, "method"]:
             if name in self.settings and not isinstance(self.settings[name].get("kind"), str):
                 raise InputError(f"{source}: `settings.{name}` lacks `kind`, the name of one")
-        needed = NEEDED.get(method_kind(self.settings), ())
-        if missing := [name for name in needed if name not in self.settings]:
+        kind = method_kind(self.settings)
+        if missing := [name for name in needs(kind) if name not in self.settings]:
             raise InputError(
-                f"{source}: `settings` lacks {', '.join(f'`{name}`' for name in missing)}"
+                f"{source}: `settings` lacks {', '.join(f'`{name}`' for name in missing)}, "
+                f"of which the method `{kind}` is made"
             )
         object.__setattr__(self, "typed", typed)
 
@@ -89,7 +95,7 @@ class Cell:
         return short_hash([self.name, self.settings])
 
     def to_json(self) -> dict[str, Any]:
-        """Give the record of the cell as it stands in a command line and in a metrics file."""
+        """Return the record of the cell, as it is in its file and in a metrics file."""
         return {
             "name": self.name,
             "pair": self.pair,
@@ -103,7 +109,7 @@ class Cell:
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> Cell:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
             InputError: a field or a setting is missing, unknown or of a wrong type, the hash is
@@ -128,7 +134,33 @@ class Cell:
 
 def method_kind(settings: Mapping[str, Any]) -> str:
     """Return the kind of method that trains a cell: `dual` where its settings name none."""
-    return settings.get("method", {"kind": "dual"})["kind"]
+    return settings.get("method", {"kind": DUAL})["kind"]
+
+
+def needs(kind: str, package: Path = code.PACKAGE) -> tuple[str, ...]:
+    """Return the parts of a cell's settings that a kind of method is made of.
+
+    Its module says them, as `NEEDS = ("potential", "solver")`, which is read without importing it.
+    Of a kind without a module there are none; whoever makes it says so.
+
+    Raises:
+        InputError: the module does not say them, or names something that is not a key of `ROOMS`.
+    """
+    module = f"{METHODS}.{kind}"
+    if not code.exists(module, package):
+        return ()
+    try:
+        found = code.constant(module, "NEEDS", package)
+    except ValueError:
+        found = None
+    if not isinstance(found, tuple | list) or not all(name in ROOMS for name in found):
+        said = "has no such line" if found is None else f"has {found!r:.60}"
+        raise InputError(
+            f"src/w2dual/{module.replace('.', '/')}.py {said}; expected `NEEDS = (...)`, written "
+            f"out, with the parts of a cell's settings that the method is made of, out of "
+            f"{', '.join(ROOMS)}; `NEEDS = ()` for none"
+        )
+    return tuple(name for name in ROOMS if name in found)
 
 
 def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
@@ -137,13 +169,15 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     They are named for `code.digest`: imported at run time by the names that the settings have.
     Kinds of which there is no module are left out; whoever makes them says so.
     """
-    named = [f"training.methods.{method_kind(cell.settings)}"]
+    named = [f"{METHODS}.{method_kind(cell.settings)}"]
     for section, room in ROOMS.items():
         kind = cell.settings.get(section, {}).get("kind", "none")
         named += [] if kind == "none" else [f"{room}.{kind}", f"{room}.kernels.{kind}"]
     return [name for name in named if code.exists(name, package)]
 
 
+METHODS = "training.methods"
+"""Room of the modules of methods."""
 ROOMS = {
     "potential": "potentials",
     "amortization_model": "amortization.models",

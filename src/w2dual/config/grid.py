@@ -1,4 +1,4 @@
-"""The grid: one cell for each (measures, potential, amortization, conjugate solver) of a config.
+"""The grid: one cell for each (measures, potential, method) of a config.
 
 Light: neither JAX nor pandas is imported.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import Any
 
 from w2dual.config.cells import Cell
-from w2dual.config.reader import Config, methods
+from w2dual.config.reader import Config
+from w2dual.config.rows import Row, budget_of, potentials, rows, settings_of
 from w2dual.records import InputError
 
 PLANE = 2
@@ -18,7 +18,7 @@ PLANE = 2
 
 
 def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
-    """Give the hidden widths of both networks; `paper` is [max(2n,64), max(2n,64), max(n,32)]."""
+    """Return the hidden widths of both networks; `paper` is [max(2n,64), max(2n,64), max(n,32)]."""
     if isinstance(hidden, str):  # the schema admits `paper` alone
         wide = max(2 * dimension, 64)
         return [wide, wide, max(dimension, 32)]
@@ -26,46 +26,38 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Give all cells of a valid config: of the HD benchmark, then on the plane."""
+    """Return all cells of a valid config: of the HD benchmark, then on the plane."""
     return hd_grid(config) + synthetic_grid(config)
 
 
 def hd_grid(config: Config) -> list[Cell]:
-    """Give the benchmark's cells by potential, then method in the paper's order, then n."""
+    """Return the benchmark's cells by potential, then row of its table, then n."""
+    section = config["hd"]
     return [
-        _hd_cell(config, dimension, potential, method)
-        for potential in config["hd"]["potentials"]
-        for method in methods(config["hd"])
-        for dimension in config["hd"]["dimensions"]
+        _hd_cell(config, dimension, potential, row)
+        for potential in potentials(config, section)
+        for row in rows(config, section)
+        if potential in row.potentials
+        for dimension in section["dimensions"]
     ]
 
 
-def _hd_cell(config: Config, dimension: int, potential: str, method: dict[str, str]) -> Cell:
-    training = dict(config["hd"]["training"])
-    hidden = hidden_widths(training.pop("hidden"), dimension)
-    pair = f"hd{dimension}"
-    return _cell(config, "hd", pair, dimension, potential, method, training, hidden, hidden)
+def _hd_cell(config: Config, dimension: int, potential: str, row: Row) -> Cell:
+    hidden = hidden_widths(config["hd"]["training"]["hidden"], dimension)
+    return _cell(config, "hd", f"hd{dimension}", dimension, potential, row, hidden, hidden)
 
 
 def synthetic_grid(config: Config) -> list[Cell]:
-    """Give the cells on the plane, grid by grid: by pair, then potential, then method."""
+    """Return the cells on the plane, grid by grid: by pair, then potential, then row."""
+    model_hidden = config["synthetic"]["training"]["model_hidden"]
     return [
-        _synthetic_cell(config, pair, potential, method, part["hidden"])
+        _cell(config, "synthetic", pair, PLANE, potential, row, part["hidden"], model_hidden)
         for part in config["synthetic"]["grids"]
         for pair in part["pairs"]
-        for potential in part["potentials"]
-        for method in part["methods"]
+        for potential in potentials(config, part)
+        for row in rows(config, part)
+        if potential in row.potentials
     ]
-
-
-def _synthetic_cell(
-    config: Config, pair: str, potential: str, method: dict[str, str], hidden: list[int]
-) -> Cell:
-    training = dict(config["synthetic"]["training"])
-    model_hidden = training.pop("model_hidden")
-    return _cell(
-        config, "synthetic", pair, PLANE, potential, method, training, hidden, model_hidden
-    )
 
 
 def _cell(
@@ -74,34 +66,30 @@ def _cell(
     pair: str,
     dimension: int,
     potential: str,
-    method: dict[str, str],
-    training: dict[str, Any],
+    row: Row,
     hidden: list[int],
     model_hidden: list[int],
 ) -> Cell:
     """Gather the settings of a cell; those of its grid are the config's `section`."""
-    grid_settings, amortization, solver = config[section], method["amortization"], method["solver"]
-    settings = {
-        "potential": config["potentials"][potential] | {"hidden": hidden},
-        "amortization_model": config["amortization_model"] | {"hidden": model_hidden},
-        "amortization": loss_settings(config, amortization, dimension),
-        "solver": config["solvers"][solver],
+    grid_settings = config[section]
+    settings = settings_of(config, row, potential, dimension)
+    for part, widths in (("potential", hidden), ("amortization_model", model_hidden)):
+        if part in settings:
+            settings[part] |= {"hidden": widths}
+    training = budget_of(config, row, grid_settings, "training")
+    settings |= {
         "seeds": grid_settings["seeds"],
-        "training": training,
-        "pretraining": grid_settings["pretraining"],
+        "training": {key: training[key] for key in training if key not in _WIDTHS},
+        "pretraining": budget_of(config, row, grid_settings, "pretraining"),
         "evaluation": grid_settings["evaluation"],
         "logging": grid_settings["logging"],
     }
-    name = f"{pair}-{potential}-{amortization}-{solver}"
-    return Cell(name, pair, dimension, potential, amortization, solver, settings)
+    name = row.cell_name(pair, potential)
+    return Cell(name, pair, dimension, potential, row.amortization, row.solver, settings)
 
 
-def loss_settings(config: Config, amortization: str, dimension: int) -> dict[str, Any]:
-    """Return the settings of an amortization loss; a weight `dimension` becomes n."""
-    loss = dict(config["amortizations"][amortization])
-    if loss.get("weight") == "dimension":
-        loss["weight"] = float(dimension)
-    return loss
+_WIDTHS = ("hidden", "model_hidden")
+"""Keys of a grid's `training` that are settings of the networks."""
 
 
 def text(config: Config, name: str | None, source: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 WORDS = {
     "none": "None",
+    "own": "Own networks",
     "objective": "Objective",
     "cycle": "Cycle",
     "regression": "Regression",
@@ -29,8 +30,16 @@ WORDS = {
 
 
 def words(name: str) -> str:
-    """Return a config name as readers know it; a new method's name with spaces for underscores."""
-    return WORDS.get(name, name.replace("_", " "))
+    """Return a config name as readers know it; a new method's name with spaces for underscores.
+
+    Names with a dash between them, as of a method and its loss, have a comma there.
+    """
+    return ", ".join(WORDS.get(part, part.replace("_", " ")) for part in name.split("-"))
+
+
+def potential_words(name: str) -> str:
+    """Name the potential of a cell for running text, as in "ICNN potential"."""
+    return words(name) if name == "own" else f"{words(name)} potential"
 
 
 def method_words(amortization: str, solver: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 from w2dual import code
 from w2dual.config import strict_yaml
+from w2dual.config.cells import DUAL, METHODS
+from w2dual.config.rows import Row, check_known, check_methods, resolve
 from w2dual.records import InputError
 
 Config = dict[str, Any]
@@ -63,13 +65,14 @@ def validate(config: Config) -> None:
     schema = _schema()
     _check_schema(config, schema, ())
     for section, known in schema["$defs"]["kinds"].items():
-        for name, settings in config[section].items():
+        for name, settings in config.get(section, {}).items():
             kind = settings["kind"]
             if kind in known:
                 checked = {"$defs": schema["$defs"], **known[kind]}
                 _check_schema(settings, checked, (section, name))
             else:
                 _check_foreign_kind(section, name, kind)
+    check_methods(config)
     _check_grids(config)
     _check_measures(config)
     _check_numbers(config)
@@ -116,6 +119,7 @@ PACKAGES = {
     "potentials": "potentials",
     "amortizations": "amortization",
     "solvers": "conjugate",
+    "methods": METHODS,
     "measures.synthetic": "measures.pairs",
 }
 """Section of the config -> package with one module for each kind of your own."""
@@ -191,83 +195,82 @@ def _known_keys(schema: Mapping[str, Any]) -> list[str]:
     return needed + [key for key in found if key not in needed]
 
 
-def _known(config: Config, key: str, name: str, section: str, under: str = "") -> None:
-    if name not in config[section]:
-        raise InputError(
-            f"config key `{key}`: unknown name `{name}`; `{under}{section}` "
-            f"has {', '.join(config[section])}"
-        )
-
-
 def _check_grids(config: Config) -> None:
-    _check_methods(config, "hd", config["hd"])
-    _check_methods(config, "celeba64", {"potentials": []} | config["celeba64"])
-    seen: dict[tuple[str, ...], int] = {}
+    _check_rows(config, "hd", config["hd"])
+    _check_rows(config, "celeba64", {"potentials": []} | config["celeba64"])
+    seen: dict[str, int] = {}
+    drawn: set[tuple[str, str]] = set()
     for index, part in enumerate(config["synthetic"]["grids"]):
         where = f"synthetic.grids.{index}"
-        _check_methods(config, where, part)
+        found = _check_rows(config, where, part)
         for pair in part["pairs"]:
-            _known(config["measures"], f"{where}.pairs", pair, "synthetic", "measures.")
-        for pair in part["pairs"]:
-            for potential in part["potentials"]:
-                for method in part["methods"]:
-                    cell = (pair, potential, method["amortization"], method["solver"])
-                    if seen.setdefault(cell, index) != index:
-                        raise InputError(
-                            f"config key `{where}`: the cell {'-'.join(cell)} is already in "
-                            f"`synthetic.grids.{seen[cell]}`"
-                        )
+            check_known(config["measures"], f"{where}.pairs", pair, "synthetic", "measures.")
+            for row, potential in [(each, name) for each in found for name in each.potentials]:
+                cell = row.cell_name(pair, potential)
+                if seen.setdefault(cell, index) != index:
+                    raise InputError(
+                        f"config key `{where}`: the cell {cell} is already in "
+                        f"`synthetic.grids.{seen[cell]}`"
+                    )
+                if row.kind == DUAL:
+                    drawn.add((pair, potential))
     for name, figure in config["synthetic"]["figures"].items():
         for pair in figure["pairs"] if figure else ():
-            if not any(cell[:2] == (pair, figure["potential"]) for cell in seen):
+            if (pair, figure["potential"]) not in drawn:
                 raise InputError(
                     f"config key `synthetic.figures.{name}`: no grid of `synthetic.grids` has a "
-                    f"cell of the pair `{pair}` with the potential `{figure['potential']}`"
+                    f"cell of the pair `{pair}` with the potential `{figure['potential']}` that "
+                    f"the method `{DUAL}` trains"
                 )
 
 
-def _check_methods(config: Config, section: str, grid: Mapping[str, Any]) -> None:
+def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[Row]:
     for potential in grid["potentials"]:
-        _known(config, f"{section}.potentials", potential, "potentials")
-    seen = set()
+        check_known(config, f"{section}.potentials", potential, "potentials")
     named = [
-        (f"{section}.{part}.{index}", method)
+        (f"{section}.{part}.{index}", entry)
         for part in ("methods", "more_methods")
-        for index, method in enumerate(grid.get(part, []))
+        for index, entry in enumerate(grid.get(part, []))
     ]
-    for key, method in named:
+    found: dict[tuple[str, str], Row] = {}
+    for key, entry in named:
+        row = resolve(config, grid, entry, key)
         where = f"config key `{key}`"
-        _known(config, f"{key}.amortization", method["amortization"], "amortizations")
-        _known(config, f"{key}.solver", method["solver"], "solvers")
-        amortization = config["amortizations"][method["amortization"]]["kind"]
-        solver = config["solvers"][method["solver"]]["kind"]
-        if amortization == "regression" and solver == "none":
-            raise InputError(
-                f"{where}: a regression loss needs a conjugate solver to regress on; "
-                "give `solver`, or take objective or cycle"
-            )
-        if amortization == "none" and solver == "none":
-            raise InputError(
-                f"{where}: with neither an amortization loss nor a solver nothing computes the "
-                "conjugate; give one of them"
-            )
-        pair = (method["amortization"], method["solver"])
-        if pair in seen:
-            raise InputError(f"{where}: duplicate method {pair[0]} + {pair[1]}")
-        seen.add(pair)
+        if row.kind == DUAL:
+            _check_dual(config, where, row.parts)
+        label = (row.amortization, row.solver)
+        if label in found:
+            raise InputError(f"{where}: duplicate method {label[0]} + {label[1]}")
+        found[label] = row
+    return list(found.values())
+
+
+def _check_dual(config: Config, where: str, parts: Mapping[str, str]) -> None:
+    amortization = config["amortizations"][parts["amortization"]]["kind"]
+    solver = config["solvers"][parts["solver"]]["kind"]
+    if amortization == "regression" and solver == "none":
+        raise InputError(
+            f"{where}: a regression loss needs a conjugate solver to regress on; "
+            "give `solver`, or take objective or cycle"
+        )
+    if amortization == "none" and solver == "none":
+        raise InputError(
+            f"{where}: with neither an amortization loss nor a solver nothing computes the "
+            "conjugate; give one of them"
+        )
 
 
 def _check_conjugation(config: Config) -> None:
     study = config["conjugation"]
-    _known(
+    check_known(
         config, "conjugation.method.amortization", study["method"]["amortization"], "amortizations"
     )
-    _known(config, "conjugation.method.solver", study["method"]["solver"], "solvers")
-    _known(
+    check_known(config, "conjugation.method.solver", study["method"]["solver"], "solvers")
+    check_known(
         config, "conjugation.line_search.potential", study["line_search"]["potential"], "potentials"
     )
     for name in ("lbfgs", "adam"):
-        _known(config, f"conjugation.{name}", study[name], "solvers")
+        check_known(config, f"conjugation.{name}", study[name], "solvers")
         kind = config["solvers"][study[name]]["kind"]
         if kind != name:
             raise InputError(
@@ -325,14 +328,6 @@ def _check_numbers(config: Config) -> None:
                 f"config key `amortizations.{name}.weight`: {weight!r}; expected a number above 0 "
                 "or `dimension`"
             )
-
-
-def methods(grid: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the methods of a grid of the config: its `methods`, then its `more_methods`.
-
-    The second is for presets, in which a list replaces that of the files before.
-    """
-    return [*grid["methods"], *grid.get("more_methods", [])]
 
 
 def output_folder(config: Config) -> str:

@@ -7,9 +7,10 @@ first potential. Figures and tables name the cells that they show.
 
 from __future__ import annotations
 
-from w2dual.config.cells import Cell
+from w2dual.config.cells import DUAL, Cell
 from w2dual.config.grid import hd_grid
-from w2dual.config.reader import Config, methods
+from w2dual.config.reader import Config
+from w2dual.config.rows import rows
 
 
 def dimensions(config: Config) -> list[int]:
@@ -23,13 +24,14 @@ def method(config: Config) -> tuple[str, str] | None:
     """Return the (amortization, solver) whose cells are studied; None where there is none."""
     wanted = config["conjugation"]["method"]
     amortized = [
-        m
-        for m in methods(config["hd"])
-        if config["amortizations"][m["amortization"]]["kind"] != "none"
-        and config["solvers"][m["solver"]]["kind"] != "none"
+        (row.amortization, row.solver)
+        for row in rows(config, config["hd"])
+        if row.kind == DUAL
+        and config["amortizations"][row.parts["amortization"]]["kind"] != "none"
+        and config["solvers"][row.parts["solver"]]["kind"] != "none"
     ]
-    chosen = wanted if wanted in amortized else next(iter(amortized), None)
-    return None if chosen is None else (chosen["amortization"], chosen["solver"])
+    first = (wanted["amortization"], wanted["solver"])
+    return first if first in amortized else next(iter(amortized), None)
 
 
 def studied(config: Config) -> dict[str, list[Cell]]:

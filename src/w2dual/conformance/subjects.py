@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from w2dual.config import reader
-from w2dual.config.grid import loss_settings
+from w2dual.config import reader, studies
 from w2dual.config.reader import Config
+from w2dual.config.rows import at_dimension, rows, settings_of
 from w2dual.conformance.base import Verdict
 from w2dual.measures.preparation import DEFAULT_KIND
 from w2dual.records import InputError
@@ -18,6 +18,7 @@ SECTIONS = {
     "conjugate": "solvers",
     "potential": "potentials",
     "amortization": "amortizations",
+    "method": "methods",
     "pair": "measures.synthetic",
 }
 """What `w2dual check` examines -> section of the config that has its settings."""
@@ -52,18 +53,12 @@ def subjects(what: str, name: str, config: Config) -> list[Subject]:
     Raises:
         InputError: the config has no such entry.
     """
-    section = SECTIONS[what]
-    if what == "pair" and name == DEFAULT_KIND:
-        entries = {f"hd{min(config['hd']['dimensions'])}": config["measures"]["benchmark"]}
-        entries = {key: {"kind": DEFAULT_KIND} | entry for key, entry in entries.items()}
-    else:
-        entries = config
-        for key in section.split("."):
-            entries = entries[key]
+    entries = _entries(what, name, config)
     chosen = {key: entry for key, entry in entries.items() if entry["kind"] == name != "none"}
     if not chosen and entries.get(name, {"kind": "none"})["kind"] != "none":
         chosen = {name: entries[name]}
     if not chosen:
+        section = SECTIONS[what]
         raise InputError(
             f"{what} {name!r}: no entry of the config's `{section}` has that name or kind; give "
             "its settings by --settings JSON, or by --configfile a config that has an entry. "
@@ -71,8 +66,37 @@ def subjects(what: str, name: str, config: Config) -> list[Subject]:
         )
     found = []
     for key, entry in chosen.items():
-        settings = loss_settings(config, key, DIMENSION) if what == "amortization" else dict(entry)
+        settings = at_dimension(entry, DIMENSION)
         found.append(Subject(what, settings.pop("kind"), key, settings))
+    return found
+
+
+def _entries(what: str, name: str, config: Config) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of a config by name, each with its kind."""
+    if what == "method":
+        return _methods(config)
+    if what == "pair" and name == DEFAULT_KIND:
+        entry = {"kind": DEFAULT_KIND} | config["measures"]["benchmark"]
+        return {f"hd{min(config['hd']['dimensions'])}": entry}
+    entries: Any = config
+    for key in SECTIONS[what].split("."):
+        entries = entries[key]
+    return entries
+
+
+def _methods(config: Config) -> dict[str, Mapping[str, Any]]:
+    """Return the methods of the benchmark's rows with the settings of their cells.
+
+    Of each the first row; rows without a name are one, those that studies take.
+    """
+    studied = studies.method(config)
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in rows(config, config["hd"]):
+        name = row.method or row.kind
+        if name in found or (not row.method and (row.amortization, row.solver) != studied):
+            continue
+        settings = settings_of(config, row, row.potentials[0], DIMENSION)
+        found[name] = {"kind": row.kind, **settings}
     return found
 
 
@@ -88,8 +112,13 @@ def examine(subject: Subject) -> list[Verdict]:
 
         settings: Mapping[str, Any] = {**subject.settings, "kind": subject.kind}
         return pair.verdicts(partial(prepare, subject.name, settings))
-    suite = importlib.import_module(f"{__package__}.{_SUITES[subject.what]}")
+    suite = importlib.import_module(f"{__package__}.{_SUITES.get(subject.what, subject.what)}")
     return suite.verdicts(subject.kind, subject.settings)
 
 
-_SUITES = {"conjugate": "solver", "potential": "potential", "amortization": "loss"}
+_SUITES = {
+    "conjugate": "solver",
+    "potential": "potential",
+    "amortization": "loss",
+    "method": "method",
+}

@@ -227,7 +227,7 @@ def default_lanes(seeds: int, points: int) -> int:
     return min(points, max(MIN_LANES_CPU, LANES_CPU // seeds))
 
 
-def solve(
+def drive(
     solver: ConjugateSolver[Any],
     oracle: Oracle,
     y: Any,
@@ -235,7 +235,7 @@ def solve(
     lanes: int | None = None,
     cost: Cost = INNER_PRODUCT,
 ) -> ConjugateResult:
-    """Minimise J_f(x; y) = f(x) + c(x, y) over x for each point, from x_init.
+    """Step a solver until every point has stopped: minimise f(x) + c(x, y) over x, from x_init.
 
     Args:
         solver: the solver.

@@ -1,6 +1,6 @@
 """The way in for whoever has points to conjugate: a kernel where there is one, else the driver.
 
-Both give the same statuses and counts of iterations; `base.solve` is what a kernel is checked
+Both give the same statuses and counts of iterations; `base.drive` is what a kernel is checked
 against.
 """
 
@@ -40,7 +40,7 @@ def solve(
         oracle: f and its gradient; a `potentials.Oracle` says of what, which a kernel needs.
         y: points to conjugate at, (seeds, points, n), or the cost's context.
         x_init: starts, (seeds, points, n).
-        lanes: as in `base.solve`.
+        lanes: as in `base.drive`.
         cost: c, by default -<x, y>.
 
     Returns:
@@ -53,7 +53,7 @@ def solve(
         log.info("conjugates of %d x %d points in R^%d %s", *y.shape, way)
         if kernel is not None:
             return kernel(y, x_init)
-    return base.solve(solver, oracle, y, x_init, lanes, cost)
+    return base.drive(solver, oracle, y, x_init, lanes, cost)
 
 
 def kernel_of(

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from w2dual.config.names import method_words, words
+from w2dual.config.names import method_words, potential_words
 from w2dual.plots import style
 from w2dual.plots.cells import Cells, gather
 from w2dual.plots.seeds import over_seeds
@@ -98,7 +98,7 @@ def against_dimension(cells: Cells) -> Figure:
             quoted.index, quoted, color=style.GREY, linestyle=":", linewidth=0.8, marker="x",
             markersize=3,
         )  # fmt: skip
-        axes.set_title(f"{words(potential)} potential")
+        axes.set_title(potential_words(potential))
         axes.set_xscale("log", base=2)
         axes.set_xticks(dimensions, [str(n) for n in dimensions])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -207,8 +207,7 @@ def _legend(figure: Figure, cells: Cells, line: tuple[Line2D, str] | None = None
         for method in cells.settings.methods
     ]
     handles += [
-        (_dot(cells.marker(name), filled=True), f"{words(name)} potential")
-        for name in cells.potentials
+        (_dot(cells.marker(name), filled=True), potential_words(name)) for name in cells.potentials
     ]
     if cells.frame["above_limit"].any():
         limit = f"{cells.settings.diverged_above:g}"

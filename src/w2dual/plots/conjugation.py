@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from w2dual.config.names import method_words, words
+from w2dual.config.names import method_words, potential_words
 from w2dual.plots import style
 from w2dual.plots.curves import by_seed, read_history
 from w2dual.records import InputError
@@ -70,7 +70,7 @@ def draw(studies: Sequence[Study], histories: Sequence[pd.DataFrame]) -> Figure:
         if count > 1:
             stack[0].set_title(f"$n = {cell['dimension']}$")
     first = studies[0].metadata["cell"]
-    title = f"{words(first['potential'])} potential, "
+    title = f"{potential_words(first['potential'])}, "
     title += method_words(first["amortization"], first["solver"])
     title += "" if count > 1 else f", $n = {first['dimension']}$"
     handles = [

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from w2dual.config.names import method_words, words
+from w2dual.config.names import method_words, potential_words
 from w2dual.plots import style
 from w2dual.plots.cells import Cells
 from w2dual.results.summary import METRIC, seeds_in_words
@@ -134,7 +134,7 @@ def _legend(figure: Figure, cells: Cells, failed: bool) -> None:
     handles = [
         Line2D(
             [], [], color=colour, marker=cells.marker(name), markersize=3, linestyle="none",
-            label=f"a seed, {words(name)} potential",
+            label=f"a seed, {potential_words(name)}",
         )
         for name, colour in _palette(cells).items()
     ]  # fmt: skip

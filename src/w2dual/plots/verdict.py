@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from w2dual.config.names import method_words, words
+from w2dual.config.names import method_words, potential_words
 from w2dual.plots import style
 from w2dual.results.verdict import (
     BETTER,
@@ -72,7 +72,7 @@ def draw(judged: pd.DataFrame) -> Figure:
     )[:, 0]
     for axes, name in zip(panels, potentials, strict=True):
         _panel(axes, judged[judged["potential"] == name], methods[name], dimensions)
-        axes.set_title(f"{words(name)} potential", loc="left", pad=12)
+        axes.set_title(potential_words(name), loc="left", pad=12)
     present = [word for word in WORDS if (judged["verdict"] == word).any()]
     figure.legend(
         handles=[_patch(word) for word in present],

@@ -16,7 +16,7 @@ import jinja2
 import pandas as pd
 
 from w2dual import provenance
-from w2dual.config.names import method_words, words
+from w2dual.config.names import method_words, potential_words, words
 from w2dual.records import InputError, write_text
 from w2dual.report import captions
 from w2dual.report.latex import build_pdf, escape
@@ -343,7 +343,7 @@ def figure_groups(
     for name in order:
         row = cells[name]
         if row["kind"] == "hd":
-            title = rf"$n = {row['dimension']}$, {escape(words(row['potential']))} potential"
+            title = rf"$n = {row['dimension']}$, {escape(potential_words(row['potential']))}"
         else:
             title = rf"On the plane: {escape(words(row['pair']))}"
         if groups and groups[-1].title == title and len(groups[-1].figures) < FIGURES_PER_PAGE:

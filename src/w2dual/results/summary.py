@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -95,12 +95,14 @@ class TableSettings(Budget):
     Attributes:
         dimensions: columns, in order.
         methods: rows, in order: (amortization, solver).
+        potentials_of: of those rows that not every table has, the potentials whose tables do.
         decimals: digits after the point of means and standard deviations.
         diverged_above: percent; a mean above it is shown as `>` this value.
     """
 
     dimensions: tuple[int, ...]
     methods: tuple[tuple[str, str], ...]
+    potentials_of: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     decimals: int
     diverged_above: float
 
@@ -109,9 +111,18 @@ class TableSettings(Budget):
         return super()._fields(record) | {
             "dimensions": tuple(int(n) for n in record["dimensions"]),
             "methods": tuple((m["amortization"], m["solver"]) for m in record["methods"]),
+            "potentials_of": {
+                (m["amortization"], m["solver"]): tuple(m["potentials"])
+                for m in record["methods"]
+                if "potentials" in m
+            },
             "decimals": int(record["decimals"]),
             "diverged_above": float(record["diverged_above"]),
         }
+
+    def methods_of(self, potential: str) -> list[tuple[str, str]]:
+        """Return the rows of a potential's table, in order."""
+        return [m for m in self.methods if potential in self.potentials_of.get(m, (potential,))]
 
 
 @dataclass(frozen=True)
@@ -179,7 +190,7 @@ def hd_tidy(
         | {"dimension": b.dimension, "mean": b.mean, "source": "quoted"}
         for b in baselines.itertuples(index=False)
     ]
-    for amortization, solver in settings.methods:
+    for amortization, solver in settings.methods_of(potential):
         for dimension in settings.dimensions:
             cell = ours[
                 (ours["amortization"] == amortization)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from w2dual.config.cells import Cell
 from w2dual.config.grid import hidden_widths
+from w2dual.config.rows import OWN
 from w2dual.decimals import number, whole_number
 from w2dual.records import InputError, read_json, write_text
 
@@ -252,8 +253,11 @@ def _from_run(path: Path, name: str, threads: int) -> Cost:
 
 
 def method_of(cell: Cell) -> dict[str, str]:
-    """Name what a cell's measurement must agree in: potential, loss, solver and widths."""
-    widths = cell.settings["potential"]["hidden"]
+    """Name what a cell's measurement must agree in: potential, loss, solver and widths.
+
+    Of a method with networks of its own the widths are not known here, and are `own`.
+    """
+    widths = cell.settings.get("potential", {"hidden": [OWN]})["hidden"]
     as_paper = widths == hidden_widths(PAPER_WIDTHS, cell.dimension)
     return {
         "potential": cell.potential,

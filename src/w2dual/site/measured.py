@@ -229,9 +229,9 @@ def random_pair(dimension: int) -> benchmark.BenchmarkPair:
 def _start_key(cell: Cell) -> str:
     """Name what a cell's pre-trained networks depend on; methods share it."""
     settings = cell.settings
-    has_model = settings["amortization"]["kind"] != "none"
-    names = ("potential", "amortization_model", "seeds", "pretraining")
-    parts = [settings[name] for name in names] + [cell.training.batch_size]
+    has_model = settings.get("amortization", {}).get("kind") != "none"
+    names = ("method", "potential", "amortization_model", "seeds", "pretraining")
+    parts = [settings.get(name) for name in names] + [cell.training.batch_size]
     return short_hash([cell.dimension, has_model, *parts])
 
 
@@ -259,7 +259,7 @@ def measure(cell: Cell, pair: measures.Measures, start: Start, effort: Effort) -
         state, chunk = run(state, effort.block_steps)
         jax.block_until_ready(state)
         blocks.append(1000 * (time.perf_counter() - began) / effort.block_steps)
-        iterations.append(float(np.mean(chunk.means.conjugate_iterations)))
+        iterations.append(float(np.mean(getattr(chunk.means, "conjugate_iterations", 0.0))))
     if (np.asarray(state.diverged_at) >= 0).any():
         raise InputError(f"{cell.name}: a seed diverged while it was measured; warm up for longer")
     return {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from w2dual.config import reader
+from w2dual.config import reader, rows
 from w2dual.config.grid import hd_grid, synthetic_grid
 from w2dual.potentials import activations
 from w2dual.records import InputError
@@ -419,7 +419,7 @@ def test_method_given_twice():
 def test_a_preset_adds_methods_without_the_list():
     added = {"amortization": "none", "solver": "lbfgs_high_precision"}
     config = load("hd: {more_methods: [{amortization: none, solver: lbfgs_high_precision}]}")
-    assert reader.methods(config["hd"]) == [*PARSED["hd"]["methods"], added]
+    assert rows.methods(config["hd"]) == [*PARSED["hd"]["methods"], added]
     names = {(cell.amortization, cell.solver) for cell in hd_grid(config)}
     assert names - {(c.amortization, c.solver) for c in hd_grid(PARSED)} == {
         ("none", "lbfgs_high_precision")

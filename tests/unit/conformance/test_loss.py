@@ -10,7 +10,7 @@ import pytest
 from tests.unit.settings import PAPER
 
 from w2dual import amortization, code
-from w2dual.config.grid import loss_settings
+from w2dual.config.rows import at_dimension
 from w2dual.conformance import loss
 from w2dual.conformance.base import Verdict
 
@@ -26,7 +26,7 @@ def test_ours_pass(kind: str) -> None:
     entries = [name for name, e in PAPER["amortizations"].items() if e["kind"] == kind]
     assert entries
     for name in entries:
-        settings = loss_settings(PAPER, name, 3)
+        settings = at_dimension(PAPER["amortizations"][name], 3)
         verdicts = loss.verdicts(settings.pop("kind"), settings)
         assert len(verdicts) == 8
         assert not failed(verdicts)

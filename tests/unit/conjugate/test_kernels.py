@@ -50,7 +50,7 @@ def programs(case):
         return jax.tree.map(lambda leaf: 2.5 * leaf.astype(jnp.float64), params)
 
     def plain(params, y, start):
-        return base.solve(solver, potentials.Oracle(module, params), y, start, lanes=POINTS)
+        return base.drive(solver, potentials.Oracle(module, params), y, start, lanes=POINTS)
 
     def kernel(params, y, start):
         whole = solving.kernel_of(solver, potentials.Oracle(module, params), n, interpret=True)
@@ -162,7 +162,7 @@ def test_the_solver_without_loops_takes_the_same_steps(curvature, monkeypatch):
 
         def run():
             oracle = potentials.Oracle(module, params)
-            return jax.jit(lambda y: base.solve(solver, oracle, y, y, lanes=POINTS))
+            return jax.jit(lambda y: base.drive(solver, oracle, y, y, lanes=POINTS))
 
         expected = run()(y)
         assert (expected.iterations > solver.history + 1).any()

@@ -72,7 +72,7 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Give a function from n to the prepared file of the published pair, made once per session."""
+    """Return a function from n to the prepared file of the published pair, made once a session."""
     folder = tmp_path_factory.mktemp("prepared")
 
     def of(dimension: int) -> Path:

@@ -60,7 +60,7 @@ def test_hd_files_hold_each_cell_once(name: str) -> None:
 
 
 def talk() -> str:
-    """Give the talk's text, or "" where it does not lie beside the checkout."""
+    """Return the talk's text, or "" where it does not lie beside the checkout."""
     given = os.environ.get("W2DUAL_PAPER")
     folders = [Path(given)] if given else [ROOT.parent / "shared" / "paper"]
     for folder in folders:
@@ -73,7 +73,7 @@ def talk() -> str:
 
 
 def table_rows(text: str, start: str, end: str) -> list[list[str]]:
-    """Give the tab-separated lines between two headings, without empty fields."""
+    """Return the tab-separated lines between two headings, without empty fields."""
     begin = text.index(start)
     lines = text[begin : text.index(end, begin)].splitlines()
     return [[part.strip() for part in line.split("\t") if part.strip()] for line in lines]

@@ -170,7 +170,7 @@ OUT = ("metrics.json", "history.csv", "params.safetensors")
 
 
 def run_job(record, pair_file, folder):
-    """Run the job `train`, with all it writes in `folder`; give the exit code."""
+    """Run the job `train`, with all it writes in `folder`; return the exit code."""
     metrics, history, params = (str(folder / name) for name in OUT)
     return main(
         [

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from w2dual.config.names import words
+from w2dual.config.names import potential_words, words
 from w2dual.records import InputError
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 from w2dual.report.tables.hd import budget_notes, measures_notes
@@ -167,7 +167,7 @@ def cost_tidy(
     quantity = QUANTITIES[table]
     rows: list[dict[str, Any]] = []
     for potential in potentials:
-        for amortization, solver in settings.methods:
+        for amortization, solver in settings.methods_of(potential):
             for dimension in settings.dimensions:
                 cell = frame[
                     (frame["potential"] == potential)
@@ -207,7 +207,7 @@ def cost_tex(
     columns = len(settings.dimensions)
     rows: list[Row] = []
     for potential, block in tidy.groupby("potential", sort=False):
-        head = Span(rf"\textit{{{escape(words(str(potential)))} potential}}", 2)
+        head = Span(rf"\textit{{{escape(potential_words(str(potential)))}}}", 2)
         rows.append(Row([head, *[""] * columns], above=r"\midrule" if rows else ""))
         for (amortization, solver), line in block.groupby(["amortization", "solver"], sort=False):
             entries = {record["dimension"]: record for record in line.to_dict("records")}

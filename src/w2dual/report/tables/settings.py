@@ -17,7 +17,8 @@ import yaml
 
 from w2dual.config.grid import hidden_widths
 from w2dual.config.names import method_words, words
-from w2dual.config.reader import methods, read
+from w2dual.config.reader import read
+from w2dual.config.rows import OWN, SECTIONS, rows
 from w2dual.records import InputError
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 
@@ -29,7 +30,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_synthetic": ("synthetic",),
     "hyperparameters_celeba64": ("celeba64",),
 }
-"""Name of a table -> sections of the config, besides the networks, losses and solvers they use."""
+"""Name of a table -> sections of the config, besides the methods and their parts that they use."""
 LEFT_OUT = {
     ("hd", "measures"),
     ("hd", "seeds_per_job"),
@@ -151,6 +152,7 @@ def rows_of(
         title = {
             "potentials": f"Potential {words(name)}" + (f" ({name})" if len(alike) > 1 else ""),
             "amortization_model": "Amortization model",
+            "methods": f"Method {words(name)}",
             "amortizations": f"Amortization loss {words(name)}",
             "solvers": f"Conjugate solver {words(name)}",
         }[kind]
@@ -176,19 +178,25 @@ def _at(config: Any, path: Keys) -> Any:
 
 
 def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the networks, losses and solvers that a section's grids use, each once, in order."""
+    """Return the methods, networks, losses and solvers of a section's grids, each once."""
     found: dict[tuple[str, str], None] = {}
     for name in sections:
         for grid in config[name].get("grids", [config[name]]):
             for potential in grid.get("potentials", []):
                 found["potentials", potential] = None
-            for method in methods({"methods": []} | grid):
-                if "cycle_weight" not in config[name]:  # else the section has the losses' settings
-                    found["amortizations", method["amortization"]] = None
-                found["solvers", method["solver"]] = None
-    order = ("potentials", "amortization_model", "amortizations", "solvers")
+            for row in rows(config, {"methods": [], "potentials": []} | grid):
+                if row.method:
+                    found["methods", row.method] = None
+                for potential in row.potentials:
+                    found["potentials", potential] = None
+                for part, used in row.parts.items():
+                    # Else the section has the losses' settings.
+                    if part != "amortization" or "cycle_weight" not in config[name]:
+                        found[SECTIONS[part], used] = None
+    order = ("methods", "potentials", "amortization_model", "amortizations", "solvers")
     if any(kind == "potentials" for kind, _ in found):
         found["amortization_model", ""] = None
+    found.pop(("potentials", OWN), None)
     named = [item for item in found if item[1] != "none"]
     return sorted(named, key=lambda item: order.index(item[0]))
 
@@ -208,7 +216,9 @@ def in_words(value: Any, path: Keys, config: Mapping[str, Any]) -> str:
     if isinstance(value, list):
         if value and all(isinstance(item, Mapping) for item in value):
             return "; ".join(
-                method_words(item["amortization"], item["solver"])
+                words("-".join(item.values()))
+                if "method" in item
+                else method_words(item["amortization"], item["solver"])
                 if {"amortization", "solver"} <= item.keys()
                 else ", ".join(f"{key} {in_words(item[key], (key,), config)}" for key in item)
                 for item in value

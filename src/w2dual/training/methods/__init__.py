@@ -1,8 +1,10 @@
 """Methods: what is trained and how, one module a kind; the first is the dual of the paper.
 
 A kind of method is one module of this package with `make(settings, dimension) -> Method`, where the
-settings are all of a cell's. A cell names its kind under `method`; one that names none is of the
-kind `dual`.
+settings are all of a cell's; and with `NEEDS = (...)`, the parts of a cell's settings that it is
+made of, out of potential, amortization_model, amortization and solver. `NEEDS` is read without
+importing the module, so it has to be written out. A cell names its kind under `method`, next to the
+method's own settings; one that names none is of the kind `dual`.
 """
 
 from w2dual.training.methods.base import (

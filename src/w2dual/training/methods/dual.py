@@ -38,6 +38,9 @@ from w2dual.training.methods.base import (
     Trees,
 )
 
+NEEDS = ("potential", "amortization_model", "amortization", "solver")
+"""The parts of a cell's settings that it is made of."""
+
 
 class Networks(NamedTuple):
     """Something for the potential and for the amortization model (None where there is none)."""
