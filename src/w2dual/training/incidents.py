@@ -60,7 +60,7 @@ def of_step(
     alive: Bool[Array, " seeds"],
     loss: Float[Array, " seeds"],
     bound: float,
-    conjugated: ConjugateResult | None,
+    conjugated: Summary | None,
 ) -> Incidents:
     """Return the record of one step.
 
@@ -69,7 +69,7 @@ def of_step(
         alive: which seeds have not diverged before it.
         loss: of each seed.
         bound: a larger |loss| is a spike.
-        conjugated: of the batch, or None without a solver.
+        conjugated: the conjugates of the batch, or None without a solver.
     """
     size = jnp.abs(loss)
     spike = alive & ~(size <= bound)
@@ -83,7 +83,7 @@ def of_step(
     )
     if conjugated is None:
         return found
-    counts, worst, _ = summary(conjugated)
+    counts, worst, _ = conjugated
     return found._replace(
         statuses=jnp.where(alive[:, None], counts, 0).astype(jnp.int32),
         worst_residual=jnp.where(alive, worst, 0.0).astype(jnp.float32),

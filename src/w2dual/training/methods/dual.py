@@ -26,7 +26,7 @@ from w2dual import amortization, backend, conjugate, extensions, potentials
 from w2dual.config.settings import TrainingSettings
 from w2dual.decoding import decode
 from w2dual.records import InputError
-from w2dual.training import fused, incidents
+from w2dual.training import fused, incidents, kernels
 from w2dual.training.methods.base import (
     Batch,
     Batches,
@@ -110,6 +110,10 @@ class DualProblem(Conjugating[DualState]):
         """x_tilde(y) of each seed; y itself without an amortization model."""
         if self.model is None:
             return y
+        if backend.few_launches():
+            found = kernels.predictions(self.model, params.model, y)
+            if found is not None:
+                return found
         return jax.vmap(partial(_apply, self.model))(params.model, y)
 
     def oracle(self, params: Networks) -> conjugate.Oracle:
@@ -145,7 +149,7 @@ class DualProblem(Conjugating[DualState]):
             The new state, the metrics, and what has to be recorded. Of the last, `statuses` and
             `worst_residual` are of this device's part of the batch.
         """
-        gradients, metrics, result = self._gradients(state.params, batches, over)
+        gradients, metrics, conjugated = self._gradients(state.params, batches, over)
         new_params, new_optimizer = jax.vmap(self._apply_gradients)(
             gradients, state.optimizer, state.params
         )
@@ -156,7 +160,7 @@ class DualProblem(Conjugating[DualState]):
         return Step(
             DualState(params, optimizer, number, diverged_at),
             metrics,
-            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, result),
+            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, conjugated),
         )
 
     def in_loop(self, like: DualState) -> Looped:
@@ -179,11 +183,11 @@ class DualProblem(Conjugating[DualState]):
 
         def update(flat: fused.Flat, batches: Batches, over: str | None) -> Step[fused.Flat]:
             params = networks(flattening.trees(flat.params))
-            gradients, metrics, result = self._gradients(params, batches, over)
+            gradients, metrics, conjugated = self._gradients(params, batches, over)
             settle = partial(self.divergence.settle, flat, metrics.loss)
             new = flattening.step(flat, there(gradients), settle)
             alive, bound = flat.diverged_at < 0, self.divergence.loss
-            happened = incidents.of_step(new.step, alive, metrics.loss, bound, result)
+            happened = incidents.of_step(new.step, alive, metrics.loss, bound, conjugated)
             return Step(new, metrics, happened)
 
         def leave(flat: fused.Flat) -> DualState:
@@ -201,23 +205,27 @@ class DualProblem(Conjugating[DualState]):
 
     def _gradients(
         self, params: Networks, batches: Batches, over: str | None
-    ) -> tuple[Networks, StepMetrics, conjugate.ConjugateResult | None]:
-        """Return the loss's gradient and the metrics, and what the solver found of this part."""
+    ) -> tuple[Networks, StepMetrics, incidents.Summary | None]:
+        """Return the loss's gradient and the metrics, and a summary of what the solver found for this part."""
         x, y = batches.source(), batches.target()
         if self.solver is None:
-            result = None
+            conjugated = None
             x_hat = y  # not read: the loss takes x_tilde(y) itself
             iterations = jnp.zeros(y.shape[:1])
         else:
             result = self.conjugate(params, y)
             x_hat = stop_gradient(result.x)
-            iterations = incidents.summary(result).iterations
-        gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(params, x, y, x_hat)
+            conjugated = incidents.summary(result)
+            iterations = conjugated.iterations
+        if backend.few_launches():
+            gradients, metrics = jax.grad(self._losses, has_aux=True)(params, x, y, x_hat)
+        else:
+            gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(params, x, y, x_hat)
         metrics = metrics._replace(conjugate_iterations=iterations)
         if over is not None:
             flat, restore = ravel_pytree((gradients, metrics))  # one exchange in place of many
             gradients, metrics = restore(jax.lax.pmean(flat, over))
-        return gradients, metrics, result
+        return gradients, metrics, conjugated
 
     def _apply_gradients(
         self, gradients: Networks, opt_state: Networks, params: Networks
@@ -240,19 +248,30 @@ class DualProblem(Conjugating[DualState]):
         if self.solver is None:
             x_hat = stop_gradient(x_tilde)
         inner = jnp.sum(x_hat * y, axis=-1)
-        at_x, at_x_hat = self._values(params.potential, x, x_hat)
-        dual = -jnp.mean(at_x) - jnp.mean(inner - at_x_hat)
+        value = partial(potentials.value, self.potential, params.potential)
+        dual = -jnp.mean(value(x)) - jnp.mean(inner - value(x_hat))
         extra = self._amortization_loss(params, x, y, x_tilde, x_hat)
         loss = extra - dual
         return loss, StepMetrics(loss, dual, extra, jnp.zeros(()))
 
-    def _values(self, params: Params, x: Array, x_hat: Array) -> tuple[Array, Array]:
-        """Return f at both batches, in one pass where few launches count."""
-        value = partial(potentials.value, self.potential, params)
-        if not backend.few_launches():
-            return value(x), value(x_hat)
-        both = value(jnp.concatenate([x, x_hat]))
-        return both[: len(x)], both[len(x) :]
+    def _losses(
+        self, params: Networks, x: Batch, y: Batch, x_hat: Batch
+    ) -> tuple[Array, StepMetrics]:
+        """As `_loss`, of all seeds, in few operations: their sum, and the metrics of each."""
+        x_tilde = self.amortized(params, y)
+        if self.solver is None:
+            x_hat = stop_gradient(x_tilde)
+        points = jnp.concatenate([x, x_hat], axis=1)
+        values = kernels.values(self.potential, params.potential, points)
+        if values is None:
+            values = jax.vmap(partial(potentials.value, self.potential))(params.potential, points)
+        at_x, at_x_hat = jnp.split(values, 2, axis=1)
+        inner = jnp.sum(x_hat * y, axis=-1)
+        dual = jnp.mean(inner - at_x_hat, axis=1)
+        dual = -jnp.mean(at_x, axis=1) - dual
+        extra = jax.vmap(self._amortization_loss)(params, x, y, x_tilde, x_hat)
+        losses = extra - dual
+        return jnp.sum(losses), StepMetrics(losses, dual, extra, jnp.zeros_like(losses))
 
     def _amortization_loss(
         self, params: Networks, x: Array, y: Array, x_tilde: Array, x_hat: Array
