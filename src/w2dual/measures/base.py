@@ -82,8 +82,8 @@ class Measures(abc.ABC):
         """Draw points of the target measure."""
 
     def sample_both(
-        self, keys: Key[Array, "2 *batch"], size: int
-    ) -> tuple[Float[Array, "*batch {size} n"], Float[Array, "*batch {size} n"]]:
+        self, keys: Key[Array, "2 seeds parts"], size: int
+    ) -> tuple[Float[Array, "seeds parts {size} n"], Float[Array, "seeds parts {size} n"]]:
         """Draw points of the source with the first keys, and of the target with the second.
 
         They are the points that `sample_source` and `sample_target` draw with each key; a subclass

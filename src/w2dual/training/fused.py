@@ -115,4 +115,3 @@ class Flattening:
         kept = iter(kept)
         leaves = [next(kept) if leaf.ndim else leaf for leaf in new]
         return Flat(params, jax.tree.unflatten(shape, leaves), flat.step + 1, diverged_at)
-

@@ -28,9 +28,11 @@ from w2dual.conjugate.kernels import choice
 from w2dual.conjugate.kernels.network import padded
 from w2dual.potentials.layered import Layer, layered
 
-POINTS = 64
-"""Points of a program: the fewer, the more parts of a sum of gradients there are."""
+POINTS = {"outputs": 64, "gradient": 32}
+"""Points of a program: as many as spill no registers at n = 16."""
 WARPS = 8
+LARGEST_WIDTH = choice.NARROW
+"""Of n and hidden layers. Beyond, arithmetic costs more than launches, and registers spill."""
 
 
 class Matrix(NamedTuple):
@@ -84,7 +86,7 @@ def chain(
     """Return the chain of a network's layers; None for one that no kernel is for."""
     widths = [layer.bias.shape[-1] for layer in layers]
     known = choice.activation_and_slope(activation) is not None
-    if not known or max(n, *widths) > choice.LARGEST_WIDTH:
+    if not known or max(n, *widths) > LARGEST_WIDTH:
         return None
     places, start = [], 0
     for layer, width, before in zip(layers, widths, [0, *widths[:-1]], strict=True):
@@ -152,17 +154,13 @@ def _forward(chain: Chain, weights: Array, x: Array) -> tuple[Array, tuple[Array
 def _backward(chain: Chain, kept: tuple[Array, Array], slopes: Array) -> tuple[Array, Array]:
     weights, x = kept
     seeds, points, _ = x.shape
-    shape = (seeds, _blocks(points), chain.numbers)
+    shape = (seeds, -(-points // POINTS["gradient"]), chain.numbers)
     inputs = [weights, x, slopes]
     parts = _launch("gradient", chain, _gradient, inputs, shape, (None, None, chain.numbers))
     return jnp.sum(parts, axis=1), jnp.zeros_like(x)
 
 
 _apply.defvjp(_forward, _backward)
-
-
-def _blocks(points: int) -> int:
-    return -(-points // POINTS)
 
 
 def _launch(
@@ -195,7 +193,7 @@ def _launch(
 
     return pl.pallas_call(
         partial(kernel, chain),
-        grid=(seeds, _blocks(points)),
+        grid=(seeds, -(-points // POINTS[name])),
         in_specs=[whole(item) for item in inputs],
         out_specs=pl.BlockSpec(block, place),
         out_shape=jax.ShapeDtypeStruct(shape, inputs[0].dtype),
@@ -206,16 +204,18 @@ def _launch(
 
 
 def _outputs(chain: Chain, weights: Any, x_ref: Any, out: Any) -> None:
-    *_, last = _activations(chain, weights, _load_points(x_ref))
-    indices, mask = _points(out)
+    size = POINTS["outputs"]
+    *_, last = _activations(chain, weights, _load_points(x_ref, size))
+    indices, mask = _points(out, size)
     triton.store(out.at[indices], last, mask=mask)
 
 
 def _gradient(chain: Chain, weights: Any, x_ref: Any, slopes: Any, out: Any) -> None:
     _, slope = _activation(chain)
-    x = _load_points(x_ref)
+    size = POINTS["gradient"]
+    x = _load_points(x_ref, size)
     z = _activations(chain, weights, x)
-    d = _load_points(slopes)
+    d = _load_points(slopes, size)
     if chain.last:
         d = d * slope(z[-1])
     for i in reversed(range(len(chain.places))):
@@ -261,17 +261,17 @@ def _product(chain: Chain, a: Any, b: Any, transposed: bool = False) -> Any:
     )
 
 
-def _points(ref: Any) -> tuple[tuple[Any, Any], Any]:
-    """Return this program's places in an array of points, and which of them are in it."""
+def _points(ref: Any, count: int) -> tuple[tuple[Any, Any], Any]:
+    """Return the places of this program's points in an array, and which of them are in it."""
     points, size = ref.shape
-    shape = (POINTS, padded(size))
-    rows = lax.broadcasted_iota(jnp.int32, shape, 0) + pl.program_id(1) * POINTS
+    shape = (count, padded(size))
+    rows = lax.broadcasted_iota(jnp.int32, shape, 0) + pl.program_id(1) * count
     columns = lax.broadcasted_iota(jnp.int32, shape, 1)
     return (rows, columns), (rows < points) & (columns < size)
 
 
-def _load_points(ref: Any) -> Any:
-    indices, mask = _points(ref)
+def _load_points(ref: Any, count: int) -> Any:
+    indices, mask = _points(ref, count)
     return triton.load(ref.at[indices], mask=mask, other=0.0)
 
 

@@ -66,7 +66,7 @@ def compile_loop(
         method: what is trained, and how.
         seeds: the seeds, in the order of the state's leading axis.
         batch_size: points per step of each measure.
-        state: a state, for its shapes.
+        state: a state, or its shapes.
         pair: a `measures.Pair`.
 
     Returns:
@@ -90,7 +90,10 @@ def compile_loop(
         check_vma=False,  # all devices end with the same state, since they average gradients
     )
     copies = jax.device_put(pair, everywhere)
-    example = (jax.device_put(state, everywhere), copies, jax.device_put(jnp.int32(1), everywhere))
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), state
+    )
+    example = (shapes, copies, jax.device_put(jnp.int32(1), everywhere))
     compiled = jit(sharded, donate_argnums=0).lower(*example).compile()
 
     def loop(state: AnyState, steps: int) -> tuple[AnyState, Chunk]:
@@ -180,7 +183,8 @@ def _chunk(
         looped: Looped, pair: Any, carry: tuple[Any, Any, Incidents]
     ) -> tuple[Any, Any, Incidents]:
         state, sums, happened = carry
-        state, metrics, new = looped.update(state, Drawn(pair, state.step), over)
+        with backend.products():
+            state, metrics, new = looped.update(state, Drawn(pair, state.step), over)
         happened = happened if new is None else incidents.added(happened, new)
         return state, jax.tree.map(jnp.add, sums, metrics), happened
 

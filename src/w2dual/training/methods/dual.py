@@ -206,7 +206,7 @@ class DualProblem(Conjugating[DualState]):
     def _gradients(
         self, params: Networks, batches: Batches, over: str | None
     ) -> tuple[Networks, StepMetrics, incidents.Summary | None]:
-        """Return the loss's gradient and the metrics, and a summary of what the solver found for this part."""
+        """Return the loss's gradient, the metrics, and a summary of this part's conjugates."""
         x, y = batches.source(), batches.target()
         if self.solver is None:
             conjugated = None
