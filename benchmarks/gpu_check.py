@@ -20,6 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2dual import conjugate, measures, rng
+from w2dual import backend, conjugate, measures, rng
 from w2dual.backend import configure
 from w2dual.config.cells import Cell
 from w2dual.conjugate import base, solving
 from w2dual.records import json_argument, load_arrays, save_arrays, write_json
+from w2dual.training import kernels
 from w2dual.training.files import flatten, unflatten
 from w2dual.training.loop import compile_loop
 from w2dual.training.methods.dual import DualProblem, Networks
 from w2dual.training.methods.dual import make as make_problem
-from w2dual.training.pretraining import initial_params
+from w2dual.training.pretraining import fresh_params, initial_params
 
 EQUALITY_DIMENSIONS = (2, 16, 64)
 TRAINED_SEEDS = 2
@@ -175,14 +177,22 @@ def _timed(
     return result, {"first_call_s": round(first, 2), "median_us": round(1e6 * np.median(times), 1)}
 
 
-def speed(folder: Path, name: str, warm_up: int, steps: int) -> dict[str, Any]:
-    """Time steps of training after `warm_up`."""
+def speed(
+    folder: Path, name: str, warm_up: int, steps: int, precision: str, network_kernels: bool
+) -> dict[str, Any]:
+    """Time steps of training after `warm_up`, begun as `train` does."""
+    backend.PRODUCTS_GPU = precision
+    if not network_kernels:
+        kernels.LARGEST_WIDTH = 0
     began = time.perf_counter()
     cell, problem, pair = _cell(folder, name, pretraining=1000)
-    state = problem.init(initial_params(problem, cell)[0])
-    pretrained = time.perf_counter()
     seeds, batch = cell.seeds, cell.training.batch_size
-    run = compile_loop(problem, seeds, batch, state, pair)
+    like = jax.eval_shape(lambda: problem.init(fresh_params(problem, cell, lambda f: f)))
+    with ThreadPoolExecutor(1) as beside:
+        compiling = beside.submit(compile_loop, problem, seeds, batch, like, pair)
+        state = problem.init(initial_params(problem, cell)[0])
+        pretrained = time.perf_counter()
+        run = compiling.result()
     compiled = time.perf_counter()
     state, _ = jax.block_until_ready(run(state, warm_up))
     times, iterations = [], 0.0
@@ -193,6 +203,8 @@ def speed(folder: Path, name: str, warm_up: int, steps: int) -> dict[str, Any]:
         iterations = float(jnp.mean(chunk.means.conjugate_iterations))
     return {
         "cell": name,
+        "precision": precision,
+        "network_kernels": network_kernels,
         "device": jax.devices()[0].device_kind,
         "seeds": len(seeds),
         "ms_per_step": [round(1e3 * seconds / steps, 4) for seconds in times],
@@ -225,6 +237,17 @@ def main() -> int:
     one.add_argument("name", metavar="CELL")
     one.add_argument("--warm-up", type=int, default=700)
     one.add_argument("--steps", type=int, default=200)
+    one.add_argument(
+        "--precision",
+        default=backend.PRODUCTS_GPU,
+        help="of products outside our kernels: highest or TF32_TF32_F32_X3",
+    )
+    one.add_argument(
+        "--no-network-kernels",
+        dest="network_kernels",
+        action="store_false",
+        help="leave networks and their gradients to XLA",
+    )
     args = vars(parser.parse_args())
     command = args.pop("command")
     configure()

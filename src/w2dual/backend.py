@@ -50,6 +50,28 @@ def configure(
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+PRODUCTS_GPU = "highest"
+"""Accuracy of the products of a training step on a GPU, other than our kernels': float32's own, or
+`TF32_TF32_F32_X3`, its three terms on tensor cores."""
+
+
+def products() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which a training step is traced, so that its products are as they are."""
+    if jax.default_backend() != "gpu":
+        return contextlib.nullcontext()
+    return jax.default_matmul_precision(PRODUCTS_GPU)
+
+
+def few_launches() -> bool:
+    """Whether programs are written so that they start few operations, whatever these compute.
+
+    On a GPU each costs some microseconds, and that decides (docs/performance.md). A CPU's programs
+    have the form that is best for its cache. Both forms compute the same but for rounding, and
+    draw the same numbers.
+    """
+    return jax.default_backend() == "gpu"
+
+
 def cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 import jax
@@ -79,6 +80,36 @@ class Measures(abc.ABC):
     @abc.abstractmethod
     def sample_target(self, key: Key[Array, ""], size: int) -> Float[Array, "{size} n"]:
         """Draw points of the target measure."""
+
+    def sample_both(
+        self, keys: Key[Array, "2 seeds parts"], size: int
+    ) -> tuple[Float[Array, "seeds parts {size} n"], Float[Array, "seeds parts {size} n"]]:
+        """Draw points of the source with the first keys, and of the target with the second.
+
+        They are the points that `sample_source` and `sample_target` draw with each key; a subclass
+        may draw them in fewer operations.
+        """
+        source, target = self.sample_source, self.sample_target
+        return _for_each(source, keys[0], size), _for_each(target, keys[1], size)
+
+    def in_loop(self) -> Measures:
+        """Return the measures as a loop over many batches takes them.
+
+        What is the same for all batches may be computed here; what is drawn is the same.
+        """
+        return self
+
+
+def _for_each(
+    sample: Callable[[Key[Array, ""], int], Array], keys: Key[Array, "*batch"], size: int
+) -> Float[Array, "*batch {size} n"]:
+    for _ in keys.shape:
+        sample = partial(_over_first_axis, sample)
+    return sample(keys, size)
+
+
+def _over_first_axis(sample: Callable[[Any, int], Array], keys: Any, size: int) -> Array:
+    return jax.vmap(lambda key: sample(key, size))(keys)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from w2dual import backend
 from w2dual.conjugate import ConjugateResult, Status
 from w2dual.records import finite
 
@@ -58,7 +60,7 @@ def of_step(
     alive: Bool[Array, " seeds"],
     loss: Float[Array, " seeds"],
     bound: float,
-    conjugated: ConjugateResult | None,
+    conjugated: Summary | None,
 ) -> Incidents:
     """Return the record of one step.
 
@@ -67,7 +69,7 @@ def of_step(
         alive: which seeds have not diverged before it.
         loss: of each seed.
         bound: a larger |loss| is a spike.
-        conjugated: of the batch, or None without a solver.
+        conjugated: the conjugates of the batch, or None without a solver.
     """
     size = jnp.abs(loss)
     spike = alive & ~(size <= bound)
@@ -81,13 +83,45 @@ def of_step(
     )
     if conjugated is None:
         return found
-    counts = jnp.stack([jnp.sum(conjugated.status == s, axis=1) for s in SOLVED], axis=1)
-    norm = conjugated.gradient_norm
-    worst = jnp.max(jnp.where(jnp.isfinite(norm), norm, 0.0), axis=1)
+    counts, worst, _ = conjugated
     return found._replace(
         statuses=jnp.where(alive[:, None], counts, 0).astype(jnp.int32),
         worst_residual=jnp.where(alive, worst, 0.0).astype(jnp.float32),
     )
+
+
+class Summary(NamedTuple):
+    """Of the conjugates of a batch, for each seed.
+
+    Attributes:
+        counts: points by `SOLVED`.
+        worst: the largest finite gradient norm, 0 without any.
+        iterations: their mean.
+    """
+
+    counts: Int[Array, "seeds statuses"]
+    worst: Float[Array, " seeds"]
+    iterations: Float[Array, " seeds"]
+
+
+def summary(conjugated: ConjugateResult) -> Summary:
+    """Sum conjugates up; by one operation where few launches count."""
+    status, norm = conjugated.status, conjugated.gradient_norm
+    norm = jnp.where(jnp.isfinite(norm), norm, 0.0)
+    iterations = conjugated.iterations.astype(jnp.float32)
+    if not backend.few_launches():
+        counts = jnp.stack([jnp.sum(status == s, axis=1) for s in SOLVED], axis=1)
+        return Summary(counts, jnp.max(norm, axis=1), jnp.mean(iterations, axis=1))
+    counted = [(status == s).astype(jnp.int32) for s in SOLVED]
+
+    def combine(left: tuple[Array, ...], right: tuple[Array, ...]) -> tuple[Array, ...]:
+        *sums, worst = (a + b for a, b in zip(left, right, strict=True))
+        del worst
+        return (*sums, jnp.maximum(left[-1], right[-1]))
+
+    zeros = (*(np.int32(0) for _ in counted), np.float32(0), norm.dtype.type(0))
+    *sums, total, worst = jax.lax.reduce((*counted, iterations, norm), zeros, combine, (1,))
+    return Summary(jnp.stack(sums, axis=1), worst, total / status.shape[1])
 
 
 def added(earlier: Incidents, later: Incidents, like: ModuleType = jnp) -> Incidents:

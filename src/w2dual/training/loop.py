@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -21,11 +22,11 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Key
 
-from w2dual import rng
+from w2dual import backend, rng
 from w2dual.backend import jit
 from w2dual.training import incidents
 from w2dual.training.incidents import Incidents
-from w2dual.training.methods import Method
+from w2dual.training.methods import Looped, Method
 
 PARTS = 8
 """Parts that a batch is drawn in, where it has a multiple of so many points; else it is one."""
@@ -65,7 +66,7 @@ def compile_loop(
         method: what is trained, and how.
         seeds: the seeds, in the order of the state's leading axis.
         batch_size: points per step of each measure.
-        state: a state, for its shapes.
+        state: a state, or its shapes.
         pair: a `measures.Pair`.
 
     Returns:
@@ -89,7 +90,10 @@ def compile_loop(
         check_vma=False,  # all devices end with the same state, since they average gradients
     )
     copies = jax.device_put(pair, everywhere)
-    example = (jax.device_put(state, everywhere), copies, jax.device_put(jnp.int32(1), everywhere))
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), state
+    )
+    example = (shapes, copies, jax.device_put(jnp.int32(1), everywhere))
     compiled = jit(sharded, donate_argnums=0).lower(*example).compile()
 
     def loop(state: AnyState, steps: int) -> tuple[AnyState, Chunk]:
@@ -106,6 +110,7 @@ def _chunk(
     """Return the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
     parts = PARTS if batch_size % PARTS == 0 else 1
     source, target = streams(seeds, "source"), streams(seeds, "target")
+    few = backend.few_launches()
     more_source, more_target = streams(seeds, "more source"), streams(seeds, "more target")
     over = AXIS if count > 1 else None
     cpu = jax.default_backend() == "cpu"
@@ -150,26 +155,47 @@ def _chunk(
         def truth(self, x: Float[Array, "seeds batch n"]) -> Float[Array, "seeds batch n"]:
             return self.pair.ground_truth(x)
 
+        @cached_property
+        def _both(self) -> tuple[Float[Array, "seeds batch n"], Float[Array, "seeds batch n"]]:
+            """The first batches of both measures, drawn together."""
+
+            def of_part(key: Key[Array, ""], index: Array) -> Key[Array, ""]:
+                return rng.at(rng.at(key, self.step), index)
+
+            of_parts = jax.vmap(of_part, (None, 0))
+            of_seeds = jax.vmap(of_parts, (0, None))
+            keys = jax.vmap(of_seeds, (0, None))(jnp.stack([source, target]), jnp.arange(parts))
+            both = self.pair.sample_both(keys, batch_size // parts)
+            x, y = (item.reshape(len(seeds), batch_size, -1) for item in both)
+            return x, y
+
         def _batch(
             self, sample: Any, first: Array, more: Array, index: int | Array
         ) -> Float[Array, "seeds batch n"]:
             if isinstance(index, int) and index == 0:
+                if few:
+                    return self._both[0 if first is source else 1]
                 return draw(sample, first, self.step)
             keys = jax.vmap(rng.at, (0, None))(more, self.step)
             return draw(sample, keys, jnp.asarray(index))
 
-    def step(pair: Any, carry: tuple[AnyState, Any, Incidents]) -> tuple[AnyState, Any, Incidents]:
+    def step(
+        looped: Looped, pair: Any, carry: tuple[Any, Any, Incidents]
+    ) -> tuple[Any, Any, Incidents]:
         state, sums, happened = carry
-        state, metrics, new = method.update(state, Drawn(pair, state.step), over)
+        with backend.products():
+            state, metrics, new = looped.update(state, Drawn(pair, state.step), over)
         happened = happened if new is None else incidents.added(happened, new)
         return state, jax.tree.map(jnp.add, sums, metrics), happened
 
     def run(state: AnyState, pair: Any, steps: Array) -> tuple[AnyState, Chunk]:
         zeros = method.metrics(*(jnp.zeros(len(seeds)) for _ in method.metrics._fields))
-        start = (state, zeros, incidents.none_yet(len(seeds)))
+        looped, pair = method.in_loop(state), pair.in_loop()
+        start = (looped.enter(state), zeros, incidents.none_yet(len(seeds)))
         state, sums, happened = jax.lax.fori_loop(
-            0, steps, lambda _, carry: step(pair, carry), start
+            0, steps, lambda _, carry: step(looped, pair, carry), start
         )
+        state = looped.leave(state)
         if over is not None:  # each device knows the points that it has conjugated itself
             happened = happened._replace(
                 statuses=jax.lax.psum(happened.statuses, over),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from w2dual import rng
 from w2dual.backend import jit
 from w2dual.config.cells import Cell
 from w2dual.training.loop import streams
-from w2dual.training.methods import Method
+from w2dual.training.methods import Method, Network
 
 
 class Pretraining(NamedTuple):
@@ -117,13 +118,7 @@ def fresh_params(method: Method[Any], cell: Cell, jit: Callable[..., Any] = _jit
         cell: its cell.
         jit: what compiles; a function that does nothing where only shapes are asked for.
     """
-    bound = cell.pretraining.bound
-    shape = (cell.training.batch_size, cell.dimension)
-
-    def uniform(key: Array) -> Array:
-        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-
-    first = jax.vmap(uniform)(streams(cell.seeds, "initial batch"))
+    first = _first_batch(cell)
     return method.assemble(
         {
             name: jit(jax.vmap(network.init))(streams(cell.seeds, network.stream), first)
@@ -132,8 +127,21 @@ def fresh_params(method: Method[Any], cell: Cell, jit: Callable[..., Any] = _jit
     )
 
 
+def _first_batch(cell: Cell) -> Float[Array, "seeds batch n"]:
+    bound = cell.pretraining.bound
+    shape = (cell.training.batch_size, cell.dimension)
+
+    def uniform(key: Array) -> Array:
+        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+    return jax.vmap(uniform)(streams(cell.seeds, "initial batch"))
+
+
 def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, float]]:
     """Initialise the networks of every seed, and pre-train to the identity those that are maps.
+
+    The networks know nothing of each other: each has a thread, and their programs are compiled at
+    the same time.
 
     Returns:
         The parameters, and what pre-training cost and reached; the steps are those of the first
@@ -144,17 +152,26 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
         "batch_size": cell.training.batch_size,
     }
     started = time.perf_counter()
-    params = fresh_params(method, cell)
+    first = _first_batch(cell)
+
+    def begin(network: Network) -> tuple[Any, Pretraining | None]:
+        params = _jit_once(jax.vmap(network.init))(streams(cell.seeds, network.stream), first)
+        if network.map is None:
+            return params, None
+        keys = streams(cell.seeds, f"pretraining {network.stream}")
+        trained = pretrain_to_identity(network.map, params, keys, **arguments)
+        return trained.params, trained
+
+    networks = method.networks
+    with ThreadPoolExecutor(len(networks)) as pool:
+        begun = dict(zip(networks, pool.map(begin, networks.values()), strict=True))
     trees: dict[str, Any] = {}
     report: dict[str, float] = {}
     steps = 0
-    for name, network in method.networks.items():
-        trees[name] = getattr(params, name)
-        if network.map is None:
+    for name, (params, trained) in begun.items():
+        trees[name] = params
+        if trained is None:
             continue
-        keys = streams(cell.seeds, f"pretraining {network.stream}")
-        trained = pretrain_to_identity(network.map, trees[name], keys, **arguments)
-        trees[name] = trained.params
         report[f"pretraining_loss_{name}"] = float(jnp.max(trained.loss))
         steps = steps or int(trained.step)
     report["pretraining_steps"] = steps

@@ -31,7 +31,7 @@ class Timing:
 
     Attributes:
         pretraining: steps, seconds and losses of pre-training.
-        compile_s: seconds of compiling the loop.
+        compile_s: seconds of waiting for the loop to be compiled, after pre-training.
         training_s: seconds inside the loop.
         rates: seconds per step of each chunk but the first of each attempt, which warms up.
         resumed_at_steps: where attempts after the first one began.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,12 +71,23 @@ def train(
     seeds, batch_size = cell.seeds, cell.training.batch_size
     method = methods.make(cell.settings, cell.dimension)
     with Progress(cell, checkpoints.folder if checkpoints else None) as progress:
-        now = _start(cell, method, progress, checkpoints)
-        progress.enter("compiling")
-        began = time.perf_counter()
-        run = compile_loop(method, seeds, batch_size, now.state, pair)
+        # Only shapes are asked for, and within a trace nothing may be compiled.
+        like = jax.eval_shape(lambda: method.init(fresh_params(method, cell, lambda f: f)))
+        ended: list[float] = []
+        with ThreadPoolExecutor(1) as beside:  # XLA compiles on another core than Python's
+            started = time.perf_counter()
+            compiling = beside.submit(compile_loop, method, seeds, batch_size, like, pair)
+            compiling.add_done_callback(lambda _: ended.append(time.perf_counter()))
+            now = _start(cell, method, like, progress, checkpoints)
+            progress.enter("compiling")
+            began = time.perf_counter()
+            run = compiling.result()
         now.timing.compile_s += time.perf_counter() - began
-        log.info("compiled in %.1f s", time.perf_counter() - began)
+        log.info(
+            "compiled in %.1f s, of which %.1f s after pre-training",
+            ended[0] - started,
+            time.perf_counter() - began,
+        )
 
         evaluation = evaluation_of(method, pair, cell)
         watch = Watch(cell, evaluation, now.history)
@@ -108,13 +120,15 @@ def train(
 
 
 def _start(
-    cell: Cell, method: Method[Any], progress: Progress, checkpoints: Checkpoints | None
+    cell: Cell,
+    method: Method[Any],
+    like: Any,
+    progress: Progress,
+    checkpoints: Checkpoints | None,
 ) -> Snapshot:
     """Resume from a checkpoint, or initialise and pre-train."""
     now = None
     if checkpoints is not None:
-        # Only shapes are asked for, and within a trace nothing may be compiled.
-        like = jax.eval_shape(lambda: method.init(fresh_params(method, cell, lambda f: f)))
         now = checkpoints.resume(like)
     if now is None:
         seeds = len(cell.seeds)

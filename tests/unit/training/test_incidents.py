@@ -13,7 +13,7 @@ import pytest
 from tests.unit import settings
 from tests.unit.training.test_checkpoint import EVERY_CHUNK, ORIGIN, Dying, Interrupted, same_result
 
-from w2dual import measures
+from w2dual import backend, measures
 from w2dual.config.cells import Cell
 from w2dual.conjugate import ConjugateResult, Status
 from w2dual.evaluation import cell as cell_evaluation
@@ -159,15 +159,23 @@ def result_of(status: list[list[int]], norm: list[list[float]]) -> ConjugateResu
     )
 
 
-def test_one_step_by_hand():
+@pytest.mark.parametrize("few_launches", [False, True])
+def test_one_step_by_hand(few_launches, monkeypatch):
+    monkeypatch.setattr(backend, "few_launches", lambda: few_launches)
     found = incidents.of_step(
         jnp.asarray(7),
         jnp.asarray([True, True, False]),
         jnp.asarray([-3.0, jnp.nan, 1e9]),
         2.0,
-        result_of(
-            [[Status.CONVERGED, Status.STALLED], [Status.NON_FINITE] * 2, [Status.CONVERGED] * 2],
-            [[0.5, 2.0], [jnp.nan, jnp.inf], [9.0, 9.0]],
+        incidents.summary(
+            result_of(
+                [
+                    [Status.CONVERGED, Status.STALLED],
+                    [Status.NON_FINITE] * 2,
+                    [Status.CONVERGED] * 2,
+                ],
+                [[0.5, 2.0], [jnp.nan, jnp.inf], [9.0, 9.0]],
+            )
         ),
     )
     assert found.spikes.tolist() == [1, 1, 0]

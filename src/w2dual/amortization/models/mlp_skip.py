@@ -9,6 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from w2dual.potentials.activations import activation
+from w2dual.potentials.layered import Layer
 
 
 class MLPWithSkip(nn.Module):
@@ -25,6 +26,12 @@ class MLPWithSkip(nn.Module):
         for i, width in enumerate(self.hidden):
             z = act(nn.Dense(width, name=f"dense_{i}")(z))
         return y + nn.Dense(y.shape[-1], name=f"dense_{len(self.hidden)}")(z)
+
+    def layers(self, params: Mapping[str, Any]) -> tuple[Layer, ...]:
+        """Return the MLP's layers, the last without activation, of seeds along a leading axis."""
+        affine = [params[f"dense_{i}"] for i in range(len(self.hidden) + 1)]
+        first, *others = [(item["kernel"], item["bias"]) for item in affine]
+        return (Layer(None, *first), *(Layer(kernel, None, bias) for kernel, bias in others))
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> MLPWithSkip:

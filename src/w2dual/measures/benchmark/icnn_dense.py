@@ -153,6 +153,68 @@ def push_sum(
     return jnp.concatenate([pushed, block(rest)]) if len(rest) else pushed
 
 
+class Joint(NamedTuple):
+    """Stacked potentials as one network, for points of shape (batch, n) (see `push_joint`).
+
+    Units come before points in all that it computes, so that the potentials are the leading axis of
+    each product, and no product needs a transposition. S is the sum of the widths.
+    """
+
+    skip: Float[Array, "2 potentials S n"]  # of the square, and linear
+    bias: Float[Array, "potentials S"]
+    convex: tuple[Float[Array, "potentials hidden_next hidden_i"], ...]
+    final: Float[Array, "potentials hidden_last"]
+
+
+def join(stacked: DenseICNN) -> Joint:
+    """Return stacked potentials as one network."""
+    quadratic = jnp.concatenate([item.mT for item in stacked.quad], axis=1)
+    linear = jnp.concatenate(stacked.linear, axis=1)
+    return Joint(
+        jnp.stack([quadratic, linear]),
+        jnp.concatenate(stacked.bias, axis=1),
+        stacked.convex,
+        stacked.final[:, 0],
+    )
+
+
+def push_joint(
+    joint: Joint, strong_convexity: float | Array, x: Float[Array, "batch n"]
+) -> Float[Array, "batch n"]:
+    """Map points as `push_sum` does, all potentials at once; equal to it but for rounding."""
+    count = joint.final.shape[0]
+    quadratic, linear = jnp.tensordot(joint.skip, x, (3, 1))  # each (potentials, S, batch)
+    skips = jnp.square(quadratic) + linear + joint.bias[..., None]
+    widths = [item.shape[2] for item in joint.convex]
+    hidden, *later = jnp.split(skips, np.cumsum(widths), axis=1)
+    inputs = []
+    for convex, skip in zip(joint.convex, later, strict=True):
+        inputs.append(_batched(convex, hidden) + skip)
+        hidden = _celu(inputs[-1])
+    # Backwards: the derivative in each layer's input, from the last.
+    slope = joint.final[..., None] * _celu_slope(inputs[-1])
+    slopes = [slope]
+    for i in reversed(range(len(joint.convex))):
+        slope = _batched(joint.convex[i].mT, slope)
+        slope = slope * _celu_slope(inputs[i - 1]) if i else slope
+        slopes.insert(0, slope)
+    in_skips = jnp.concatenate(slopes, axis=1)
+    both = jnp.stack([2 * quadratic * in_skips, in_skips])
+    return jnp.tensordot(both, joint.skip, ((0, 1, 2), (0, 1, 2))) + count * strong_convexity * x
+
+
+def _batched(
+    matrices: Float[Array, "potentials after before"],
+    units: Float[Array, "potentials before batch"],
+) -> Float[Array, "potentials after batch"]:
+    return jax.lax.dot_general(matrices, units, (((2,), (1,)), ((0,), (0,))))
+
+
+def _celu_slope(z: Array) -> Array:
+    """Return the derivative of `_celu`."""
+    return jnp.where(z > 0, 1.0, jnp.exp(jnp.where(z > 0, 0.0, z)))
+
+
 _PUBLISHED_NAMES = {
     "quad": "quadratic_layers.{}.quadratic_decomposed",
     "linear": "quadratic_layers.{}.weight",

@@ -113,6 +113,22 @@ class Step(NamedTuple, Generic[AnyState]):
     incidents: Incidents | None = None
 
 
+class Looped(NamedTuple):
+    """A method as a loop of many steps runs it, on what the loop carries from step to step.
+
+    What is carried may have another form than a state, but has its `step`.
+
+    Attributes:
+        enter: from a state to what is carried.
+        update: as `Method.update`, of what is carried.
+        leave: from what is carried to a state.
+    """
+
+    enter: Callable[[Any], Any]
+    update: Callable[[Any, Batches, str | None], Step[Any]]
+    leave: Callable[[Any], Any]
+
+
 class Network(NamedTuple):
     """How one of a method's networks begins.
 
@@ -159,6 +175,15 @@ class Method(abc.ABC, Generic[AnyState]):
             over: name of a mapped axis, where what is drawn is a part of the batch and the devices
                 along the axis have the others: gradients and metrics must be averaged over it.
         """
+
+    def in_loop(self, like: AnyState) -> Looped:
+        """Return what a loop runs; here the state itself and `update`.
+
+        Args:
+            like: a state, for its shapes.
+        """
+        del like
+        return Looped(lambda state: state, self.update, lambda state: state)
 
     @abc.abstractmethod
     def push(self, params: Params, x: Batch) -> Batch:

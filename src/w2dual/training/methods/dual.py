@@ -8,7 +8,7 @@ maximised, so the loss is -V plus the amortization loss; one gradient step updat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -22,16 +22,17 @@ from jax.flatten_util import ravel_pytree
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float, Int
 
-from w2dual import amortization, conjugate, extensions, potentials
+from w2dual import amortization, backend, conjugate, extensions, potentials
 from w2dual.config.settings import TrainingSettings
 from w2dual.decoding import decode
 from w2dual.records import InputError
-from w2dual.training import incidents
+from w2dual.training import fused, incidents, kernels
 from w2dual.training.methods.base import (
     Batch,
     Batches,
     Conjugating,
     Divergence,
+    Looped,
     Network,
     Params,
     Step,
@@ -112,6 +113,10 @@ class DualProblem(Conjugating[DualState]):
         """x_tilde(y) of each seed; y itself without an amortization model."""
         if self.model is None:
             return y
+        if backend.few_launches():
+            found = kernels.predictions(self.model, params.model, y)
+            if found is not None:
+                return found
         return jax.vmap(partial(_apply, self.model))(params.model, y)
 
     def oracle(self, params: Networks) -> conjugate.Oracle:
@@ -147,20 +152,7 @@ class DualProblem(Conjugating[DualState]):
             The new state, the metrics, and what has to be recorded. Of the last, `statuses` and
             `worst_residual` are of this device's part of the batch.
         """
-        x, y = batches.source(), batches.target()
-        if self.solver is None:
-            result = None
-            x_hat = y  # not read: the loss takes x_tilde(y) itself
-            iterations = jnp.zeros(y.shape[:1])
-        else:
-            result = self.conjugate(state.params, y)
-            x_hat = stop_gradient(result.x)
-            iterations = jnp.mean(result.iterations.astype(jnp.float32), axis=1)
-        gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(state.params, x, y, x_hat)
-        metrics = metrics._replace(conjugate_iterations=iterations)
-        if over is not None:
-            flat, restore = ravel_pytree((gradients, metrics))  # one exchange in place of many
-            gradients, metrics = restore(jax.lax.pmean(flat, over))
+        gradients, metrics, conjugated = self._gradients(state.params, batches, over)
         new_params, new_optimizer = jax.vmap(self._apply_gradients)(
             gradients, state.optimizer, state.params
         )
@@ -171,8 +163,41 @@ class DualProblem(Conjugating[DualState]):
         return Step(
             DualState(params, optimizer, number, diverged_at),
             metrics,
-            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, result),
+            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, conjugated),
         )
+
+    def in_loop(self, like: DualState) -> Looped:
+        """Return the update on trees, or on one array of both networks where few launches count."""
+        if not backend.few_launches():
+            return super().in_loop(like)
+
+        def there(networks: Networks) -> list[Any]:
+            return [item for item in networks if item is not None]
+
+        def networks(found: Sequence[Any]) -> Networks:
+            return Networks(*found) if len(found) > 1 else Networks(found[0], None)
+
+        flattening = fused.Flattening(there(like.params), self.optimizer)
+
+        def enter(state: DualState) -> fused.Flat:
+            return flattening.enter(
+                there(state.params), there(state.optimizer), state.step, state.diverged_at
+            )
+
+        def update(flat: fused.Flat, batches: Batches, over: str | None) -> Step[fused.Flat]:
+            params = networks(flattening.trees(flat.params))
+            gradients, metrics, conjugated = self._gradients(params, batches, over)
+            settle = partial(self.divergence.settle, flat, metrics.loss)
+            new = flattening.step(flat, there(gradients), settle)
+            alive, bound = flat.diverged_at < 0, self.divergence.loss
+            happened = incidents.of_step(new.step, alive, metrics.loss, bound, conjugated)
+            return Step(new, metrics, happened)
+
+        def leave(flat: fused.Flat) -> DualState:
+            params, optimizers = flattening.leave(flat)
+            return DualState(networks(params), networks(optimizers), flat.step, flat.diverged_at)
+
+        return Looped(enter, update, leave)
 
     def words(self, means: StepMetrics) -> list[str]:
         """Word V and the solver's iterations."""
@@ -180,6 +205,30 @@ class DualProblem(Conjugating[DualState]):
             f"dual {np.mean(means.dual_objective):.4f}",
             f"conjugate iterations {np.mean(means.conjugate_iterations):.1f}",
         ]
+
+    def _gradients(
+        self, params: Networks, batches: Batches, over: str | None
+    ) -> tuple[Networks, StepMetrics, incidents.Summary | None]:
+        """Return the loss's gradient, the metrics, and a summary of this part's conjugates."""
+        x, y = batches.source(), batches.target()
+        if self.solver is None:
+            conjugated = None
+            x_hat = y  # not read: the loss takes x_tilde(y) itself
+            iterations = jnp.zeros(y.shape[:1])
+        else:
+            result = self.conjugate(params, y)
+            x_hat = stop_gradient(result.x)
+            conjugated = incidents.summary(result)
+            iterations = conjugated.iterations
+        if backend.few_launches():
+            gradients, metrics = jax.grad(self._losses, has_aux=True)(params, x, y, x_hat)
+        else:
+            gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(params, x, y, x_hat)
+        metrics = metrics._replace(conjugate_iterations=iterations)
+        if over is not None:
+            flat, restore = ravel_pytree((gradients, metrics))  # one exchange in place of many
+            gradients, metrics = restore(jax.lax.pmean(flat, over))
+        return gradients, metrics, conjugated
 
     def _apply_gradients(
         self, gradients: Networks, opt_state: Networks, params: Networks
@@ -201,14 +250,31 @@ class DualProblem(Conjugating[DualState]):
         x_tilde = y if self.model is None else _apply(self.model, params.model, y)
         if self.solver is None:
             x_hat = stop_gradient(x_tilde)
-        value = partial(potentials.value, self.potential)
         inner = jnp.sum(x_hat * y, axis=-1)
-        dual = -jnp.mean(value(params.potential, x)) - jnp.mean(
-            inner - value(params.potential, x_hat)
-        )
+        value = partial(potentials.value, self.potential, params.potential)
+        dual = -jnp.mean(value(x)) - jnp.mean(inner - value(x_hat))
         extra = self._amortization_loss(params, x, y, x_tilde, x_hat)
         loss = extra - dual
         return loss, StepMetrics(loss, dual, extra, jnp.zeros(()))
+
+    def _losses(
+        self, params: Networks, x: Batch, y: Batch, x_hat: Batch
+    ) -> tuple[Array, StepMetrics]:
+        """As `_loss`, of all seeds, in few operations: their sum, and the metrics of each."""
+        x_tilde = self.amortized(params, y)
+        if self.solver is None:
+            x_hat = stop_gradient(x_tilde)
+        points = jnp.concatenate([x, x_hat], axis=1)
+        values = kernels.values(self.potential, params.potential, points)
+        if values is None:
+            values = jax.vmap(partial(potentials.value, self.potential))(params.potential, points)
+        at_x, at_x_hat = jnp.split(values, 2, axis=1)
+        inner = jnp.sum(x_hat * y, axis=-1)
+        dual = jnp.mean(inner - at_x_hat, axis=1)
+        dual = -jnp.mean(at_x, axis=1) - dual
+        extra = jax.vmap(self._amortization_loss)(params, x, y, x_tilde, x_hat)
+        losses = extra - dual
+        return jnp.sum(losses), StepMetrics(losses, dual, extra, jnp.zeros_like(losses))
 
     def _amortization_loss(
         self, params: Networks, x: Array, y: Array, x_tilde: Array, x_hat: Array

@@ -1,0 +1,300 @@
+"""Our networks' outputs and their parameters' gradients on a GPU, by one kernel each.
+
+XLA makes some 10 operations of a network's outputs and 20 of its gradient, each of which waits for
+the one before. Here a program takes one seed and some of its points and goes through all layers,
+forwards for the outputs, and back for the gradient, which it leaves as its points' part of a sum.
+
+All weights of a seed are one vector, in the order in which `layers` has them, so that neither XLA
+nor the kernel has to copy, pad or transpose them: a kernel loads what is beyond a matrix as zeros.
+Written in Pallas and lowered by Triton, as `conjugate.kernels` explains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
+from jaxtyping import Array, Float
+
+from w2dual.conjugate.kernels import choice
+from w2dual.conjugate.kernels.network import padded
+from w2dual.potentials.layered import Layer, layered
+
+POINTS = {"outputs": 64, "gradient": 32}
+"""Points of a program: as many as spill no registers at n = 16."""
+WARPS = 8
+LARGEST_WIDTH = choice.NARROW
+"""Of n and hidden layers. Beyond, arithmetic costs more than launches, and registers spill."""
+
+
+class Matrix(NamedTuple):
+    """A matrix within a seed's vector, row after row."""
+
+    start: int
+    rows: int
+    columns: int
+
+
+class Places(NamedTuple):
+    """Of one layer; None for a product that it does not have."""
+
+    hidden: Matrix | None
+    skip: Matrix | None
+    bias: Matrix
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A network of layers z_i = act(z_{i-1} C_i + x A_i + b_i), and where its weights are.
+
+    Attributes:
+        n: dimension of the points.
+        places: of each layer.
+        activation: its name.
+        last: whether the last layer has the activation too.
+        interpret: run by JAX's interpreter, on any device; for tests.
+    """
+
+    n: int
+    places: tuple[Places, ...]
+    activation: str
+    last: bool
+    interpret: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """Numbers of an output."""
+        return self.places[-1].bias.columns
+
+    @property
+    def numbers(self) -> int:
+        """Weights of a seed."""
+        return self.places[-1].bias.start + self.outputs
+
+
+def chain(
+    layers: Sequence[Layer], n: int, activation: str, last: bool, interpret: bool = False
+) -> Chain | None:
+    """Return the chain of a network's layers; None for one that no kernel is for."""
+    widths = [layer.bias.shape[-1] for layer in layers]
+    known = choice.activation_and_slope(activation) is not None
+    if not known or max(n, *widths) > LARGEST_WIDTH:
+        return None
+    places, start = [], 0
+    for layer, width, before in zip(layers, widths, [0, *widths[:-1]], strict=True):
+        found: list[Matrix | None] = []
+        sizes = (before, layer.hidden), (n, layer.skip), (1, layer.bias)
+        for rows, weights in sizes:
+            found.append(None if weights is None else Matrix(start, rows, width))
+            start += 0 if weights is None else rows * width
+        places.append(Places(*found))  # pyright: ignore[reportArgumentType]
+    return Chain(n, tuple(places), activation, last, interpret)
+
+
+def apply(
+    chain: Chain, layers: Sequence[Layer], x: Float[Array, "seeds points n"]
+) -> Float[Array, "seeds points outputs"]:
+    """Return a network's outputs; its gradient is that in the layers, and no other is known."""
+    leaves = jax.tree.leaves(layers)
+    vector = jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
+    return _apply(chain, vector, lax.stop_gradient(x))
+
+
+def values(
+    module: nn.Module, params: Any, x: Float[Array, "seeds points n"]
+) -> Float[Array, "seeds points"] | None:
+    """Return f of each seed at points that no gradient is asked in; None: there is no kernel."""
+    found = layered(module, params)
+    if found is None:
+        return None
+    known = chain(found.layers, x.shape[-1], found.activation, last=True, interpret=_interpret())
+    if known is None:
+        return None
+    square = jnp.sum(x * x, axis=-1)
+    return apply(known, found.layers, x)[..., 0] + 0.5 * found.alpha[:, None] * square
+
+
+def predictions(
+    module: nn.Module, params: Any, y: Float[Array, "seeds points n"]
+) -> Float[Array, "seeds points n"] | None:
+    """Return x_tilde(y) of each seed; None: there is no kernel."""
+    if "layers" not in vars(type(module)):
+        return None
+    layers: Sequence[Layer] = module.layers(params)  # pyright: ignore[reportAttributeAccessIssue]
+    name: str = module.activation  # pyright: ignore[reportAttributeAccessIssue]
+    known = chain(layers, y.shape[-1], name, last=False, interpret=_interpret())
+    return None if known is None else y + apply(known, layers, y)
+
+
+def _interpret() -> bool:
+    return jax.default_backend() != "gpu"
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _apply(
+    chain: Chain, weights: Float[Array, "seeds numbers"], x: Float[Array, "seeds points n"]
+) -> Float[Array, "seeds points outputs"]:
+    seeds, points, _ = x.shape
+    shape = (seeds, points, chain.outputs)
+    return _launch("outputs", chain, _outputs, [weights, x], shape, (None, *shape[1:]))
+
+
+def _forward(chain: Chain, weights: Array, x: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _apply(chain, weights, x), (weights, x)
+
+
+def _backward(chain: Chain, kept: tuple[Array, Array], slopes: Array) -> tuple[Array, Array]:
+    weights, x = kept
+    seeds, points, _ = x.shape
+    shape = (seeds, -(-points // POINTS["gradient"]), chain.numbers)
+    inputs = [weights, x, slopes]
+    parts = _launch("gradient", chain, _gradient, inputs, shape, (None, None, chain.numbers))
+    return jnp.sum(parts, axis=1), jnp.zeros_like(x)
+
+
+_apply.defvjp(_forward, _backward)
+
+
+def _launch(
+    name: str,
+    chain: Chain,
+    kernel: Callable[..., None],
+    inputs: list[Array],
+    shape: tuple[int, ...],
+    block: tuple[int | None, ...],
+) -> Array:
+    """Run a kernel on the grid of seeds and blocks of points.
+
+    Args:
+        name: of what it gives.
+        chain: the network.
+        kernel: (chain, references) -> None.
+        inputs: arrays with a leading axis of seeds, which a program sees as a whole.
+        shape: of the result.
+        block: what of the result a program sees: whatever is None is its seed, or its block.
+    """
+    seeds, points, _ = inputs[1].shape
+
+    def whole(array: Array) -> pl.BlockSpec:
+        rest = array.shape[1:]
+        return pl.BlockSpec((None, *rest), lambda s, b: (s, *(0 for _ in rest)))
+
+    def place(s: Any, b: Any) -> tuple[Any, ...]:
+        of_program = [s, b][: block.count(None)]
+        return (*of_program, *(0 for size in block if size is not None))
+
+    return pl.pallas_call(
+        partial(kernel, chain),
+        grid=(seeds, -(-points // POINTS[name])),
+        in_specs=[whole(item) for item in inputs],
+        out_specs=pl.BlockSpec(block, place),
+        out_shape=jax.ShapeDtypeStruct(shape, inputs[0].dtype),
+        compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=1),
+        interpret=chain.interpret,
+        name=f"network_{name}",
+    )(*inputs)
+
+
+def _outputs(chain: Chain, weights: Any, x_ref: Any, out: Any) -> None:
+    size = POINTS["outputs"]
+    *_, last = _activations(chain, weights, _load_points(x_ref, size))
+    indices, mask = _points(out, size)
+    triton.store(out.at[indices], last, mask=mask)
+
+
+def _gradient(chain: Chain, weights: Any, x_ref: Any, slopes: Any, out: Any) -> None:
+    _, slope = _activation(chain)
+    size = POINTS["gradient"]
+    x = _load_points(x_ref, size)
+    z = _activations(chain, weights, x)
+    d = _load_points(slopes, size)
+    if chain.last:
+        d = d * slope(z[-1])
+    for i in reversed(range(len(chain.places))):
+        at = chain.places[i]
+        indices, mask = _row(at.bias)
+        triton.store(out.at[indices], jnp.sum(d, axis=0), mask=mask)
+        if at.skip is not None:
+            _store(out, at.skip, _product(chain, x, d, transposed=True))
+        if at.hidden is not None:
+            _store(out, at.hidden, _product(chain, z[i - 1], d, transposed=True))
+            d = _product(chain, d, _load(weights, at.hidden, transposed=True)) * slope(z[i - 1])
+
+
+def _activations(chain: Chain, weights: Any, x: Any) -> list[Any]:
+    """Return what each layer gives."""
+    activation, _ = _activation(chain)
+    found: list[Any] = []
+    for i, at in enumerate(chain.places):
+        indices, mask = _row(at.bias)
+        z = triton.load(weights.at[indices], mask=mask, other=0.0)[None, :]
+        if at.hidden is not None:
+            z = z + _product(chain, found[-1], _load(weights, at.hidden))
+        if at.skip is not None:
+            z = z + _product(chain, x, _load(weights, at.skip))
+        last = i == len(chain.places) - 1
+        found.append(z if last and not chain.last else activation(z))
+    return found
+
+
+def _activation(chain: Chain) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    found = choice.activation_and_slope(chain.activation)
+    if found is None:
+        raise ValueError(f"activation {chain.activation!r} has no kernel")
+    return found
+
+
+def _product(chain: Chain, a: Any, b: Any, transposed: bool = False) -> Any:
+    """Return a b, or a' b; what lies beyond a matrix is zero in one of the two."""
+    precision = lax.Precision.HIGHEST if chain.interpret else choice.PRECISION
+    over = 0 if transposed else 1
+    return lax.dot_general(
+        a, b, (((over,), (0,)), ((), ())), precision=precision, preferred_element_type=a.dtype
+    )
+
+
+def _points(ref: Any, count: int) -> tuple[tuple[Any, Any], Any]:
+    """Return the places of this program's points in an array, and which of them are in it."""
+    points, size = ref.shape
+    shape = (count, padded(size))
+    rows = lax.broadcasted_iota(jnp.int32, shape, 0) + pl.program_id(1) * count
+    columns = lax.broadcasted_iota(jnp.int32, shape, 1)
+    return (rows, columns), (rows < points) & (columns < size)
+
+
+def _load_points(ref: Any, count: int) -> Any:
+    indices, mask = _points(ref, count)
+    return triton.load(ref.at[indices], mask=mask, other=0.0)
+
+
+def _row(matrix: Matrix) -> tuple[Any, Any]:
+    columns = lax.iota(jnp.int32, padded(matrix.columns))
+    return matrix.start + columns, columns < matrix.columns
+
+
+def _indices(matrix: Matrix, transposed: bool = False) -> tuple[Any, Any]:
+    shape = (padded(matrix.rows), padded(matrix.columns))
+    rows_axis = 1 if transposed else 0
+    shape = shape[::-1] if transposed else shape
+    rows = lax.broadcasted_iota(jnp.int32, shape, rows_axis)
+    columns = lax.broadcasted_iota(jnp.int32, shape, 1 - rows_axis)
+    mask = (rows < matrix.rows) & (columns < matrix.columns)
+    return matrix.start + rows * matrix.columns + columns, mask
+
+
+def _load(ref: Any, matrix: Matrix, transposed: bool = False) -> Any:
+    indices, mask = _indices(matrix, transposed)
+    return triton.load(ref.at[indices], mask=mask, other=0.0)
+
+
+def _store(ref: Any, matrix: Matrix, numbers: Any) -> None:
+    indices, mask = _indices(matrix)
+    triton.store(ref.at[indices], numbers, mask=mask)
