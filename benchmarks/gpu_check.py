@@ -15,6 +15,7 @@ code 1 where more points differ than rounding explains: see `agrees`.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import sys
@@ -42,6 +43,8 @@ EQUALITY_DIMENSIONS = (2, 16, 64)
 EQUALITY_METHOD = ("regression", "lbfgs")
 EQUALITY_PLANE = ("gauss8",)
 TRAINED_SEEDS, TRAINED_BATCH = 2, 1024
+PRETRAINING = 1000
+"""Steps of pre-training before anything that is timed or compared."""
 
 
 def prepare(
@@ -92,7 +95,9 @@ def prepare(
 
 def _train(folder: Path, name: str, steps: int, out: Path) -> None:
     """Train networks for some steps; on the plane with the benchmark's batch, as long as theirs."""
-    cell, problem, pair = _cell(folder, name, seeds=list(range(TRAINED_SEEDS)), pretraining=1000)
+    cell, problem, pair = _cell(
+        folder, name, seeds=list(range(TRAINED_SEEDS)), pretraining=PRETRAINING
+    )
     state = problem.init(initial_params(problem, cell)[0])
     batch = min(cell.training.batch_size, TRAINED_BATCH)
     state, _ = compile_loop(problem, cell.seeds, batch, state, pair)(state, steps)
@@ -130,7 +135,7 @@ def device() -> dict[str, Any]:
 def speed(folder: Path, name: str, warm_up: int, steps: int) -> dict[str, Any]:
     """Time steps of training after `warm_up`."""
     began = time.perf_counter()
-    cell, problem, pair = _cell(folder, name, pretraining=1000)
+    cell, problem, pair = _cell(folder, name, pretraining=PRETRAINING)
     state = problem.init(initial_params(problem, cell)[0])
     pretrained = time.perf_counter()
     seeds, batch = cell.seeds, cell.training.batch_size
@@ -150,6 +155,8 @@ def speed(folder: Path, name: str, warm_up: int, steps: int) -> dict[str, Any]:
         "ms_per_step": [round(1e3 * seconds / steps, 4) for seconds in times],
         "iterations_mean": iterations,
         "after_steps": warm_up + 3 * steps,
+        "warm_up_steps": warm_up,
+        "measured_on": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "initial_s": round(pretrained - began, 1),
         "compile_s": round(compiled - pretrained, 1),
     }

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import gpu_count, gpu_floor, gpu_programs, gpu_stages
+from benchmarks import gpu_costs, gpu_count, gpu_floor, gpu_programs, gpu_stages
 from benchmarks.gpu_count import Thunks
 from w2dual.records import InputError
+from w2dual.site.costs import COSTS, read_costs, write_costs
 
 GRAPH = """\
 000: kCommandBuffer [source | sink]
@@ -138,3 +139,16 @@ def test_ways_to_share_lanes_by_hand():
     assert gpu_stages.in_stages(needed, [4, 2, 1]) == (5, 2 * (4 + 2 + 1 + 1 + 1))
     # first seed: lanes until 1 and 5, then 1 + 2, then 3 + 1
     assert gpu_stages.in_queue(needed, 2) == (5, 2 * 5 * 2)
+
+
+def test_the_costs_of_gpus_are_those_of_the_kept_records(tmp_path):
+    """If this fails, `python -m benchmarks.gpu_costs` writes them again."""
+    whole = gpu_costs.of_paper()
+    speeds = gpu_costs.of_speeds(gpu_costs.SPEEDS, whole, gpu_programs.cells())
+    assert {cost.dimension for cost in speeds} >= {16}
+    write_costs(tmp_path / "costs.csv", [*speeds, *whole])
+    kept = {cost.key: cost for cost in read_costs(gpu_costs.ROOT / COSTS)}
+    for cost in read_costs(tmp_path / "costs.csv"):
+        assert kept[cost.key] == cost
+    nearest = min(whole, key=lambda cost: (cost.potential != "mlp", cost.dimension))
+    assert speeds[0].figures.pretraining_ms_per_step == nearest.figures.pretraining_ms_per_step

@@ -238,9 +238,7 @@ def test_stages_change_no_result_and_save_evaluations(solver, monkeypatch):
     np.testing.assert_allclose(wide.x, found.x, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(wide.gradient_norm, found.gradient_norm, rtol=1e-9)
     # Each turn has the lanes of the first stage that holds the points still running in each seed.
-    running = [
-        max((wide.evaluations > turn).sum(axis=1)) for turn in range(wide.evaluations.max())
-    ]
+    running = [max((wide.evaluations > turn).sum(axis=1)) for turn in range(wide.evaluations.max())]
     assert lanes == [next(size for size in (5, 24, 96) if count <= size) for count in running]
     assert set(lanes) == {96, 24, 5}
 
