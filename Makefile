@@ -7,7 +7,7 @@
 #   PRESET   whose report or archive is made: smoke, laptop or paper   [smoke]
 #   BUNDLE, INTO, CELL   an archive, a new folder to unpack it to, a cell to train again
 #   BENCH    options of `make bench`, as in benchmarks/README.md       []
-#   CELLS    cells of `make gpu-count`, such as hd16-mlp-cycle-none     [those of its table]
+#   CELLS    cells of `make gpu-count`, such as hd16-mlp-cycle-none     [all of the paper's config]
 #   VENV     the folder of the environment                             [.venv]
 #   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, if there is one
 #

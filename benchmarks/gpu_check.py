@@ -2,26 +2,25 @@
 
     python -m benchmarks.gpu_check prepare FOLDER     where the benchmark's weights are
     python -m benchmarks.gpu_check device              what it runs on
-    python -m benchmarks.gpu_check equality FOLDER hd16-mlp    a kernel against the plain solver
+    python -m benchmarks.gpu_check equality FOLDER hd16-mlp    kernels against the plain solver
     python -m benchmarks.gpu_check speed FOLDER CELL   milliseconds a step
+    python -m benchmarks.gpu_check stages FOLDER hd128-mlp     what ways to share lanes cost
 
-The folder has records of cells (cells/NAME.json), prepared measures (measures/hdN.safetensors) and
-networks trained for some steps (trained/hdN-POTENTIAL.safetensors). Each command prints one line of
-JSON. `equality` ends with code 1 where statuses or counts of iterations of more than `ROUNDING` of
-the points differ: in float32 a point can be a rounding away from the tolerance. With --interpret
---float64 none differs.
+The folder has records of cells (cells/NAME.json), the config's solvers (solvers.json), prepared
+measures (measures/PAIR.safetensors) and networks trained for some steps
+(trained/PAIR-POTENTIAL.safetensors). Each command prints one line of JSON. `equality` ends with
+code 1 where more points differ than rounding explains: see `agrees`.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,53 +28,81 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2dual import backend, conjugate, measures, rng
+from benchmarks.gpu_equality import agrees, equality
+from benchmarks.gpu_stages import stages
+from w2dual import backend, measures
 from w2dual.backend import configure
 from w2dual.config.cells import Cell
-from w2dual.conjugate import base, solving
-from w2dual.records import json_argument, load_arrays, save_arrays, write_json
+from w2dual.records import InputError, json_argument, save_arrays, write_json
 from w2dual.training import kernels
-from w2dual.training.files import flatten, unflatten
+from w2dual.training.files import flatten
 from w2dual.training.loop import compile_loop
-from w2dual.training.methods.dual import DualProblem, Networks
+from w2dual.training.methods.dual import DualProblem
 from w2dual.training.methods.dual import make as make_problem
 from w2dual.training.pretraining import fresh_params, initial_params
 
 EQUALITY_DIMENSIONS = (2, 16, 64)
-TRAINED_SEEDS = 2
-ROUNDING = 1e-3
-"""Share of the points whose counts a rounding may change."""
+EQUALITY_METHOD = ("regression", "lbfgs")
+EQUALITY_PLANE = ("gauss8",)
+TRAINED_SEEDS, TRAINED_BATCH = 2, 1024
+PRETRAINING = 1000
+"""Steps of pre-training before anything that is timed or compared."""
 
 
 def prepare(
-    folder: Path, seeds: int, dimensions: list[int], equality: list[int], steps: int
+    folder: Path,
+    seeds: int,
+    dimensions: list[int],
+    equality: list[int],
+    plane: list[str],
+    steps: int,
 ) -> None:
-    """Write records of all cells of these dimensions, their measures, and trained networks."""
-    from w2dual.config.grid import hd_grid
-    from w2dual.config.reader import read
+    """Write records of all cells of these dimensions, their measures, and trained networks.
+
+    Args:
+        folder: to write to.
+        seeds: of each cell.
+        dimensions: of the benchmark's cells.
+        equality: dimensions whose networks are trained, for `equality`.
+        plane: pairs on the plane whose networks are trained too.
+        steps: of that training.
+    """
+    from w2dual.config.grid import hd_grid, synthetic_grid
+    from w2dual.config.reader import pairs, read
     from w2dual.measures.preparation import prepare as prepare_pair
 
     settings = read([Path("config.yaml")])
     settings["hd"] |= {"seeds": list(range(seeds)), "dimensions": dimensions}
-    grid = hd_grid(settings)
-    for cell in grid:
+    on_plane = [cell for cell in synthetic_grid(settings) if cell.pair in plane]
+    if missing := set(plane) - {cell.pair for cell in on_plane}:
+        raise InputError(f"no cells on the plane of the pair(s) {', '.join(sorted(missing))}")
+    hd = hd_grid(settings)
+    for cell in hd + on_plane:
         write_json(folder / "cells" / f"{cell.name}.json", cell.to_json())
+    write_json(folder / "solvers.json", settings["solvers"])
     (folder / "measures").mkdir(parents=True, exist_ok=True)
-    for n in dimensions:
-        if not (path := folder / "measures" / f"hd{n}.safetensors").exists():
-            prepare_pair(f"hd{n}", settings["measures"]["benchmark"], path)
-    for n in equality:
-        for potential in settings["hd"]["potentials"]:
-            path = folder / "trained" / f"hd{n}-{potential}.safetensors"
-            if not path.exists():
-                _train(folder, f"hd{n}-{potential}-regression-lbfgs", steps, path)
+    for pair in {cell.pair: None for cell in hd + on_plane}:
+        if not (path := folder / "measures" / f"{pair}.safetensors").exists():
+            prepare_pair(pair, pairs(settings)[pair], path)
+    wanted = [
+        cell
+        for cell in hd
+        if cell.dimension in equality and (cell.amortization, cell.solver) == EQUALITY_METHOD
+    ]
+    for cell in wanted + on_plane:
+        path = folder / "trained" / f"{cell.pair}-{cell.potential}.safetensors"
+        if not path.exists():
+            _train(folder, cell.name, steps, path)
 
 
 def _train(folder: Path, name: str, steps: int, out: Path) -> None:
-    cell, problem, pair = _cell(folder, name, seeds=list(range(TRAINED_SEEDS)), pretraining=1000)
+    """Train networks for some steps; on the plane with the benchmark's batch, as long as theirs."""
+    cell, problem, pair = _cell(
+        folder, name, seeds=list(range(TRAINED_SEEDS)), pretraining=PRETRAINING
+    )
     state = problem.init(initial_params(problem, cell)[0])
-    seeds, batch = cell.seeds, cell.training.batch_size
-    state, _ = compile_loop(problem, seeds, batch, state, pair)(state, steps)
+    batch = min(cell.training.batch_size, TRAINED_BATCH)
+    state, _ = compile_loop(problem, cell.seeds, batch, state, pair)(state, steps)
     out.parent.mkdir(exist_ok=True)
     save_arrays(out, flatten(state.params), {"steps": steps, "cell": cell.to_json()})
 
@@ -107,76 +134,6 @@ def device() -> dict[str, Any]:
     }
 
 
-def equality(
-    folder: Path, case: str, points: int, interpret: bool, float64: bool
-) -> dict[str, Any]:
-    """Compare the kernels of both solvers with the plain solver on trained networks."""
-    arrays, _ = load_arrays(folder / "trained" / f"{case}.safetensors")
-    params: Networks = Networks(**jax.tree.map(jnp.asarray, unflatten(arrays)))
-    found: dict[str, Any] = {"case": case, "device": jax.devices()[0].device_kind}
-    for kind in ("lbfgs", "adam"):
-        _, problem, pair = _cell(folder, f"{case}-regression-{kind}")
-        streams = [rng.stream(seed, "kernel equality") for seed in range(TRAINED_SEEDS)]
-        y = jnp.stack([pair.sample_target(key, points // TRAINED_SEEDS) for key in streams])
-        start = jax.jit(problem.amortized)(params, y)
-        with jax.enable_x64(float64):
-            wide = jnp.float64 if float64 else jnp.float32
-            wider = partial(jax.tree.map, partial(jnp.asarray, dtype=wide))
-            found[kind] = _compare(problem, wider(params), wider(y), wider(start), interpret)
-    return found
-
-
-def _compare(
-    problem: DualProblem, params: Networks, y: Any, start: Any, interpret: bool
-) -> dict[str, Any]:
-    solver, n = problem.solver, y.shape[-1]
-
-    def plain(params: Networks, y: Any, start: Any) -> conjugate.ConjugateResult:
-        return base.drive(solver, problem.oracle(params), y, start)
-
-    def kernel(params: Networks, y: Any, start: Any) -> conjugate.ConjugateResult:
-        whole = solving.kernel_of(solver, problem.oracle(params), n, interpret)
-        if whole is None:
-            raise SystemExit(f"no kernel for {solver} in R^{n}")
-        return whole(y, start)
-
-    expected, plain_times = _timed(jax.jit(plain), params, y, start)
-    got, kernel_times = _timed(jax.jit(kernel), params, y, start)
-    same = {
-        name: float(np.mean(getattr(got, name) == getattr(expected, name)))
-        for name in ("status", "iterations", "evaluations")
-    }
-    gaps = {
-        name: float(np.max(np.abs(getattr(got, name) - getattr(expected, name))))
-        for name in ("x", "value", "gradient_norm")
-    }
-    return {
-        "points": int(expected.status.size),
-        "same": same,
-        "largest_gap": gaps,
-        "iterations_mean": float(expected.iterations.mean()),
-        "iterations_most": int(expected.iterations.max()),
-        "statuses": np.bincount(expected.status.ravel(), minlength=6).tolist(),
-        "plain": plain_times,
-        "kernel": kernel_times,
-    }
-
-
-def _timed(
-    call: Callable[..., conjugate.ConjugateResult], *arguments: Any
-) -> tuple[conjugate.ConjugateResult, dict[str, float]]:
-    began = time.perf_counter()
-    result = jax.block_until_ready(call(*arguments))
-    first = time.perf_counter() - began
-    times = []
-    while len(times) < 11 and sum(times) < 1.0:
-        began = time.perf_counter()
-        jax.block_until_ready(call(*arguments))
-        times.append(time.perf_counter() - began)
-    result = jax.tree.map(np.asarray, result)
-    return result, {"first_call_s": round(first, 2), "median_us": round(1e6 * np.median(times), 1)}
-
-
 def speed(
     folder: Path, name: str, warm_up: int, steps: int, precision: str, network_kernels: bool
 ) -> dict[str, Any]:
@@ -185,7 +142,7 @@ def speed(
     if not network_kernels:
         kernels.LARGEST_WIDTH = 0
     began = time.perf_counter()
-    cell, problem, pair = _cell(folder, name, pretraining=1000)
+    cell, problem, pair = _cell(folder, name, pretraining=PRETRAINING)
     seeds, batch = cell.seeds, cell.training.batch_size
     like = jax.eval_shape(lambda: problem.init(fresh_params(problem, cell, lambda f: f)))
     with ThreadPoolExecutor(1) as beside:
@@ -210,6 +167,8 @@ def speed(
         "ms_per_step": [round(1e3 * seconds / steps, 4) for seconds in times],
         "iterations_mean": iterations,
         "after_steps": warm_up + 3 * steps,
+        "warm_up_steps": warm_up,
+        "measured_on": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "initial_s": round(pretrained - began, 1),
         "compile_s": round(compiled - pretrained, 1),
     }
@@ -224,14 +183,22 @@ def main() -> int:
     one.add_argument("--seeds", type=int, default=10)
     one.add_argument("--dimensions", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64, 128])
     one.add_argument("--equality", type=int, nargs="*", default=list(EQUALITY_DIMENSIONS))
+    one.add_argument("--plane", nargs="*", default=list(EQUALITY_PLANE), metavar="PAIR")
     one.add_argument("--steps", type=int, default=300, help="of the trained networks")
     commands.add_parser("device")
     one = commands.add_parser("equality")
     one.add_argument("folder", type=Path)
     one.add_argument("case", help="for example hd16-mlp")
     one.add_argument("--points", type=int, default=10_240)
+    one.add_argument("--solvers", nargs="+", default=["lbfgs", "adam"], help="of the config's")
+    one.add_argument("--params", type=Path, help="networks of a trained cell, params.safetensors")
     one.add_argument("--interpret", action="store_true", help="by JAX's interpreter, on a CPU")
     one.add_argument("--float64", action="store_true", help="with --interpret alone")
+    one = commands.add_parser("stages")
+    one.add_argument("folder", type=Path)
+    one.add_argument("case", help="for example hd128-mlp")
+    one.add_argument("--solvers", nargs="+", default=["lbfgs", "adam"], help="of the config's")
+    one.add_argument("--params", type=Path, help="networks of a trained cell, params.safetensors")
     one = commands.add_parser("speed")
     one.add_argument("folder", type=Path)
     one.add_argument("name", metavar="CELL")
@@ -254,14 +221,12 @@ def main() -> int:
     if command == "prepare":
         prepare(**args)
         return 0
-    found = {"device": device, "equality": equality, "speed": speed}[command](**args)
+    chosen = {"device": device, "equality": equality, "stages": stages, "speed": speed}
+    found = chosen[command](**args)
     os.write(sys.stdout.fileno(), (json.dumps(found) + "\n").encode())
     if command != "equality":
         return 0
-    both = [found[kind]["same"] for kind in ("lbfgs", "adam")]
-    allowed = 0 if args["float64"] else ROUNDING
-    least = min(same[name] for same in both for name in ("status", "iterations"))
-    return 0 if least >= 1 - allowed else 1
+    return 0 if all(agrees(found[name], args["float64"]) for name in args["solvers"]) else 1
 
 
 if __name__ == "__main__":

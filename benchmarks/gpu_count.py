@@ -2,11 +2,16 @@
 
     python -m benchmarks.gpu_count write [CELL ...]    to reference/gpu/launches.csv
     python -m benchmarks.gpu_count check [CELL ...]    ends with code 1 where a cell got worse
+    python -m benchmarks.gpu_count floor               arithmetic a step, to reference/gpu/floor.csv
 
 JAX compiles for the card that reference/gpu/h100_sxm.txtpb describes. What is counted are XLA's
 thunks: each kernel, copy or library call. Whatever is not in a CUDA graph the host starts, and a
 loop that is not in one asks the host each time round whether to go on. How long anything takes, and
 how many turns a solver's loop does, this cannot tell.
+
+Without names, `write` counts all cells of the paper's config, `check` those of the table. A row has
+the digest of the program that it was counted of: a cell whose program is the same is not compiled
+again, so that what was stopped resumes, and cells of one program are compiled once.
 """
 
 from __future__ import annotations
@@ -14,21 +19,37 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import hashlib
+import importlib.metadata
+import logging
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from w2dual.records import InputError, atomic_path
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "reference" / "gpu" / "h100_sxm.txtpb"
 TABLE = ROOT / "reference" / "gpu" / "launches.csv"
 ARCHITECTURE = "sm_90a"
-THUNK = re.compile(r"^( *)\d+: (k\w+)")
-OWN = "conjugate_"
+MODULE = "jit_run"
+"""What XLA calls the loop."""
+COMPILERS = ("jax", "jaxlib", "jax-cuda12-pjrt", "nvidia-cuda-nvcc-cu12")
+THUNK = re.compile(r"^( *)\d+: (k\w+)(.*)")
+GROUPS = ("kCommandBuffer", "kSequential")
+HOST = re.compile(r"kHost|kInfeed|kOutfeed|kSend|kRecv")
+"""Thunks that wait for the host."""
+OWN = re.compile(r'gpu\.triton.*?name = \\?"(\w+)\\?"')
+"""The name of a kernel of our own, in a program."""
+
+log = logging.getLogger("gpu-count")
 
 
 @dataclass(frozen=True)
@@ -37,61 +58,97 @@ class Count:
 
     Attributes:
         cell: its name.
-        step: device operations of a step, outside the solver's loop.
-        solver: of a turn of the solver's loop, its condition's too; 0 where there is no loop.
+        step: device operations of a step, outside the loops within it.
+        loops: loops within a step: stages of a solver that is no kernel.
+        solver: of a turn of the largest of them, its condition's too; 0 where there is no loop.
         nested: of a turn of all loops within that loop.
-        round_trips: loops whose condition the host is asked for.
+        round_trips: operations that wait for the host, and loops whose condition it is asked for.
         registers: of a thread of our own kernel; empty where there is none.
         spilled_bytes: stores of what does not fit the registers.
+        shared_bytes: of a block of our own kernel.
+        compile_cpu_s: seconds of processor time that compiling took, where it was counted.
+        program: digest of the program and of what compiles it.
     """
 
     cell: str
     step: int
+    loops: int
     solver: int
     nested: int
     round_trips: int
     registers: int | str
     spilled_bytes: int | str
+    shared_bytes: int | str
+    compile_cpu_s: float
+    program: str
 
 
 WORSE = ("step", "solver", "nested", "round_trips", "spilled_bytes")
 
 
-def depths(thunks: str) -> tuple[list[int], int]:
-    """Count operations by the number of loops they are in, and the loops outside of graphs.
+@dataclass
+class Loop:
+    """A loop, or the whole program: its operations, its condition's too, and the loops in it."""
 
-    Nesting is indentation, but for `condition:`, which stands at the margin.
+    operations: int = 0
+    loops: list[Loop] = field(default_factory=list)
+
+    @property
+    def nested(self) -> int:
+        """Operations of all loops within it."""
+        return sum(inner.operations + inner.nested for inner in self.loops)
+
+
+@dataclass
+class Thunks:
+    """What XLA lists: all operations by the loops they are in, and what waits for the host."""
+
+    whole: Loop = field(default_factory=Loop)
+    round_trips: int = 0
+    shared_bytes: dict[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def parse(text: str) -> Thunks:
+        """Read the list. Nesting is indentation, but for `condition:`, which is at the margin."""
+        found = Thunks()
+        opened: list[tuple[int, str, Loop]] = []
+        for line in text.splitlines():
+            if not (match := THUNK.match(line)):
+                continue
+            indent, kind, rest = len(match[1]), match[2], match[3]
+            while opened and opened[-1][0] >= indent:
+                opened.pop()
+            around = opened[-1][2] if opened else found.whole
+            if kind == "kWhile":
+                found.round_trips += all(kind != "kCommandBuffer" for _, kind, _ in opened)
+                around.loops.append(Loop())
+                around = around.loops[-1]
+            elif kind not in GROUPS:
+                around.operations += 1
+                found.round_trips += bool(HOST.match(kind))
+            opened.append((indent, kind, around))
+            if shared := re.search(r"\] (\w+) grid: .*shared_memory: (\d+)", rest):
+                found.shared_bytes[shared[1]] = int(shared[2])
+        return found
+
+
+def registers(dump: Path, kernel: str) -> tuple[int, int]:
+    """Ask ptxas for registers and spilled bytes of a kernel.
+
+    Raises:
+        LookupError: it is not in XLA's dump, or ptxas says nothing of it.
     """
-    counts = [0] * 8
-    opened: list[tuple[int, str]] = []
-    round_trips = 0
-    for line in thunks.splitlines():
-        found = THUNK.match(line)
-        if not found:
+    for path in dump.glob(f"*{MODULE}.*.ptx"):
+        if f".entry {kernel}(" not in path.read_text():
             continue
-        indent, kind = len(found[1]), found[2]
-        while opened and opened[-1][0] >= indent:
-            opened.pop()
-        kinds = [kind for _, kind in opened]
-        if kind == "kWhile":
-            round_trips += "kCommandBuffer" not in kinds
-        elif kind not in ("kCommandBuffer", "kSequential"):
-            counts[kinds.count("kWhile")] += 1
-        opened.append((indent, kind))
-    return counts, round_trips
-
-
-def registers(dump: Path, module: str) -> tuple[int | str, int | str]:
-    """Ask ptxas for registers and spilled bytes of our own kernel, of which a cell has one."""
-    for path in dump.glob(f"*{module}*.ptx"):
         command = [_ptxas(), "-v", f"-arch={ARCHITECTURE}", str(path), "-o", os.devnull]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stderr  # noqa: S603
-        for part in text.split("Compiling entry function")[1:]:
-            spilled = re.search(r"(\d+) bytes spill stores", part)
-            used = re.search(r"Used (\d+) registers", part)
-            if part.lstrip(" '").startswith(OWN) and spilled and used:
-                return int(used[1]), int(spilled[1])
-    return "", ""
+        part = text.partition(f"Compiling entry function '{kernel}'")[2]
+        spilled = re.search(r"(\d+) bytes spill stores", part)
+        used = re.search(r"Used (\d+) registers", part)
+        if spilled and used:
+            return int(used[1]), int(spilled[1])
+    raise LookupError(f"{kernel}: no registers found in {dump}")
 
 
 def _ptxas() -> str:
@@ -100,67 +157,118 @@ def _ptxas() -> str:
     return str(next(Path(folder) / "cuda_nvcc" / "bin" / "ptxas" for folder in nvidia.__path__))
 
 
-def count(name: str) -> Count:
-    """Compile a cell's loop, in this process, and count."""
-    with tempfile.TemporaryDirectory() as folder:
-        dump = Path(folder)
-        os.environ["XLA_FLAGS"] = f"--xla_dump_to={dump} --xla_dump_hlo_module_re=jit_run"
-        _compile(name)
-        (path,) = dump.glob("*jit_run*thunk_sequence_after_thunk_passes.txt")
-        counts, round_trips = depths(path.read_text())
-        used, spilled = registers(dump, "jit_run")
-    return Count(name, counts[1], counts[2], sum(counts[3:]), round_trips, used, spilled)
+def counter(dump: Path, known: Callable[[str], Count | None]) -> Callable[[str], Count]:
+    """Return what compiles a cell's loop and counts.
 
-
-def _compile(name: str) -> None:
+    Args:
+        dump: an empty folder, which XLA writes to from now on.
+        known: digest -> a count of that program, if there is one.
+    """
+    os.environ["JAX_PLATFORMS"] = "cpu"  # else JAX starts the GPU's backend, which needs a driver
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["XLA_FLAGS"] = f"--xla_dump_to={dump} --xla_dump_hlo_module_re={MODULE}"
     import jax
-    import jax.numpy as jnp
     from jax.experimental import topologies
 
+    from benchmarks.gpu_programs import chosen, program
     from w2dual import backend
-    from w2dual.config.grid import hd_grid
-    from w2dual.config.reader import read as read_config
-    from w2dual.site.measured import random_pair
-    from w2dual.training import loop
-    from w2dual.training.methods.dual import make as make_problem
-    from w2dual.training.pretraining import fresh_params
 
     backend.configure()
-    grid = {cell.name: cell for cell in hd_grid(read_config([ROOT / "config.yaml"]))}
-    cell = grid[name]
-    problem, pair = (
-        make_problem(cell.settings, cell.dimension),
-        random_pair(cell.dimension),
-    )
-    state = jax.eval_shape(
-        lambda: problem.init(fresh_params(problem, cell, lambda function: function))
-    )
     topology = topologies.get_topology_desc(
         platform="cuda", topology="1x1x1", target_config=TARGET.read_text()
     )
     mesh = jax.sharding.Mesh(topology.devices, ("device",))
-    place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    device = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
-    def shapes(tree: Any) -> Any:
-        return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree
+    def count(name: str) -> Count:
+        (cell,) = chosen([name])
+        lowered = program(cell).lower(
+            device, donate_argnums=0, compiler_options=dict(backend.GRAPHS)
         )
+        text = lowered.as_text()
+        digest = _digest([text, TARGET.read_text(), repr(backend.GRAPHS)])
+        if found := known(digest):
+            return dataclasses.replace(found, cell=name)
+        for path in dump.glob(f"*{MODULE}.*"):
+            path.unlink()
+        began = time.process_time()
+        lowered.compile()
+        seconds = round(time.process_time() - began, 1)
+        jax.clear_caches()
+        return counted(name, dump, set(OWN.findall(text)), seconds, digest)
 
-    jax.default_backend = lambda: "gpu"  # for our branches; JAX's own are the topology's
-    batch = cell.training.batch_size
-    run = loop._chunk(problem, cell.seeds, batch, 1)
-    steps = jax.ShapeDtypeStruct((), jnp.int32, sharding=place)
-    jitted = jax.jit(run, donate_argnums=0, compiler_options=dict(backend.GRAPHS))
-    jitted.lower(shapes(state), shapes(pair), steps).compile()
+    return count
+
+
+def _digest(parts: Iterable[str]) -> str:
+    versions = [importlib.metadata.version(name) for name in COMPILERS]
+    return hashlib.sha256("\n".join([*parts, *versions]).encode()).hexdigest()[:12]
+
+
+def counted(name: str, dump: Path, own: set[str], seconds: float, digest: str) -> Count:
+    """Count what XLA's dump of a cell's program has.
+
+    Args:
+        name: of the cell.
+        dump: of this program alone.
+        own: names of our own kernels, of which the largest numbers are kept.
+        seconds: of processor time that compiling took.
+        digest: of the program.
+    """
+    (path,) = dump.glob(f"*{MODULE}.thunk_sequence_after_thunk_passes.txt")
+    thunks = Thunks.parse(path.read_text())
+    (steps,) = thunks.whole.loops
+    largest = max(steps.loops, key=lambda loop: loop.operations, default=Loop())
+    of_kernels: tuple[int | str, ...] = ("", "", "")
+    if own:
+        each = [(*registers(dump, kernel), thunks.shared_bytes[kernel]) for kernel in own]
+        of_kernels = tuple(map(max, zip(*each, strict=True)))
+    return Count(
+        name,
+        steps.operations,
+        len(steps.loops),
+        largest.operations,
+        largest.nested,
+        thunks.round_trips,
+        *of_kernels,
+        compile_cpu_s=seconds,
+        program=digest,
+    )
 
 
 def read() -> dict[str, Count]:
-    """Read the kept table."""
+    """Read the kept table, with numbers as numbers."""
     if not TABLE.exists():
         return {}
+
+    def typed(name: str, text: str) -> Any:
+        if name in ("cell", "program") or not text:
+            return text
+        return float(text) if name == "compile_cpu_s" else int(text)
+
+    columns = [item.name for item in dataclasses.fields(Count)]
     with TABLE.open(newline="") as file:
-        rows = [Count(**row) for row in csv.DictReader(file)]  # pyright: ignore[reportArgumentType]
+        reader = csv.DictReader(file)
+        if reader.fieldnames != columns:
+            raise InputError(
+                f"{TABLE}: its columns are {reader.fieldnames}, where {columns} is right; remove "
+                "it, and `make gpu-count` makes it again"
+            )
+        rows = [Count(**{name: typed(name, row[name]) for name in columns}) for row in reader]
     return {row.cell: row for row in rows}
+
+
+def write(rows: Iterable[Count]) -> None:
+    """Write the table, sorted by cell."""
+    lines = sorted((dataclasses.astuple(row) for row in rows), key=lambda line: _place(line[0]))
+    with atomic_path(TABLE) as path, path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([[item.name for item in dataclasses.fields(Count)], *lines])
+
+
+def _place(cell: str) -> tuple[Any, ...]:
+    """Sort by pair, by its dimension as a number."""
+    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", cell))
 
 
 def worse(kept: Count, now: Count) -> list[str]:
@@ -168,38 +276,80 @@ def worse(kept: Count, now: Count) -> list[str]:
     return [
         f"{now.cell}: {name} was {getattr(kept, name) or 0}, is {getattr(now, name) or 0}"
         for name in WORSE
-        if int(getattr(now, name) or 0) > int(getattr(kept, name) or 0)
+        if (getattr(now, name) or 0) > (getattr(kept, name) or 0)
     ]
 
 
+def summary(rows: Iterable[Count]) -> list[str]:
+    """Name the largest numbers, and every cell with what none should have."""
+    rows = list(rows)
+
+    def most(name: str) -> str:
+        row = max(rows, key=lambda row: getattr(row, name) or 0)
+        return f"most {name}: {getattr(row, name) or 0} ({row.cell})"
+
+    lines = [f"{len(rows)} cells"]
+    lines += [
+        most(name) for name in ("step", "solver", "registers", "shared_bytes", "compile_cpu_s")
+    ]
+    for name, words in (
+        ("nested", "loops within the solver's"),
+        ("round_trips", "waits for the host"),
+        ("spilled_bytes", "a kernel that spills"),
+    ):
+        cells = [f"{row.cell} ({getattr(row, name)})" for row in rows if getattr(row, name)]
+        lines.append(f"{words}: {', '.join(cells) or 'none'}")
+    return lines
+
+
 def main() -> int:
-    """Count the cells given, or those of the kept table."""
+    """Run one command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("command", choices=["write", "check", "one"])
+    parser.add_argument("command", choices=["write", "check", "floor"])
     parser.add_argument("cells", nargs="*", metavar="CELL")
     args = parser.parse_args()
-    os.environ["JAX_PLATFORMS"] = "cpu"  # else JAX starts the GPU's backend, which needs a driver
-    if args.command == "one":
-        csv.writer(sys.stdout).writerow(dataclasses.astuple(count(args.cells[0])))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if args.command == "floor":
+        from benchmarks import gpu_floor
+
+        gpu_floor.write()
         return 0
     kept = read()
-    names, found = args.cells or list(kept), {}
-    for name in names:  # a process each: XLA reads where to dump to once
-        command = [sys.executable, "-m", "benchmarks.gpu_count", "one", name]
-        text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout  # noqa: S603
-        row = next(csv.reader(text.splitlines()[-1:]))
-        found[name] = Count(*row)  # pyright: ignore[reportArgumentType]
-        os.write(sys.stdout.fileno(), text.encode())
+    with tempfile.TemporaryDirectory() as folder:
+        found = _count_all(args.command, args.cells, kept, Path(folder))
+    log.info("%s", "\n".join(summary(found.values())))
     if args.command == "write":
-        rows = [dataclasses.astuple(row) for _, row in sorted((kept | found).items())]
-        with TABLE.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([[field.name for field in dataclasses.fields(Count)], *rows])
         return 0
-    complaints = [line for name in names if name in kept for line in worse(kept[name], found[name])]
-    complaints += [f"{name}: not in {TABLE}" for name in names if name not in kept]
-    os.write(sys.stderr.fileno(), "".join(f"{line}\n" for line in complaints).encode())
+    complaints = [line for name in found if name in kept for line in worse(kept[name], found[name])]
+    complaints += [f"{name}: not in {TABLE}" for name in found if name not in kept]
+    log.error("%s", "\n".join(complaints) or "no cell got worse")
     return 1 if complaints else 0
+
+
+def _count_all(
+    command: str, names: list[str], kept: dict[str, Count], folder: Path
+) -> dict[str, Count]:
+    """Count the cells; `write` has each in the table as soon as it is done."""
+    found: dict[str, Count] = {}
+
+    def known(digest: str) -> Count | None:
+        rows = [*kept.values(), *found.values()]
+        return next((row for row in rows if row.program == digest), None)
+
+    count = counter(folder, known)
+    if not names:
+        from benchmarks.gpu_programs import cells
+
+        names = list(cells()) if command == "write" else list(kept)
+    began = time.perf_counter()
+    for number, name in enumerate(names, start=1):
+        found[name] = count(name)
+        if command == "write":
+            write((kept | found).values())
+        left = (time.perf_counter() - began) / number * (len(names) - number)
+        line = ",".join(map(str, dataclasses.astuple(found[name])))
+        log.info("%d of %d, about %.0f min left: %s", number, len(names), left / 60, line)
+    return found
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -42,6 +42,10 @@ LANES_CPU = 128
 """Lanes of all seeds together, on a CPU."""
 MIN_LANES_CPU = 24
 """Lanes of each seed, on a CPU."""
+STAGE = 4
+"""On a GPU, how many times fewer lanes each stage has than the one before."""
+MIN_LANES_GPU = 64
+"""On a GPU, lanes of each seed in the last stage at least."""
 
 
 class Status(enum.IntEnum):
@@ -227,6 +231,21 @@ def default_lanes(seeds: int, points: int) -> int:
     return min(points, max(MIN_LANES_CPU, LANES_CPU // seeds))
 
 
+def default_stages(points: int) -> list[int]:
+    """Return the lanes of each seed, stage by stage, where every point has a lane.
+
+    On a GPU with arithmetic to do, most points finish in a third of the turns that the slowest
+    takes. When no more than the next stage's lanes still run, in every seed, these are gathered and
+    go on alone. The sizes are fixed, so that nothing asks the host. Chosen by what
+    docs/performance.md counts.
+    """
+    sizes = [points]
+    if jax.default_backend() != "cpu":
+        while sizes[-1] // STAGE >= MIN_LANES_GPU:
+            sizes.append(sizes[-1] // STAGE)
+    return sizes
+
+
 def drive(
     solver: ConjugateSolver[Any],
     oracle: Oracle,
@@ -307,8 +326,38 @@ def result_of(state: Any) -> ConjugateResult:
 def _solve_all_at_once(
     solver: ConjugateSolver[Any], oracle: Oracle, y: Any, x_init: Points, cost: Cost
 ) -> ConjugateResult:
-    """Step all points until the last has finished; a finished one keeps its result."""
-    objective = objective_of(oracle, _contexts(y), cost)
+    """Step all points until the last has finished; a finished one keeps its result.
+
+    On a GPU in stages: see `default_stages`.
+    """
+    contexts = _contexts(y)
+    state = solver.init(_vectors(x_init))
+    carry = (state, result_of(state))
+    sizes = default_stages(x_init.shape[1])
+    result = _run_stages(solver, oracle, contexts, cost, carry, sizes)
+    return result._replace(x=_points(result.x))
+
+
+def _run_stages(
+    solver: ConjugateSolver[Any],
+    oracle: Oracle,
+    contexts: Any,
+    cost: Cost,
+    carry: tuple[Any, ConjugateResult],
+    sizes: Sequence[int],
+) -> ConjugateResult:
+    """Step all lanes until those that still run are few, then those alone, and so on.
+
+    Args:
+        solver: the solver.
+        oracle: f and its gradient.
+        contexts: y or the cost's context, of each lane, coordinates first.
+        cost: c.
+        carry: the state of each lane, and the results of those that have finished.
+        sizes: lanes of each seed, in this stage and in those that follow.
+    """
+    objective = objective_of(oracle, contexts, cost)
+    _, *later = sizes
 
     def body(carry: tuple[Any, ConjugateResult]) -> tuple[Any, ConjugateResult]:
         state, kept = carry
@@ -316,11 +365,19 @@ def _solve_all_at_once(
         running = kept.status == Status.RUNNING
         return state, jax.tree.map(partial(choose, running), result_of(state), kept)
 
-    state = solver.init(_vectors(x_init))
-    _, result = jax.lax.while_loop(
-        lambda carry: jnp.any(carry[1].status == Status.RUNNING), body, (state, result_of(state))
-    )
-    return result._replace(x=_points(result.x))
+    def goes_on(carry: tuple[Any, ConjugateResult]) -> Array:
+        running = carry[1].status == Status.RUNNING
+        return jnp.any(jnp.sum(running, axis=1) > later[0]) if later else jnp.any(running)
+
+    state, result = jax.lax.while_loop(goes_on, body, carry)
+    if not later:
+        return result
+    # The running first; with them come finished ones, which keep their results.
+    lanes = jnp.argsort(result.status != Status.RUNNING, axis=1)[:, : later[0]]
+    seeds = jnp.arange(lanes.shape[0])[:, None]
+    fewer = jax.tree.map(lambda leaf: leaf[..., seeds, lanes], (contexts, state, result))
+    found = _run_stages(solver, oracle, fewer[0], cost, fewer[1:], later)
+    return jax.tree.map(lambda leaf, new: leaf.at[..., seeds, lanes].set(new), result, found)
 
 
 class _Queue(NamedTuple):

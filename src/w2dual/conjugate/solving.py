@@ -1,11 +1,13 @@
 """The way in for whoever has points to conjugate: a kernel where there is one, else the driver.
 
-Both give the same statuses and counts of iterations; `base.drive` is what a kernel is checked
-against.
+Both take the same steps but for rounding: where a point is a rounding away from a tolerance, or
+where a line search compares values that no longer differ, counts of iterations can differ
+(docs/performance.md says how often). `base.drive` is what a kernel is checked against.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -49,11 +51,16 @@ def solve(
     plain = cost == INNER_PRODUCT and lanes is None
     if jax.default_backend() == "gpu" and plain and y.dtype == jnp.float32:
         kernel = kernel_of(solver, oracle, y.shape[-1])
-        way = "by a loop of operations" if kernel is None else "by one kernel"
-        log.info("conjugates of %d x %d points in R^%d %s", *y.shape, way)
+        _say(*y.shape, "by a loop of operations" if kernel is None else "by one kernel")
         if kernel is not None:
             return kernel(y, x_init)
     return base.drive(solver, oracle, y, x_init, lanes, cost)
+
+
+@functools.cache
+def _say(seeds: int, points: int, n: int, way: str) -> None:
+    """Log which way conjugates are found: once each, since a program is traced more than once."""
+    log.info("conjugates of %d x %d points in R^%d %s", seeds, points, n, way)
 
 
 def kernel_of(

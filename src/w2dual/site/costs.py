@@ -207,10 +207,20 @@ def from_runs(folder: str | Path, threads: int) -> list[Cost]:
     paths = sorted(folder.glob("results/train/*/metrics.json"))
     if not paths:
         raise InputError(f"{folder}: holds no results/train/*/metrics.json of finished cells")
-    return update([], (_from_run(path, str(path), threads) for path in paths))
+    return update([], (from_record(path, str(path), threads) for path in paths))
 
 
-def _from_run(path: Path, name: str, threads: int) -> Cost:
+def from_record(path: Path, source: str, threads: int = 0) -> Cost:
+    """Take a measurement from the record of one finished cell, metrics.json.
+
+    Args:
+        path: of the record.
+        source: what it is called.
+        threads: of a run on a CPU, which the record does not tell.
+
+    Raises:
+        InputError: it lacks what is needed.
+    """
     record = read_json(path)
     try:
         cell = Cell.from_json(record["cell"])
@@ -238,7 +248,7 @@ def _from_run(path: Path, name: str, threads: int) -> Cost:
             warm_up_steps=0,
             measured_on=str(provenance["ended"])[:10],
             commit=str(provenance.get("git_commit") or ""),
-            source=name,
+            source=source,
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -69,7 +69,8 @@ class Partition:
 class Node:
     """One node; `gpus` counts them by model, an empty name where SLURM knows none.
 
-    `reason` is the administrators' word on its state.
+    `reason` is the administrators' word on its state. `parts` are the kinds of parts that a job can
+    get of a GPU, such as `shard`, and then shares it with others.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Node:
     gpus: dict[str, int]
     state: str
     reason: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def out(self) -> str:
@@ -218,6 +220,7 @@ def read_nodes(text: str) -> list[Node]:
             gpus=_gpus(record.get("Gres", "")),
             state=record.get("State", ""),
             reason=record.get("Reason", ""),
+            parts=tuple(sorted(set(re.findall(r"(?:^|,)(shard|mps):", record.get("Gres", ""))))),
         )
         for record in _records(text)
         if "NodeName" in record

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2dual import conjugate, potentials
-from w2dual.conjugate import Status, adam, lbfgs
+from w2dual.conjugate import Status, adam, base, lbfgs
 from w2dual.records import InputError
 
 from .reference import lbfgs as reference_lbfgs
@@ -218,6 +218,36 @@ def test_the_queue_changes_no_result(kind, solver, lanes):
     np.testing.assert_array_equal(wide.status, narrow.status)
     np.testing.assert_array_equal(wide.iterations, narrow.iterations)
     np.testing.assert_allclose(wide.x, narrow.x, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("solver", [LBFGS, ADAM], ids=["lbfgs", "adam"])
+def test_stages_change_no_result_and_save_evaluations(solver, monkeypatch):
+    oracle, y, wide = all_at_once("mlp", solver)
+    lanes = []
+
+    def counting(x):
+        jax.debug.callback(lambda size=x.shape[1]: lanes.append(size), ordered=True)
+        return oracle(x)
+
+    monkeypatch.setattr(base, "default_stages", lambda points: [points, 24, 5])
+    found = solve(solver, counting, y, y, lanes=96)
+    jax.effects_barrier()
+    np.testing.assert_array_equal(wide.evaluations, found.evaluations)
+    np.testing.assert_array_equal(wide.status, found.status)
+    np.testing.assert_array_equal(wide.iterations, found.iterations)
+    np.testing.assert_allclose(wide.x, found.x, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(wide.gradient_norm, found.gradient_norm, rtol=1e-9)
+    # Each turn has the lanes of the first stage that holds the points still running in each seed.
+    running = [max((wide.evaluations > turn).sum(axis=1)) for turn in range(wide.evaluations.max())]
+    assert lanes == [next(size for size in (5, 24, 96) if count <= size) for count in running]
+    assert set(lanes) == {96, 24, 5}
+
+
+def test_stages_are_for_gpus_and_many_points(monkeypatch):
+    assert base.default_stages(1024) == [1024]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert base.default_stages(1024) == [1024, 256, 64]
+    assert base.default_stages(100) == [100]
 
 
 def test_lbfgs_reaches_the_optimum_of_scipy():

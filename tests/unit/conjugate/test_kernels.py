@@ -130,7 +130,7 @@ def test_which_conjugations_have_a_kernel(module, solver, n, there):
     assert (found[0] is not None) == there
 
 
-def test_a_gpu_takes_the_kernel_and_a_cpu_never(monkeypatch):
+def test_a_gpu_takes_the_kernel_and_a_cpu_never(monkeypatch, caplog):
     module, n, solver = CASES["coordinates"]
     y = jax.ShapeDtypeStruct((SEEDS, POINTS, n), jnp.float32)
 
@@ -147,8 +147,13 @@ def test_a_gpu_takes_the_kernel_and_a_cpu_never(monkeypatch):
 
     assert str(jax.make_jaxpr(program)(y)).count("pallas_call") == 0
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    solving._say.cache_clear()
+    caplog.set_level("INFO", logger=solving.__name__)
     # A fresh function: what was traced before stays as it was.
     assert str(jax.make_jaxpr(lambda y: program(y))(y)).count("pallas_call[") == 1
+    jax.make_jaxpr(lambda y: program(y))(y)
+    ways = [record.getMessage().partition("R^2 ")[2] for record in caplog.records]
+    assert sorted(ways) == ["by a loop of operations", "by one kernel"]  # once each
 
 
 @pytest.mark.parametrize("curvature", ["any", "positive"])

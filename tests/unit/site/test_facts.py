@@ -48,6 +48,9 @@ def test_gpus_of_nodes_by_model():
     assert gpus["g2"] == {"a100_3g.20gb": 2, "a100": 1}
     assert gpus["g3"] == {"": 2}
     assert gpus["c1"] == {}
+    shared = NODES.replace("Gres=gpu:h100:8", "Gres=gpu:h100:8,shard:h100:16,mps:100")
+    assert shared != NODES
+    assert [node.parts for node in read_nodes(shared)][:2] == [("mps", "shard"), ()]
     assert read_nodes(NODES)[0].partitions == ("gpu", "long")
 
 

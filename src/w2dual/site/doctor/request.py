@@ -173,6 +173,9 @@ def gpu_request(
 ) -> Finding:
     """How is a GPU asked for? From `sbatch --test-only` with `--gpus=1` and with `--gres=gpu:1`.
 
+    Always a whole one: several processes on a card slow each other far beyond their share
+    (docs/performance.md).
+
     Args:
         by_gpus: the answer to the first.
         by_gres: the answer to the second.
@@ -192,7 +195,16 @@ def gpu_request(
                 "for one of them, add `gpu_model: MODEL` to `set-resources: train:`, "
                 "so that checkpoints and times are of one kind",
             )
-        return Finding("GPUs", Level.OK, f"--gpus=1 is accepted{kinds}")
+        if parts := sorted({part for node in nodes for part in node.parts}):
+            return Finding(
+                "GPUs",
+                Level.NOTE,
+                f"--gpus=1 is accepted{kinds}; a job gets a whole card, where the site also gives "
+                f"parts of one ({', '.join(parts)})",
+                "leave it at that: processes that share a card slow each other far beyond their "
+                "share (docs/performance.md)",
+            )
+        return Finding("GPUs", Level.OK, f"--gpus=1 is accepted{kinds}; a card for each job")
     if by_gres.code == 0:
         reason = f"sbatch refuses --gpus=1 ({by_gpus.words}) and takes --gres=gpu:1"
         settings = [

@@ -315,6 +315,15 @@ def test_several_models_of_gpu():
     assert "a100, h100" in found.text
 
 
+def test_a_job_gets_a_whole_card_where_the_site_shares_cards_out():
+    found = request.gpu_request(Answer(0), NO, [replace(NODE, parts=("shard",)), NODE])
+    assert found.level == Level.NOTE
+    assert "a whole card" in found.text
+    assert "(shard)" in found.text
+    assert found.settings == ()
+    assert request.gpu_request(Answer(0), NO, [NODE]).level == Level.OK
+
+
 def test_accounts_and_the_queue():
     config = {"MaxJobCount": "10000"}
     physics = Association("physics", True, max_submit=50)
