@@ -3,6 +3,7 @@
     python -m benchmarks.gpu_check prepare FOLDER     where the benchmark's weights are
     python -m benchmarks.gpu_check device              what it runs on
     python -m benchmarks.gpu_check equality FOLDER hd16-mlp    kernels against the plain solver
+    python -m benchmarks.gpu_check step FOLDER CELL   a step's form there against the plain form
     python -m benchmarks.gpu_check speed FOLDER CELL   milliseconds a step
     python -m benchmarks.gpu_check stages FOLDER hd128-mlp     what ways to share lanes cost
 
@@ -23,21 +24,24 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from jaxtyping import Array
 
 from benchmarks.gpu_equality import agrees, equality
 from benchmarks.gpu_stages import stages
 from w2dual import backend, measures
 from w2dual.backend import configure
 from w2dual.config.cells import Cell
-from w2dual.records import InputError, json_argument, save_arrays, write_json
+from w2dual.records import InputError, json_argument, load_arrays, save_arrays, write_json
 from w2dual.training import kernels
-from w2dual.training.files import flatten
+from w2dual.training.files import flatten, unflatten
 from w2dual.training.loop import compile_loop
-from w2dual.training.methods.dual import DualProblem
+from w2dual.training.methods.dual import DualProblem, Networks
 from w2dual.training.methods.dual import make as make_problem
 from w2dual.training.pretraining import fresh_params, initial_params
 
@@ -174,6 +178,36 @@ def speed(
     }
 
 
+def step(folder: Path, name: str) -> dict[str, Any]:
+    """Compare a step in the form of a GPU with the plain form, from trained networks."""
+    cell, problem, pair = _cell(folder, name, seeds=list(range(TRAINED_SEEDS)))
+    path = folder / "trained" / f"{cell.pair}-{cell.potential}.safetensors"
+    params = Networks(**unflatten(load_arrays(path)[0]))
+
+    def taken(few: bool) -> tuple[Array, Any]:
+        """Return half of the gradient, which Adam's first moments are, and the metrics."""
+        with mock.patch.object(backend, "few_launches", return_value=few):
+            state = problem.init(jax.tree.map(jnp.array, params))
+            run = compile_loop(problem, cell.seeds, cell.training.batch_size, state, pair)
+            state, chunk = run(state, 1)
+        moments = [optax.tree_utils.tree_get(part, "mu") for part in state.optimizer]
+        return np.concatenate(moments, axis=1), chunk.means._asdict()
+
+    (got, means), (expected, plain_means) = taken(True), taken(False)
+    gap = np.linalg.norm(got - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    return {
+        "cell": name,
+        "device": jax.devices()[0].device_kind,
+        "relative_gap_of_gradient": [float(f"{one:.3g}") for one in gap],
+        "means": {key: np.asarray(mean).tolist() for key, mean in means.items()},
+        "plain_means": {key: np.asarray(mean).tolist() for key, mean in plain_means.items()},
+    }
+
+
+STEP_GAP = 1e-3
+"""Relative, of a gradient: rounding, where points within a rounding of the tolerance differ."""
+
+
 def main() -> int:
     """Run one command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -194,6 +228,9 @@ def main() -> int:
     one.add_argument("--params", type=Path, help="networks of a trained cell, params.safetensors")
     one.add_argument("--interpret", action="store_true", help="by JAX's interpreter, on a CPU")
     one.add_argument("--float64", action="store_true", help="with --interpret alone")
+    one = commands.add_parser("step")
+    one.add_argument("folder", type=Path)
+    one.add_argument("name", metavar="CELL")
     one = commands.add_parser("stages")
     one.add_argument("folder", type=Path)
     one.add_argument("case", help="for example hd128-mlp")
@@ -221,9 +258,17 @@ def main() -> int:
     if command == "prepare":
         prepare(**args)
         return 0
-    chosen = {"device": device, "equality": equality, "stages": stages, "speed": speed}
+    chosen = {
+        "device": device,
+        "equality": equality,
+        "stages": stages,
+        "step": step,
+        "speed": speed,
+    }
     found = chosen[command](**args)
     os.write(sys.stdout.fileno(), (json.dumps(found) + "\n").encode())
+    if command == "step":
+        return 0 if max(found["relative_gap_of_gradient"]) <= STEP_GAP else 1
     if command != "equality":
         return 0
     return 0 if all(agrees(found[name], args["float64"]) for name in args["solvers"]) else 1

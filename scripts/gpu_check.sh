@@ -5,14 +5,16 @@
 #   scripts/gpu_check.sh FOLDER OUT
 #
 # FOLDER is what `python -m benchmarks.gpu_check prepare FOLDER` has made. OUT gets device.json,
-# equality.jsonl, speed.jsonl, train/CELL/{metrics.json,history.csv,log} and check.log, all small.
+# equality.jsonl, step.jsonl, speed.jsonl, train/CELL/{metrics.json,history.csv,log} and check.log, all small.
 # It needs Python with JAX, flax, optax and what else w2dual imports for `train`; no network.
 #
 #   SECONDS_IN_ALL   after which nothing starts and what runs ends  [450]
 #   EQUALITY         cases, each a network, or empty        [hd2-, hd16-, hd64-mlp and -icnn]
+#   STEP             cells whose step is compared with the plain form, of those networks
+#                                              [hd2-mlp- and hd16-icnn-regression-lbfgs, hd2-icnn-cycle-none]
 #   SPEED            cells whose steps are timed     [hd2- and hd16-mlp-regression-lbfgs]
 #   TRAIN            cells to train, in this order   [those with L-BFGS, n = 2, 4, 8, 16]
-#   EQUALITY_S, SPEED_S   time limit of each, s                    [60, 100]
+#   EQUALITY_S, STEP_S, SPEED_S   time limit of each, s            [60, 60, 100]
 #   PYTHON           the Python                                    [python3]
 #   VENDOR           a folder of packages that this machine lacks  []
 #   CHECKPOINTS      a folder; with the same one and OUT, a second call resumes    [a new one]
@@ -49,6 +51,9 @@ run 60 device.json benchmarks.gpu_check device
 for case in ${EQUALITY-hd2-mlp hd16-mlp hd64-mlp hd2-icnn hd16-icnn hd64-icnn}; do
     run "${EQUALITY_S:-60}" equality.jsonl benchmarks.gpu_check equality "$folder" "$case" \
         ${EQUALITY_OPTIONS:-}
+done
+for cell in ${STEP-hd2-mlp-regression-lbfgs hd16-icnn-regression-lbfgs hd2-icnn-cycle-none}; do
+    run "${STEP_S:-60}" step.jsonl benchmarks.gpu_check step "$folder" "$cell"
 done
 for cell in ${SPEED-hd2-mlp-regression-lbfgs hd16-mlp-regression-lbfgs}; do
     run "${SPEED_S:-100}" speed.jsonl benchmarks.gpu_check speed "$folder" "$cell" \
