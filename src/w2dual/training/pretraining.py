@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from w2dual import rng
 from w2dual.backend import jit
 from w2dual.config.cells import Cell
 from w2dual.training.loop import streams
-from w2dual.training.methods import Method
+from w2dual.training.methods import Method, Network
 
 
 class Pretraining(NamedTuple):
@@ -124,16 +124,27 @@ def fresh_params(method: Method[Any], cell: Cell, jit: Callable[..., Any] = _jit
         return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
     first = jax.vmap(uniform)(streams(cell.seeds, "initial batch"))
-    return method.assemble(
-        {
-            name: jit(jax.vmap(network.init))(streams(cell.seeds, network.stream), first)
-            for name, network in method.networks.items()
-        }
-    )
+    trees: dict[str, Any] = {}
+    for name, network in method.networks.items():
+        if network.start_from is not None:
+            trees[name] = _copied(network, trees)
+        else:
+            keys = streams(cell.seeds, network.stream)
+            trees[name] = jit(jax.vmap(network.init))(keys, first)
+    return method.assemble(trees)
+
+
+def _copied(network: Network, trees: Mapping[str, Any]) -> Any:
+    """Return the parameters of a network that starts from another's."""
+    assert network.start_from is not None  # noqa: S101  (the caller's check)
+    name, start = network.start_from
+    return start(trees[name])
 
 
 def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, float]]:
     """Initialise the networks of every seed, and pre-train to the identity those that are maps.
+
+    One that starts from another's parameters takes them once that one is pre-trained.
 
     Returns:
         The parameters, and what pre-training cost and reached; the steps are those of the first
@@ -149,6 +160,9 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
     report: dict[str, float] = {}
     steps = 0
     for name, network in method.networks.items():
+        if network.start_from is not None:
+            trees[name] = _copied(network, trees)
+            continue
         trees[name] = getattr(params, name)
         if network.map is None:
             continue
