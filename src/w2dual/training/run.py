@@ -73,7 +73,8 @@ def train(
         now = _start(cell, method, progress, checkpoints)
         progress.enter("compiling")
         began = time.perf_counter()
-        run = compile_loop(method, seeds, batch_size, now.state, pair)
+        shared = cell.training.shared_batches
+        run = compile_loop(method, seeds, batch_size, now.state, pair, shared)
         now.timing.compile_s += time.perf_counter() - began
         log.info("compiled in %.1f s", time.perf_counter() - began)
 
