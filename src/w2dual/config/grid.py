@@ -26,8 +26,8 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Give all cells of a valid config: of the HD benchmark, then on the plane."""
-    return hd_grid(config) + synthetic_grid(config)
+    """Give all cells of a valid config: of the HD benchmark, on the plane, then of CelebA64."""
+    return hd_grid(config) + synthetic_grid(config) + celeba64_grid(config)
 
 
 def hd_grid(config: Config) -> list[Cell]:
@@ -68,6 +68,25 @@ def _synthetic_cell(
     )
 
 
+def celeba64_grid(config: Config) -> list[Cell]:
+    """Give the cells of CelebA64 by potential, then method in the paper's order, then pair."""
+    section = config["celeba64"]
+    losses = {
+        name: loss | ({"weight": section["cycle_weight"]} if loss["kind"] == "cycle" else {})
+        for name, loss in config["amortizations"].items()
+    }
+    cells = []
+    for potential in section["potentials"]:
+        model = section["amortization_model"] | {"potential": config["potentials"][potential]}
+        own = config | {"amortization_model": model, "amortizations": losses}
+        for method in methods(section):
+            for generator in section["generators"]:
+                where = (f"celeba64_{generator}", section["dimension"])
+                training = section["training"]
+                cells.append(_cell(own, "celeba64", *where, potential, method, training))
+    return cells
+
+
 def _cell(
     config: Config,
     section: str,
@@ -76,14 +95,17 @@ def _cell(
     potential: str,
     method: dict[str, str],
     training: dict[str, Any],
-    hidden: list[int],
-    model_hidden: list[int],
+    hidden: list[int] | None = None,
+    model_hidden: list[int] | None = None,
 ) -> Cell:
-    """Gather the settings of a cell; those of its grid are the config's `section`."""
+    """Gather the settings of a cell; those of its grid are the config's `section`.
+
+    Networks with hidden widths have theirs by the grid, others bring all their settings.
+    """
     grid_settings, amortization, solver = config[section], method["amortization"], method["solver"]
     settings = {
-        "potential": config["potentials"][potential] | {"hidden": hidden},
-        "amortization_model": config["amortization_model"] | {"hidden": model_hidden},
+        "potential": config["potentials"][potential] | _widths(hidden),
+        "amortization_model": config["amortization_model"] | _widths(model_hidden),
         "amortization": loss_settings(config, amortization, dimension),
         "solver": config["solvers"][solver],
         "seeds": grid_settings["seeds"],
@@ -94,6 +116,10 @@ def _cell(
     }
     name = f"{pair}-{potential}-{amortization}-{solver}"
     return Cell(name, pair, dimension, potential, amortization, solver, settings)
+
+
+def _widths(hidden: list[int] | None) -> dict[str, Any]:
+    return {} if hidden is None else {"hidden": hidden}
 
 
 def loss_settings(config: Config, amortization: str, dimension: int) -> dict[str, Any]:

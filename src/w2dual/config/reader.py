@@ -201,7 +201,7 @@ def _known(config: Config, key: str, name: str, section: str, under: str = "") -
 
 def _check_grids(config: Config) -> None:
     _check_methods(config, "hd", config["hd"])
-    _check_methods(config, "celeba64", {"potentials": []} | config["celeba64"])
+    _check_methods(config, "celeba64", config["celeba64"])
     seen: dict[tuple[str, ...], int] = {}
     for index, part in enumerate(config["synthetic"]["grids"]):
         where = f"synthetic.grids.{index}"
@@ -305,7 +305,7 @@ def _check_measures(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    for name in ("hd", "synthetic"):
+    for name in ("hd", "synthetic", "celeba64"):
         pretraining, evaluation = config[name]["pretraining"], config[name]["evaluation"]
         if pretraining["min_iterations"] > pretraining["iterations"]:
             raise InputError(
@@ -347,4 +347,7 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
     used = {f"hd{dimension}": benchmark for dimension in config["hd"]["dimensions"]}
     for part in config["synthetic"]["grids"]:
         used |= {name: config["measures"]["synthetic"][name] for name in part["pairs"]}
+    images = {"kind": "celeba64"} | config["measures"].get("celeba64", {})
+    for which in config["celeba64"]["generators"]:
+        used[f"celeba64_{which}"] = images | {"which": which}
     return used

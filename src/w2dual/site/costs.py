@@ -253,7 +253,8 @@ def _from_run(path: Path, name: str, threads: int) -> Cost:
 
 def method_of(cell: Cell) -> dict[str, str]:
     """Name what a cell's measurement must agree in: potential, loss, solver and widths."""
-    widths = cell.settings["potential"]["hidden"]
+    potential = cell.settings["potential"]
+    widths = potential.get("hidden") or potential["channels"]
     as_paper = widths == hidden_widths(PAPER_WIDTHS, cell.dimension)
     return {
         "potential": cell.potential,
