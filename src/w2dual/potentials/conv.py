@@ -121,9 +121,8 @@ def make(settings: Mapping[str, Any], dimension: int) -> nn.Module:
             of different lengths, a kernel is no multiple of its stride, or one number does not
             come out at the end.
     """
-    network = ConvPotential(
-        **{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-    )
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    network = ConvPotential(**given)
     _check(network, dimension)
     return network
 
