@@ -37,6 +37,8 @@ LEFT_OUT = {
     ("synthetic", "grids"),  # shown one by one
     ("synthetic", "logging"),
     ("synthetic", "figures"),
+    ("celeba64", "logging"),
+    ("celeba64", "training", "seeds_at_once"),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
@@ -187,7 +189,8 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
                     found["amortizations", method["amortization"]] = None
                 found["solvers", method["solver"]] = None
     order = ("potentials", "amortization_model", "amortizations", "solvers")
-    if any(kind == "potentials" for kind, _ in found):
+    own = all("amortization_model" in config[name] for name in sections)
+    if any(kind == "potentials" for kind, _ in found) and not own:
         found["amortization_model", ""] = None
     named = [item for item in found if item[1] != "none"]
     return sorted(named, key=lambda item: order.index(item[0]))
@@ -276,11 +279,6 @@ def _notes(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> list[s
         "comments of config.yaml. paper: section, table or appendix of the paper; w2ot: file of "
         "the published configuration; benchmark: Korotin et al.\\ (2021); ours: no source."
     ]
-    if table == "hyperparameters_celeba64":
-        notes.append(
-            r"\textbf{These settings have no cells yet}: nothing was trained with them, and no "
-            "table has numbers of CelebA64."
-        )
     if frame["changed"].any():
         notes.append(
             r"$^{\dagger}$: set by the preset, and not what config.yaml has: its source is that of "
