@@ -14,7 +14,7 @@ from w2dual.config import arguments, places
 from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
-from w2dual.config.grid import hd_grid, synthetic_grid
+from w2dual.config.grid import celeba64_grid, hd_grid, synthetic_grid
 from w2dual.config.reader import pairs
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
@@ -57,7 +57,8 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 HD = {cell.name: cell for cell in hd_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
-CELLS = HD | SYNTHETIC
+IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
+CELLS = HD | SYNTHETIC | IMAGES
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = config["hd"]["potentials"]
@@ -73,8 +74,13 @@ TABLES = (
     + ["verdict_hd", "claims", "trivial_maps", *COST_TABLES, "synthetic"]
     + list(SETTINGS_TABLES)
 )
+# Of CelebA64, where the preset has its cells. The figure is of all of them, and chooses itself.
+IMAGE_TABLES = ["celeba64", "verdict_celeba64", "costs_celeba64"] if IMAGES else []
+IMAGE_FIGURES = ["celeba64_samples"] if IMAGES else []
+TABLES += [*IMAGE_TABLES, *(["claims_celeba64"] if IMAGES else [])]
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
-FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
+PLANE_FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
+FIGURES = [*PLANE_FIGURES, *IMAGE_FIGURES]
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
 # From the folder of outputs to the checkout: on this disk, and by the config. They differ where the
@@ -113,7 +119,7 @@ def digest_of(compute, argument):
 
 
 for settings in PAIRS.values():  # paths in the config are relative to the checkout
-    if settings["kind"] == "benchmark" and settings["mirror"]:
+    if settings.get("mirror"):
         settings["mirror"] = places.of_config(settings["mirror"], ROOT)
 
 
@@ -122,6 +128,7 @@ wildcard_constraints:
     pair="|".join(map(re.escape, PAIRS)),
     potential="|".join(map(re.escape, POTENTIALS)),
     figure="|".join(map(re.escape, FIGURES)),
+    images="|".join(IMAGE_TABLES) or "^$",
 
 
 def code_of(job, kinds=()):
@@ -166,7 +173,9 @@ def hashes(names):
 
 def cells_of_figure(figure):
     """Names of the cells that a figure shows."""
-    return arguments.cells_of_figure(FIGURES[figure], CELLS.values())
+    if figure in IMAGE_FIGURES:
+        return list(IMAGES)
+    return arguments.cells_of_figure(PLANE_FIGURES[figure], CELLS.values())
 
 
 def pairs_of_figure(figure):

@@ -13,7 +13,7 @@ from w2dual.config.reader import Config, methods
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how much was spent on the cells of `hd` or `synthetic`."""
+    """Return how much was spent on the cells of `hd`, `synthetic` or `celeba64`."""
     return {
         "iterations": grid["training"]["iterations"],
         "batch_size": grid["training"]["batch_size"],
@@ -55,20 +55,44 @@ def verdict(config: Config) -> dict[str, Any]:
     return table(config) | {"verdict": config["verdict"]}
 
 
+def celeba64_table(config: Config) -> dict[str, Any]:
+    """Return how to print the tables of CelebA64 and judge its cells; how its numbers were made."""
+    section = config["celeba64"]
+    return {
+        "generators": section["generators"],
+        "dimensions": [section["dimension"]],
+        "methods": methods(section),
+        "decimals": config["tables"]["decimals"],
+        "diverged_above": config["tables"]["diverged_above"],
+        "preset": config["preset"],
+        "budget": budget(section),
+        "verdict": config["verdict"],
+    }
+
+
 def report(config: Config, plane_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
     plane = plane_table(config) | {"cells": list(plane_cells)}
-    return table(config) | {"potentials": config["hd"]["potentials"], "plane": plane}
+    images = celeba64_table(config) if config["celeba64"]["generators"] else None
+    return table(config) | {
+        "potentials": config["hd"]["potentials"],
+        "plane": plane,
+        "images": images,
+    }
 
 
-def conjugation_study(config: Config) -> dict[str, Any]:
-    """Return what the study of a cell's conjugations needs."""
+def conjugation_study(config: Config, section: str = "hd") -> dict[str, Any]:
+    """Return what the study of a cell's conjugations needs; the cell is of a section's grid.
+
+    Of images it takes as many as the history's evaluations: L-BFGS keeps 20 of each.
+    """
     study = config["conjugation"]
+    samples = "history_samples" if section == "celeba64" else "samples"
     return {
         "lbfgs": config["solvers"][study["lbfgs"]],
         "adam": config["solvers"][study["adam"]],
         "points": study["points"],
-        "samples": config["hd"]["evaluation"]["samples"],
+        "samples": config[section]["evaluation"][samples],
     }
 
 
@@ -93,5 +117,8 @@ def image_files(pair: Mapping[str, Any]) -> dict[str, str]:
 
 
 def trains(pair: Mapping[str, Any]) -> bool:
-    """Return whether preparing a pair may be training: of one that can be generated."""
-    return "generated" in pair.get("sources", [])
+    """Return whether preparing a pair may take a device.
+
+    To train one that can be generated, or to draw the images that fix the moments of CelebA64.
+    """
+    return "generated" in pair.get("sources", []) or pair["kind"] == "celeba64"

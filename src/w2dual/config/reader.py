@@ -280,6 +280,12 @@ def _check_conjugation(config: Config) -> None:
             f"config key `conjugation.points`: {study['points']} is more than "
             f"`hd.evaluation.samples` = {samples}"
         )
+    images = config["celeba64"]["evaluation"]["history_samples"]
+    if study["points"] > images and config["celeba64"]["generators"]:
+        raise InputError(
+            f"config key `conjugation.points`: {study['points']} is more than "
+            f"`celeba64.evaluation.history_samples` = {images}"
+        )
 
 
 def _check_measures(config: Config) -> None:

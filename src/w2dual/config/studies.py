@@ -1,4 +1,4 @@
-"""Which cells of the HD benchmark the studies of conjugation look at. Light: no JAX.
+"""Which cells of the benchmark the studies of conjugation look at. Light: no JAX.
 
 The config names them under `conjugation`. What the grid of a preset lacks is replaced by the
 nearest that it has: the largest dimensions, the first method with both a loss and a solver, the
@@ -8,7 +8,7 @@ first potential. Figures and tables name the cells that they show.
 from __future__ import annotations
 
 from w2dual.config.cells import Cell
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import celeba64_grid, hd_grid
 from w2dual.config.reader import Config, methods
 
 
@@ -47,6 +47,30 @@ def studied(config: Config) -> dict[str, list[Cell]]:
         if cells:
             found[potential] = sorted(cells, key=lambda cell: cell.dimension)
     return found
+
+
+def studied_images(config: Config) -> list[Cell]:
+    """Return the cells of CelebA64 that are studied, one for each pair and side by side.
+
+    They are of the first potential, by the method of `conjugation.method`, else by the first that
+    has both a loss and a solver; nothing where there is none.
+    """
+    section, wanted = config["celeba64"], config["conjugation"]["method"]
+    amortized = [
+        m
+        for m in methods(section)
+        if config["amortizations"][m["amortization"]]["kind"] != "none"
+        and config["solvers"][m["solver"]]["kind"] != "none"
+    ]
+    chosen = wanted if wanted in amortized else next(iter(amortized), None)
+    if chosen is None:
+        return []
+    return [
+        cell
+        for cell in celeba64_grid(config)
+        if cell.potential == section["potentials"][0]
+        and (cell.amortization, cell.solver) == (chosen["amortization"], chosen["solver"])
+    ]
 
 
 def line_search_cell(config: Config) -> Cell | None:
