@@ -21,6 +21,7 @@ WORDS = {
     "icnn_sharp": "ICNN, sharp softplus",
     "icnn_smooth": "ICNN, softplus",
     "conv": "ConvNet",
+    "conv_small": "small ConvNet",
     "celeba64_early": "CelebA64, early",
     "celeba64_mid": "CelebA64, mid",
     "celeba64_late": "CelebA64, late",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -90,7 +91,7 @@ def _strips(block: Sequence[Trained]) -> list[tuple[str, Points]]:
     if not isinstance(pair, Pair):
         raise InputError(f"figure celeba64_samples: {block[0].cell.name} has no optimal map")
     x = block[0].source(IMAGES)
-    y = np.asarray(pair.ground_truth(x))
+    y = np.asarray(pair.ground_truth(jnp.asarray(x)))
     rows = [("$x$", x), ("$T^*(x)$", y)]
     for cell, kind in zip(block, ("best", "worst"), strict=False):
         column = cell.record["headline"]["column"]

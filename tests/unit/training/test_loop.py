@@ -28,7 +28,10 @@ class Looking(Method[Seen]):
 
     dimension = 2
     metrics: ClassVar = Nothing
-    networks: ClassVar = {}
+
+    @property
+    def networks(self):
+        return {}
 
     def assemble(self, trees):
         return trees
