@@ -289,7 +289,7 @@ def published_value(folder: Path, cell: Mapping[str, Any]) -> dict[str, Any] | N
         & (frame["solver"] == cell["solver"])
         & (frame["dimension"] == cell["dimension"])
     ]
-    if cell["pair"].startswith(celeba64.PREFIX):
+    if cell.get("pair", "").startswith(celeba64.PREFIX):
         found = celeba64.published_cell(folder, cell)
     if found.empty:
         return None

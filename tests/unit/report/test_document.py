@@ -30,6 +30,7 @@ from w2dual.records import InputError
 from w2dual.report import captions, latex
 from w2dual.report import document as report
 from w2dual.report.latex import escape
+from w2dual.report.tables.celeba64 import TABLES as IMAGE_TABLES
 from w2dual.report.tables.costs import QUANTITIES
 from w2dual.report.tables.settings import TABLES as SETTINGS
 from w2dual.results import claims, verdict
@@ -61,6 +62,7 @@ def settings(**changes: Any) -> dict[str, Any]:
             | {"evaluation_samples": 1024},
             "cells": PLANE,
         },
+        "images": None,
     } | changes
 
 
@@ -183,10 +185,13 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
         *ACCURACY,
         *studies,
         "verdict_hd",
+        "celeba64_samples",
+        "conjugation_celeba64",
     }
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
     tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
     tables |= {"trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
+    tables |= {*IMAGE_TABLES, "claims_celeba64"}
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():
         assert "What to look at" in " ".join(text.split())
