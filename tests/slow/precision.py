@@ -6,7 +6,8 @@
 
 Trains regression + L-BFGS with both operands of every product of the networks, forward and
 backward, rounded to 10 (TF32) or 7 (bfloat16) bits of mantissa, products summed in float32 as a
-GPU's tensor cores do. The ground truth stays in full float32, and so does the generator of images. Emulation tells what the rounding
+GPU's tensor cores do. The ground truth stays in full float32, and so does the generator of images.
+Emulation tells what the rounding
 does, not what it saves. Writes one record per precision and cell, JSON. Needs W2BENCHMARK_MIRROR.
 """
 

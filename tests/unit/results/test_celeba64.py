@@ -15,8 +15,8 @@ from tests.unit.settings import PAPER
 from w2dual.config import arguments
 from w2dual.records import InputError
 from w2dual.report.tables import celeba64 as tables
-from w2dual.results import claims, verdict
 from w2dual.results import celeba64 as images
+from w2dual.results import claims, verdict
 
 PUBLISHED = verdict_data.PUBLISHED
 
