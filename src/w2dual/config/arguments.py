@@ -93,5 +93,5 @@ def image_files(pair: Mapping[str, Any]) -> dict[str, str]:
 
 
 def trains(pair: Mapping[str, Any]) -> bool:
-    """Return whether preparing a pair may be training: of one that can be generated."""
-    return "generated" in pair.get("sources", [])
+    """Return whether preparing a pair takes a GPU: to train one, or for images' moments."""
+    return "generated" in pair.get("sources", []) or pair["kind"] == "celeba64"
