@@ -15,7 +15,7 @@ from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
 from w2dual.config.grid import celeba64_grid, hd_grid, synthetic_grid
-from w2dual.config.reader import pairs
+from w2dual.config.reader import BENCHMARKS, CELEBA64_GENERATOR, pairs
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
 from w2dual.site.resources import Requests
@@ -40,7 +40,8 @@ try:
             os.environ,
             config_files.started_in(workflow, os.environ),
             ROOT,
-            mirror="mirror" in WEIGHTS["sources"] and not WEIGHTS["mirror"],
+            mirror=not WEIGHTS["mirror"]
+            and any("mirror" in settings.get("sources", []) for settings in pairs(config).values()),
         )
     )
 except InputError as error:
@@ -61,6 +62,7 @@ IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
 CELLS = HD | SYNTHETIC | IMAGES
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
+IMAGE_DIMENSION = config["celeba64"]["dimension"]
 POTENTIALS = config["hd"]["potentials"]
 # The rules of analysis.smk: a table or figure of each name.
 COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
@@ -119,7 +121,7 @@ def digest_of(compute, argument):
 
 
 for settings in PAIRS.values():  # paths in the config are relative to the checkout
-    if settings.get("mirror"):
+    if settings["kind"] in BENCHMARKS and settings["mirror"]:
         settings["mirror"] = places.of_config(settings["mirror"], ROOT)
 
 
@@ -192,12 +194,24 @@ def content(pair):
 def prepared(pair):
     """The settings of a pair's job: paths in the config are relative to the checkout."""
     found = {end: places.of_config(path, SOURCE) for end, path in image_files(PAIRS[pair]).items()}
-    return PAIRS[pair] | found
+    shared = generator_of(pair)
+    return PAIRS[pair] | found | ({"generator": shared[0]} if shared else {})
 
 
 def images_of(pair):
     """The images that a pair is made of, as input files."""
     return [tracked(path) for path in image_files(PAIRS[pair]).values()]
+
+
+def dimension_of(pair):
+    """Numbers of a point of a pair; of those that no cell uses, which are of images, an image's."""
+    return DIMENSIONS.get(pair, IMAGE_DIMENSION)
+
+
+def generator_of(pair):
+    """The prepared generator that a pair of CelebA64 takes its source from, as an input file."""
+    takes = PAIRS[pair]["kind"] == "celeba64" and pair != CELEBA64_GENERATOR
+    return [f"results/measures/{CELEBA64_GENERATOR}.safetensors"] if takes else []
 
 
 def as_json(value):

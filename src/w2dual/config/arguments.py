@@ -117,8 +117,5 @@ def image_files(pair: Mapping[str, Any]) -> dict[str, str]:
 
 
 def trains(pair: Mapping[str, Any]) -> bool:
-    """Return whether preparing a pair may take a device.
-
-    To train one that can be generated, or to draw the images that fix the moments of CelebA64.
-    """
+    """Return whether preparing a pair takes a GPU: to train one, or for images' moments."""
     return "generated" in pair.get("sources", []) or pair["kind"] == "celeba64"

@@ -41,7 +41,7 @@ def test_paper_is_valid_and_fills_the_root():
     assert reader.output_folder(paper) == "."
     published = ["hd2", "hd4", "hd8", "hd16", "hd32", "hd64", "hd128", "hd256"]
     images = [f"celeba64_{part}" for part in ("generator", "early", "mid", "late")]
-    assert list(reader.pairs(paper)) == [*published, *paper["measures"]["synthetic"], *images]
+    assert list(reader.pairs(paper)) == published + images + list(paper["measures"]["synthetic"])
 
 
 def test_pairs_come_with_what_prepares_them():
@@ -53,6 +53,16 @@ def test_pairs_come_with_what_prepares_them():
         "target": "circle_small",
     }
     assert pairs["images"]["kind"] == "images"
+    # One mirror and one URL for all published files.
+    places = {key: PARSED["measures"]["benchmark"][key] for key in ("mirror", "url")}
+    assert pairs["celeba64_mid"] == {"kind": "celeba64"} | PARSED["measures"]["celeba64"] | places
+
+
+def test_a_full_budget_admits_no_generated_images():
+    message = refusal("measures: {celeba64: {sources: [mirror, generated]}}")
+    assert "`measures.celeba64.sources`" in message
+    assert "`preset.reduced: false`" in message
+    load("preset: {reduced: true}\nmeasures: {celeba64: {sources: [generated]}}")
 
 
 def test_a_pair_that_no_cell_uses_is_not_prepared():
