@@ -317,6 +317,13 @@ def _check_measures(config: Config) -> None:
 
 def _check_images(config: Config) -> None:
     sources = config["measures"]["celeba64"]["sources"]
+    size, section = config["measures"]["celeba64"]["generated"]["size"], config["celeba64"]
+    if section["generators"] and "generated" in sources and section["dimension"] != 3 * size**2:
+        raise InputError(
+            f"config key `celeba64.dimension`: {section['dimension']} is not that of the images "
+            f"that `measures.celeba64` may generate, {3 * size**2} numbers of {size} x {size} "
+            "pixels in 3 colours; change one of them"
+        )
     if not config["preset"]["reduced"] and "generated" in sources:
         raise InputError(
             "config key `measures.celeba64.sources`: a preset at full budget "

@@ -488,6 +488,17 @@ def test_what_celeba64_names_is_known():
     assert "`celeba64.methods.0.solver`" in message
 
 
+def test_images_that_are_generated_have_the_cells_dimension():
+    small = "measures: {celeba64: {sources: [generated], generated: {size: 16}}}\n"
+    reduced = "preset: {name: small, reduced: true}\n"
+    message = refusal(reduced + small)
+    assert "`celeba64.dimension`: 12288" in message
+    assert "768 numbers of 16 x 16 pixels" in message
+    none = load(reduced + small + "celeba64: {generators: []}")
+    assert not [name for name in reader.pairs(none) if name.startswith("celeba64")]
+    load(reduced + small + "celeba64: {dimension: 768}")
+
+
 def test_a_figure_may_be_left_out():
     assert load("synthetic: {figures: {flow: null}}")["synthetic"]["figures"]["flow"] is None
 
