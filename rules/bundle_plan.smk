@@ -19,9 +19,10 @@ def bundled():
         *expand(rules.prepare.output, pair=sorted({cell.pair for cell in CELLS.values()})),
         *expand(rules.aggregate.output, potential=POTENTIALS),
         *rules.aggregate_synthetic.output,
+        *(rules.aggregate_celeba64.output if IMAGES else []),
         *expand(
             rules.conjugation_study.output,
-            studied=[cell.name for cells in STUDIED.values() for cell in cells],
+            studied=[cell.name for cells in STUDIES.values() for cell in cells],
         ),
         *expand(rules.line_search.output, line_search=LINE_SEARCHES),
         rules.report.output.pdf,

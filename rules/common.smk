@@ -14,8 +14,8 @@ from w2dual.config import arguments, places
 from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
-from w2dual.config.grid import hd_grid, synthetic_grid
-from w2dual.config.reader import pairs
+from w2dual.config.grid import celeba64_grid, hd_grid, synthetic_grid
+from w2dual.config.reader import BENCHMARKS, CELEBA64_GENERATOR, pairs
 from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
@@ -41,7 +41,8 @@ try:
             os.environ,
             config_files.started_in(workflow, os.environ),
             ROOT,
-            mirror="mirror" in WEIGHTS["sources"] and not WEIGHTS["mirror"],
+            mirror=not WEIGHTS["mirror"]
+            and any("mirror" in settings.get("sources", []) for settings in pairs(config).values()),
         )
     )
 except InputError as error:
@@ -58,9 +59,11 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 HD = {cell.name: cell for cell in hd_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
-CELLS = HD | SYNTHETIC
+IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
+CELLS = HD | SYNTHETIC | IMAGES
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
+IMAGE_DIMENSION = config["celeba64"]["dimension"]
 POTENTIALS = potentials(config, config["hd"])
 # The rules of analysis.smk: a table or figure of each name.
 COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
@@ -74,8 +77,13 @@ TABLES = (
     + ["verdict_hd", "claims", "trivial_maps", *COST_TABLES, "synthetic"]
     + list(SETTINGS_TABLES)
 )
+# Of CelebA64, where the preset has its cells. The figure is of all of them, and chooses itself.
+IMAGE_TABLES = ["celeba64", "verdict_celeba64", "costs_celeba64"] if IMAGES else []
+IMAGE_FIGURES = ["celeba64_samples"] if IMAGES else []
+TABLES += [*IMAGE_TABLES, *(["claims_celeba64"] if IMAGES else [])]
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
-FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
+PLANE_FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
+FIGURES = [*PLANE_FIGURES, *IMAGE_FIGURES]
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
 # From the folder of outputs to the checkout: on this disk, and by the config. They differ where the
@@ -114,7 +122,7 @@ def digest_of(compute, argument):
 
 
 for settings in PAIRS.values():  # paths in the config are relative to the checkout
-    if settings["kind"] == "benchmark" and settings["mirror"]:
+    if settings["kind"] in BENCHMARKS and settings["mirror"]:
         settings["mirror"] = places.of_config(settings["mirror"], ROOT)
 
 
@@ -123,6 +131,7 @@ wildcard_constraints:
     pair="|".join(map(re.escape, PAIRS)),
     potential="|".join(map(re.escape, POTENTIALS)),
     figure="|".join(map(re.escape, FIGURES)),
+    images="|".join(IMAGE_TABLES) or "^$",
 
 
 def code_of(job, kinds=()):
@@ -167,7 +176,9 @@ def hashes(names):
 
 def cells_of_figure(figure):
     """Names of the cells that a figure shows."""
-    return arguments.cells_of_figure(FIGURES[figure], CELLS.values())
+    if figure in IMAGE_FIGURES:
+        return list(IMAGES)
+    return arguments.cells_of_figure(PLANE_FIGURES[figure], CELLS.values())
 
 
 def pairs_of_figure(figure):
@@ -184,12 +195,24 @@ def content(pair):
 def prepared(pair):
     """The settings of a pair's job: paths in the config are relative to the checkout."""
     found = {end: places.of_config(path, SOURCE) for end, path in image_files(PAIRS[pair]).items()}
-    return PAIRS[pair] | found
+    shared = generator_of(pair)
+    return PAIRS[pair] | found | ({"generator": shared[0]} if shared else {})
 
 
 def images_of(pair):
     """The images that a pair is made of, as input files."""
     return [tracked(path) for path in image_files(PAIRS[pair]).values()]
+
+
+def dimension_of(pair):
+    """Numbers of a point of a pair; of those that no cell uses, which are of images, an image's."""
+    return DIMENSIONS.get(pair, IMAGE_DIMENSION)
+
+
+def generator_of(pair):
+    """The prepared generator that a pair of CelebA64 takes its source from, as an input file."""
+    takes = PAIRS[pair]["kind"] == "celeba64" and pair != CELEBA64_GENERATOR
+    return [f"results/measures/{CELEBA64_GENERATOR}.safetensors"] if takes else []
 
 
 def as_json(value):

@@ -24,7 +24,9 @@ rule conjugation_study:
         code=lambda wc: code_of(
             "conjugation_study", [*STUDY_SOLVERS.values(), *kinds_of([wc.studied])]
         ),
-        settings=lambda wc: as_json(arguments.conjugation_study(config)),
+        settings=lambda wc: as_json(
+            arguments.conjugation_study(config, "celeba64" if wc.studied in IMAGES else "hd")
+        ),
     message:
         "Following the conjugations of {wildcards.studied}"
     shell:
@@ -34,24 +36,24 @@ rule conjugation_study:
 
 
 rule conjugation_figure:
-    """The studies of one potential, dimensions side by side."""
+    """The studies of one potential, dimensions or pairs of images side by side."""
     input:
         studies=lambda wc: expand(
-            rules.conjugation_study.output, studied=[c.name for c in STUDIED[wc.potential]]
+            rules.conjugation_study.output, studied=[c.name for c in STUDIES[wc.study]]
         ),
         histories=lambda wc: expand(
-            rules.train.output.history, cell=[c.name for c in STUDIED[wc.potential]]
+            rules.train.output.history, cell=[c.name for c in STUDIES[wc.study]]
         ),
     output:
-        pdf="figures/conjugation_hd_{potential}.pdf",
+        pdf="figures/conjugation_{study}.pdf",
         png=report(
-            "figures/conjugation_hd_{potential}.png",
+            "figures/conjugation_{study}.png",
             caption="captions/conjugation.rst",
             category="Figures of the benchmark",
-            labels={"figure": "conjugation_{potential}"},
+            labels={"figure": "conjugation_{study}"},
         ),
     log:
-        "logs/conjugation_figure/{potential}.log",
+        "logs/conjugation_figure/{study}.log",
     localrule: True
     conda:
         "../envs/w2dual.yaml"

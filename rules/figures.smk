@@ -31,7 +31,7 @@ rule curves:
 
 
 rule figure:
-    """One figure of the cells on the plane, from their parameters."""
+    """One figure of cells on the plane or of CelebA64, from their parameters."""
     input:
         params=lambda wc: expand(rules.train.output.params, cell=cells_of_figure(wc.figure)),
         metrics=lambda wc: expand(rules.train.output.metrics, cell=cells_of_figure(wc.figure)),
@@ -41,7 +41,9 @@ rule figure:
         png=report(
             "figures/{figure}.png",
             caption="captions/figure.rst",
-            category="Figures on the plane",
+            category=lambda wc: (
+                "Figures of CelebA64" if wc.figure in IMAGE_FIGURES else "Figures on the plane"
+            ),
             labels={"figure": "{figure}"},
         ),
     log:

@@ -5,6 +5,7 @@ rule prepare:
     """One pair: verified weights or a pair trained here, with its frozen constants; or two laws."""
     input:
         images=lambda wc: images_of(wc.pair),
+        generator=lambda wc: generator_of(wc.pair),
     output:
         "results/measures/{pair}.safetensors",
     log:
@@ -15,9 +16,13 @@ rule prepare:
         "../envs/w2dual.yaml"
     threads: config["resources"]["cpus"]
     resources:
-        gpu=lambda wc: config["resources"]["gpus"] if arguments.trains(PAIRS[wc.pair]) else 0,
+        gpu=lambda wc: (
+            config["resources"]["gpus"]
+            if wc.pair != CELEBA64_GENERATOR and arguments.trains(PAIRS[wc.pair])
+            else 0
+        ),
         mem_mb=lambda wc, attempt: REQUESTS.training_mb(attempt),
-        runtime=lambda wc, attempt: REQUESTS.preparing_min(DIMENSIONS[wc.pair], attempt),
+        runtime=lambda wc, attempt: REQUESTS.preparing_min(dimension_of(wc.pair), attempt),
     params:
         code=lambda wc: code_of("prepare", preparation_modules(PAIRS[wc.pair]["kind"])),
         # What decides the content; a change makes the file again.

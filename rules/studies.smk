@@ -7,7 +7,10 @@ STUDY_SOLVERS = {
     name: f"conjugate.{config['solvers'][config['conjugation'][name]]['kind']}"
     for name in ("lbfgs", "adam")
 }
-STUDY_FIGURES = [f"conjugation_hd_{potential}" for potential in STUDIED]
+STUDIES = {f"hd_{potential}": cells for potential, cells in STUDIED.items()}
+if cells := choice.studied_images(config):
+    STUDIES["celeba64"] = cells
+STUDY_FIGURES = [f"conjugation_{study}" for study in STUDIES]
 # Each study of a line search, and the cells that it takes.
 LINE_SEARCHES = {}
 if STUDIED:
@@ -23,7 +26,8 @@ DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
 
 
 wildcard_constraints:
-    studied="|".join(re.escape(cell.name) for cells in STUDIED.values() for cell in cells) or "^$",
+    study="|".join(map(re.escape, STUDIES)) or "^$",
+    studied="|".join(re.escape(cell.name) for cells in STUDIES.values() for cell in cells) or "^$",
     line_search="|".join(map(re.escape, LINE_SEARCHES)) or "^$",
 
 

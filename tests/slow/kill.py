@@ -136,12 +136,13 @@ def _untimed(record: dict[str, Any]) -> dict[str, Any]:
 def prepare(folder: Path, name: str, iterations: int) -> tuple[Path, Path]:
     """Write the cell's record and its pair of measures; return both paths."""
     settings = reader.load([ROOT / "config.yaml", ROOT / "presets" / "smoke.yaml"])
-    settings["hd"]["training"]["iterations"] = iterations
+    for section in ("hd", "synthetic", "celeba64"):
+        settings[section]["training"]["iterations"] = iterations
     cell = next(cell for cell in cells.grid(settings) if cell.name == name)
     write_json(folder / "cell.json", cell.to_json())
-    benchmark = json.dumps(settings["measures"]["benchmark"])
+    measures = json.dumps(reader.pairs(settings)[cell.pair])
     command = [sys.executable, "-m", "w2dual", "prepare", "--pair", cell.pair]
-    command += ["--settings", benchmark, "--out", str(folder / "pair.safetensors")]
+    command += ["--settings", measures, "--out", str(folder / "pair.safetensors")]
     subprocess.run(command, env=environment(), check=True)
     return folder / "cell.json", folder / "pair.safetensors"
 

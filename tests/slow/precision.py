@@ -1,10 +1,13 @@
 """What coarser products would do to the results: float32 beside TF32 and bfloat16, emulated.
 
     python -m tests.slow.precision --cells hd2-icnn hd16-mlp --iterations 3000 --out FILE
+    python -m tests.slow.precision --cells celeba64_early-conv_small --configfile \
+        presets/laptop.yaml --iterations 1000 --out FILE
 
 Trains regression + L-BFGS with both operands of every product of the networks, forward and
 backward, rounded to 10 (TF32) or 7 (bfloat16) bits of mantissa, products summed in float32 as a
-GPU's tensor cores do. The ground truth stays in full float32. Emulation tells what the rounding
+GPU's tensor cores do. The ground truth stays in full float32, and so does the generator of images.
+Emulation tells what the rounding
 does, not what it saves. Writes one record per precision and cell, JSON. Needs W2BENCHMARK_MIRROR.
 """
 
@@ -20,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import yaml
 from jax._src.lax import lax as lax_module
 
 from w2dual import measures, provenance
 from w2dual.backend import configure
 from w2dual.config import grid as cells
+from w2dual.config import reader
 from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures.preparation import prepare
 from w2dual.records import write_json
@@ -61,17 +64,20 @@ def rounded_products(mantissa_bits: int | None) -> Iterator[None]:
         jax.clear_caches()
 
 
-def run(name: str, kind: str, seeds: int, iterations: int, folder: Path) -> dict[str, Any]:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["hd"]["seeds"] = list(range(seeds))
-    config["hd"]["training"]["iterations"] = iterations
-    config["hd"]["pretraining"] |= {"iterations": 1500}
-    config["hd"]["evaluation"]["history_every"] = iterations
+def run(
+    name: str, kind: str, seeds: int, iterations: int, folder: Path, configfiles: list[Path]
+) -> dict[str, Any]:
+    config = reader.load([ROOT / "config.yaml", *configfiles])
+    for section in ("hd", "celeba64"):
+        config[section]["seeds"] = list(range(seeds))
+        config[section]["training"]["iterations"] = iterations
+        config[section]["pretraining"] |= {"iterations": 1500}
+        config[section]["evaluation"]["history_every"] = iterations
     wanted = f"{name}-regression-lbfgs"
     cell = next(cell for cell in cells.grid(config) if cell.name == wanted)
     path = folder / f"{cell.pair}.safetensors"
     if not path.exists():
-        prepare(cell.pair, config["measures"]["benchmark"], path)
+        prepare(cell.pair, reader.pairs(config)[cell.pair], path)
     with rounded_products(MANTISSA_BITS[kind]):
         result = training.train(cell, measures.load(path), cell_evaluation.make)
     return {
@@ -86,6 +92,7 @@ def run(name: str, kind: str, seeds: int, iterations: int, folder: Path) -> dict
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cells", nargs="+", default=["hd2-icnn", "hd16-mlp"])
+    parser.add_argument("--configfile", nargs="*", type=Path, default=[])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--iterations", type=int, default=3000)
     parser.add_argument("--out", type=Path, required=True)
@@ -96,7 +103,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in args.cells:
             for kind in MANTISSA_BITS:
-                record = run(name, kind, args.seeds, args.iterations, Path(folder))
+                record = run(name, kind, args.seeds, args.iterations, Path(folder), args.configfile)
                 records.append(record)
                 for seed in record["seeds"]:
                     log.info(

@@ -37,6 +37,7 @@ hd:
   pretraining: {iterations: 20, min_iterations: 10}
   evaluation: {samples: 512, history_every: 200, history_samples: 256}
   logging: {every: 200}
+celeba64: {generators: []}
 checkpoint: {every_s: 1, keep: 2}
 resources: {gpus: 1, cpus: 1, memory_mb: 1500, runtime_min: {2: 10}}
 """

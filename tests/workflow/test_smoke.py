@@ -56,6 +56,7 @@ conjugation:
   line_search: {points: 16, rows: [ours_parallel, ours_sequential, optimistix]}
   wolfe_vs_armijo: {points: 16}
   timing: {repetitions: 2, block_s: 0.01, slow_s: 0.1}
+celeba64: {generators: []}
 synthetic:
   grids:
     - pairs: [maf_moon, images]

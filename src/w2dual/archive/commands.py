@@ -106,7 +106,7 @@ def _of_other_settings(step: Step, config: Mapping[str, Any]) -> list[str]:
     """Say which settings of a step are not those of the config."""
     found = []
     for record in rendering.settings_of(step):
-        wanted = _settings(step.arguments[0], config)
+        wanted = _settings(step.arguments[0], config, images="generators" in record)
         for key in record.keys() & wanted.keys():
             if record[key] != wanted[key]:
                 what = "preset" if key == "preset" else f"`{key}`"
@@ -114,23 +114,30 @@ def _of_other_settings(step: Step, config: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _settings(job: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a job's settings have to be, where the config says it."""
+def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, Any]:
+    """Return what a job's settings have to be, where the config says it.
+
+    Args:
+        job: of the step.
+        config: resolved.
+        images: whether its settings are those of CelebA64, which name generators.
+    """
     if job == "hyperparameters":
         hidden = "figures"
         return {
             key: {k: v for k, v in part.items() if k != hidden} if isinstance(part, dict) else part
             for key, part in config.items()
         }
-    hd, plane = config["hd"], config["synthetic"]
-    run = plane if job == "synthetic-table" else hd
+    hd, plane, celeba64 = (config[name] for name in ("hd", "synthetic", "celeba64"))
+    run = plane if job == "synthetic-table" else celeba64 if images else hd
     return {
         "preset": config["preset"],
         "verdict": config["verdict"],
         "decimals": config["tables"]["decimals"],
         "diverged_above": config["tables"]["diverged_above"],
-        "dimensions": hd["dimensions"],
-        "methods": methods(hd),
+        "dimensions": [celeba64["dimension"]] if images else hd["dimensions"],
+        "generators": celeba64["generators"],
+        "methods": methods(celeba64 if images else hd),
         "epsilon": plane["evaluation"]["epsilon"],
         "budget": {
             "iterations": run["training"]["iterations"],

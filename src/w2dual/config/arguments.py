@@ -10,11 +10,11 @@ from typing import Any
 
 from w2dual.config.cells import DUAL, Cell, method_kind
 from w2dual.config.reader import Config
-from w2dual.config.rows import Row, potentials, rows
+from w2dual.config.rows import potentials, rows
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how much was spent on the cells of `hd` or `synthetic`."""
+    """Return how much was spent on the cells of `hd`, `synthetic` or `celeba64`."""
     return {
         "iterations": grid["training"]["iterations"],
         "batch_size": grid["training"]["batch_size"],
@@ -27,7 +27,7 @@ def table(config: Config) -> dict[str, Any]:
     """Return how to print a table of the benchmark, and how its numbers were made."""
     return {
         "dimensions": config["hd"]["dimensions"],
-        "methods": [_row(config, row) for row in rows(config, config["hd"])],
+        "methods": _rows(config, "hd"),
         "decimals": config["tables"]["decimals"],
         "diverged_above": config["tables"]["diverged_above"],
         "preset": config["preset"],
@@ -35,11 +35,16 @@ def table(config: Config) -> dict[str, Any]:
     }
 
 
-def _row(config: Config, row: Row) -> dict[str, Any]:
-    """Return how a table tells a row apart, and whose tables have it, unless all have."""
-    found: dict[str, Any] = {"amortization": row.amortization, "solver": row.solver}
-    tables = potentials(config, config["hd"])
-    return found if list(row.potentials) == tables else found | {"potentials": row.potentials}
+def _rows(config: Config, section: str) -> list[dict[str, Any]]:
+    """Return how a table tells its rows apart, and which tables have them, unless all have."""
+    tables = potentials(config, config[section])
+    found = []
+    for row in rows(config, config[section]):
+        record: dict[str, Any] = {"amortization": row.amortization, "solver": row.solver}
+        if list(row.potentials) != tables:
+            record["potentials"] = row.potentials
+        found.append(record)
+    return found
 
 
 def plane_table(config: Config) -> dict[str, Any]:
@@ -64,23 +69,44 @@ def verdict(config: Config) -> dict[str, Any]:
     return table(config) | {"verdict": config["verdict"]}
 
 
-def report(config: Config, plane_cells: Sequence[str]) -> dict[str, Any]:
-    """Return what the first page says, and the order of the cells."""
-    plane = plane_table(config) | {"cells": list(plane_cells)}
-    return table(config) | {
-        "potentials": potentials(config, config["hd"]),
-        "plane": plane,
+def celeba64_table(config: Config) -> dict[str, Any]:
+    """Return how to print the tables of CelebA64 and judge its cells; how its numbers were made."""
+    section = config["celeba64"]
+    return {
+        "generators": section["generators"],
+        "dimensions": [section["dimension"]],
+        "methods": _rows(config, "celeba64"),
+        "decimals": config["tables"]["decimals"],
+        "diverged_above": config["tables"]["diverged_above"],
+        "preset": config["preset"],
+        "budget": budget(section),
+        "verdict": config["verdict"],
     }
 
 
-def conjugation_study(config: Config) -> dict[str, Any]:
-    """Return what the study of a cell's conjugations needs."""
+def report(config: Config, plane_cells: Sequence[str]) -> dict[str, Any]:
+    """Return what the first page says, and the order of the cells."""
+    plane = plane_table(config) | {"cells": list(plane_cells)}
+    images = celeba64_table(config) if config["celeba64"]["generators"] else None
+    return table(config) | {
+        "potentials": potentials(config, config["hd"]),
+        "plane": plane,
+        "images": images,
+    }
+
+
+def conjugation_study(config: Config, section: str = "hd") -> dict[str, Any]:
+    """Return what the study of a cell's conjugations needs; the cell is of a section's grid.
+
+    Of images it takes as many as the history's evaluations: L-BFGS keeps 20 of each.
+    """
     study = config["conjugation"]
+    samples = "history_samples" if section == "celeba64" else "samples"
     return {
         "lbfgs": config["solvers"][study["lbfgs"]],
         "adam": config["solvers"][study["adam"]],
         "points": study["points"],
-        "samples": config["hd"]["evaluation"]["samples"],
+        "samples": config[section]["evaluation"][samples],
     }
 
 
@@ -112,5 +138,5 @@ def image_files(pair: Mapping[str, Any]) -> dict[str, str]:
 
 
 def trains(pair: Mapping[str, Any]) -> bool:
-    """Return whether preparing a pair may be training: of one that can be generated."""
-    return "generated" in pair.get("sources", [])
+    """Return whether preparing a pair takes a GPU: to train one, or for images' moments."""
+    return "generated" in pair.get("sources", []) or pair["kind"] == "celeba64"

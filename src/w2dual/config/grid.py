@@ -26,8 +26,8 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Return all cells of a valid config: of the HD benchmark, then on the plane."""
-    return hd_grid(config) + synthetic_grid(config)
+    """Return all cells of a valid config: of the HD benchmark, on the plane, then of CelebA64."""
+    return hd_grid(config) + synthetic_grid(config) + celeba64_grid(config)
 
 
 def hd_grid(config: Config) -> list[Cell]:
@@ -60,6 +60,28 @@ def synthetic_grid(config: Config) -> list[Cell]:
     ]
 
 
+def celeba64_grid(config: Config) -> list[Cell]:
+    """Return the cells of CelebA64 by potential, then row of its table, then pair."""
+    section = config["celeba64"]
+    losses = {
+        name: loss | ({"weight": section["cycle_weight"]} if loss["kind"] == "cycle" else {})
+        for name, loss in config["amortizations"].items()
+    }
+    cells = []
+    for potential in potentials(config, section):
+        model = section["amortization_model"] | {
+            "potential": config["potentials"].get(potential, {})
+        }
+        own = config | {"amortization_model": model, "amortizations": losses}
+        cells += [
+            _cell(own, "celeba64", f"celeba64_{name}", section["dimension"], potential, row)
+            for row in rows(config, section)
+            if potential in row.potentials
+            for name in section["generators"]
+        ]
+    return cells
+
+
 def _cell(
     config: Config,
     section: str,
@@ -67,14 +89,17 @@ def _cell(
     dimension: int,
     potential: str,
     row: Row,
-    hidden: list[int],
-    model_hidden: list[int],
+    hidden: list[int] | None = None,
+    model_hidden: list[int] | None = None,
 ) -> Cell:
-    """Gather the settings of a cell; those of its grid are the config's `section`."""
+    """Gather the settings of a cell; those of its grid are the config's `section`.
+
+    Networks with hidden widths have theirs by the grid, others bring all their settings.
+    """
     grid_settings = config[section]
     settings = settings_of(config, row, potential, dimension)
     for part, widths in (("potential", hidden), ("amortization_model", model_hidden)):
-        if part in settings:
+        if part in settings and widths is not None:
             settings[part] |= {"hidden": widths}
     training = budget_of(config, row, grid_settings, "training")
     settings |= {

@@ -22,10 +22,11 @@ SHIPPED = Path(__file__).parents[1] / "shipped"
 CONFIG = Path("config.yaml")
 MIRROR_VARIABLE = "W2BENCHMARK_MIRROR"
 MIRROR_KEY = "measures.benchmark.mirror"
-WEIGHTS = "Mix3toMix10"
-"""The folder of the published repository that a mirror holds, or holds in `benchmarks`."""
+WEIGHTS, IMAGE_WEIGHTS = "Mix3toMix10", "CelebA64"
+"""The folders of the published repository that a mirror holds, or holds in `benchmarks`."""
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
-_PATTERN = "[0-9]*_v[12].pt"
+_PATTERNS = {WEIGHTS: "[0-9]*_v[12].pt", IMAGE_WEIGHTS: "[A-Z]*_*.pt"}
+"""What is in each of them."""
 
 
 def own(name: str | Path) -> Path | None:
@@ -127,18 +128,23 @@ def _in_environment(environ: Mapping[str, str], started: Path, checkout: Path) -
 
 
 def _check_mirror(folder: Path, named_by: str) -> None:
-    remedy = f"expected a folder that holds {WEIGHTS}/2_v1.pt and so on; or name none"
+    remedy = (
+        f"expected a folder that holds {WEIGHTS}/2_v1.pt and so on, or {IMAGE_WEIGHTS}/Final_G.pt "
+        "and so on; or name none"
+    )
     where = f"mirror {folder} (named by {named_by})"
     try:
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "there is no such folder"
             raise InputError(f"{where}: {what}; {remedy}")
-        if any(folder.glob(f"{WEIGHTS}/{_PATTERN}")):
-            return
-        if any(folder.glob(f"benchmarks/{WEIGHTS}/{_PATTERN}")):
-            return
-        if any(folder.glob(_PATTERN)):
-            raise InputError(f"{where}: is the folder {WEIGHTS} itself; name the one above it")
+        for weights, pattern in _PATTERNS.items():
+            if any(folder.glob(f"{weights}/{pattern}")):
+                return
+            if any(folder.glob(f"benchmarks/{weights}/{pattern}")):
+                return
+        for weights, pattern in _PATTERNS.items():
+            if any(folder.glob(pattern)):
+                raise InputError(f"{where}: is the folder {weights} itself; name the one above it")
         os.listdir(folder)
     except OSError as error:
         raise InputError(f"{where}: cannot be read: {error.strerror}") from error

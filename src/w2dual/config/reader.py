@@ -75,6 +75,7 @@ def validate(config: Config) -> None:
     check_methods(config)
     _check_grids(config)
     _check_measures(config)
+    _check_images(config)
     _check_numbers(config)
     _check_conjugation(config)
 
@@ -125,12 +126,16 @@ PACKAGES = {
 """Section of the config -> package with one module for each kind of your own."""
 
 
+BENCHMARKS = {"benchmark", "celeba64"}
+"""Kinds of pairs whose settings are a section of `measures` of their own."""
+
+
 def kinds(section: str) -> list[str]:
     """Return the kinds that a section of the config may name, by the modules that there are."""
     room = PACKAGES[section]
     found = set(code.modules_with(room, "make"))
     if section == "measures.synthetic":
-        found |= set(code.modules_with("measures.preparation", "prepare")) - {"benchmark"}
+        found |= set(code.modules_with("measures.preparation", "prepare")) - BENCHMARKS
     return sorted(found)
 
 
@@ -197,7 +202,7 @@ def _known_keys(schema: Mapping[str, Any]) -> list[str]:
 
 def _check_grids(config: Config) -> None:
     _check_rows(config, "hd", config["hd"])
-    _check_rows(config, "celeba64", {"potentials": []} | config["celeba64"])
+    _check_rows(config, "celeba64", config["celeba64"])
     seen: dict[str, int] = {}
     drawn: set[tuple[str, str]] = set()
     for index, part in enumerate(config["synthetic"]["grids"]):
@@ -283,6 +288,12 @@ def _check_conjugation(config: Config) -> None:
             f"config key `conjugation.points`: {study['points']} is more than "
             f"`hd.evaluation.samples` = {samples}"
         )
+    images = config["celeba64"]["evaluation"]["history_samples"]
+    if study["points"] > images and config["celeba64"]["generators"]:
+        raise InputError(
+            f"config key `conjugation.points`: {study['points']} is more than "
+            f"`celeba64.evaluation.history_samples` = {images}"
+        )
 
 
 def _check_measures(config: Config) -> None:
@@ -307,8 +318,25 @@ def _check_measures(config: Config) -> None:
             )
 
 
+def _check_images(config: Config) -> None:
+    sources = config["measures"]["celeba64"]["sources"]
+    size, section = config["measures"]["celeba64"]["generated"]["size"], config["celeba64"]
+    if section["generators"] and "generated" in sources and section["dimension"] != 3 * size**2:
+        raise InputError(
+            f"config key `celeba64.dimension`: {section['dimension']} is not that of the images "
+            f"that `measures.celeba64` may generate, {3 * size**2} numbers of {size} x {size} "
+            "pixels in 3 colours; change one of them"
+        )
+    if not config["preset"]["reduced"] and "generated" in sources:
+        raise InputError(
+            "config key `measures.celeba64.sources`: a preset at full budget "
+            "(`preset.reduced: false`) admits no `generated` pair of images; take `generated` "
+            "out, or mark the preset as reduced"
+        )
+
+
 def _check_numbers(config: Config) -> None:
-    for name in ("hd", "synthetic"):
+    for name in ("hd", "synthetic", "celeba64"):
         pretraining, evaluation = config[name]["pretraining"], config[name]["evaluation"]
         if pretraining["min_iterations"] > pretraining["iterations"]:
             raise InputError(
@@ -336,10 +364,22 @@ def output_folder(config: Config) -> str:
     return "." if name == "paper" else f"runs/{name}"
 
 
+CELEBA64_GENERATOR = "celeba64_generator"
+"""The prepared file that all pairs of CelebA64 share; it holds no pair."""
+
+
 def pairs(config: Config) -> dict[str, dict[str, Any]]:
-    """Return the pairs of measures that the config's cells use: name -> settings of `prepare`."""
+    """Return the pairs of measures that the config's cells use: name -> settings of `prepare`.
+
+    With those of CelebA64, if there are any, comes the generator that they share.
+    """
     benchmark = {"kind": "benchmark"} | config["measures"]["benchmark"]
     used = {f"hd{dimension}": benchmark for dimension in config["hd"]["dimensions"]}
+    # One published repository, one mirror of it.
+    published = {key: benchmark[key] for key in ("mirror", "url")}
+    celeba64 = {"kind": "celeba64"} | config["measures"]["celeba64"] | published
+    if names := [f"celeba64_{which}" for which in config["celeba64"]["generators"]]:
+        used |= {name: dict(celeba64) for name in [CELEBA64_GENERATOR, *names]}
     for part in config["synthetic"]["grids"]:
         used |= {name: config["measures"]["synthetic"][name] for name in part["pairs"]}
     return used

@@ -25,6 +25,9 @@ class TrainingSettings:
         divergence_loss: a loss whose absolute value is above this, or that is not finite, is a
             spike.
         divergence_every: a spike at a step that is a multiple of this is a divergence.
+        shared_batches: whether all seeds see the same points of a step, which are drawn once.
+        seeds_at_once: trained side by side, one group after another; None for all. Fewer take
+            less memory.
     """
 
     batch_size: int
@@ -36,6 +39,8 @@ class TrainingSettings:
     weight_decay: float
     divergence_loss: float
     divergence_every: int
+    shared_batches: bool = False
+    seeds_at_once: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,14 @@ class EvaluationSettings:
         samples: points of the final evaluation.
         history_every: steps between evaluations that the history keeps.
         history_samples: points of those.
+        block: points evaluated at once, so that memory does not grow with their number. Each
+            block has a key of its own, so that this decides which points are drawn.
     """
 
     samples: int
     history_every: int
     history_samples: int
+    block: int = field(default=2048, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which cells of the HD benchmark the studies of conjugation look at. Light: no JAX.
+"""Which cells of the benchmark the studies of conjugation look at. Light: no JAX.
 
 The config names them under `conjugation`. What the grid of a preset lacks is replaced by the
 nearest that it has: the largest dimensions, the first method with both a loss and a solver, the
@@ -8,7 +8,7 @@ first potential. Figures and tables name the cells that they show.
 from __future__ import annotations
 
 from w2dual.config.cells import DUAL, Cell
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import celeba64_grid, hd_grid
 from w2dual.config.reader import Config
 from w2dual.config.rows import rows
 
@@ -20,12 +20,12 @@ def dimensions(config: Config) -> list[int]:
     return sorted(found) or sorted(there)[-len(wanted) :]
 
 
-def method(config: Config) -> tuple[str, str] | None:
+def method(config: Config, section: str = "hd") -> tuple[str, str] | None:
     """Return the (amortization, solver) whose cells are studied; None where there is none."""
     wanted = config["conjugation"]["method"]
     amortized = [
         (row.amortization, row.solver)
-        for row in rows(config, config["hd"])
+        for row in rows(config, config[section])
         if row.kind == DUAL
         and config["amortizations"][row.parts["amortization"]]["kind"] != "none"
         and config["solvers"][row.parts["solver"]]["kind"] != "none"
@@ -49,6 +49,20 @@ def studied(config: Config) -> dict[str, list[Cell]]:
         if cells:
             found[potential] = sorted(cells, key=lambda cell: cell.dimension)
     return found
+
+
+def studied_images(config: Config) -> list[Cell]:
+    """Return the cells of CelebA64 that are studied, one for each pair and side by side.
+
+    They are of the first potential, by the method of `conjugation.method`, else by the first that
+    has both a loss and a solver; nothing where there is none.
+    """
+    return [
+        cell
+        for cell in celeba64_grid(config)
+        if cell.potential == config["celeba64"]["potentials"][0]
+        and (cell.amortization, cell.solver) == method(config, "celeba64")
+    ]
 
 
 def line_search_cell(config: Config) -> Cell | None:

@@ -84,7 +84,7 @@ def make(method: Method[Any], pair: Measures, cell: Cell) -> CellEvaluation:
         if isinstance(method, Conjugating):
             columns += ("start_gradient_norm_mean",)
         headline = Headline("l2_uvp_forward_percent", "L2-UVP %")
-        evaluator = l2_uvp.evaluator(method, most)
+        evaluator = l2_uvp.evaluator(method, most, settings.block)
     else:
         if not isinstance(settings, PlaneEvaluationSettings):
             raise InputError(

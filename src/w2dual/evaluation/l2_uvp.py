@@ -24,7 +24,8 @@ from w2dual.backend import jit
 from w2dual.conjugate import Status
 from w2dual.training.methods import Conjugating, Method
 
-BLOCK = 2048  # points evaluated at once, so that memory does not grow with their number
+BLOCK = 2048
+"""Points evaluated at once, where a cell's settings say nothing else."""
 
 
 class Evaluation(NamedTuple):
@@ -98,15 +99,20 @@ def _maps(method: Method[Any], params: Any, x: Array, y: Array) -> _Maps:
 
 
 def evaluator(
-    method: Method[Any], most_samples: int
+    method: Method[Any], most_samples: int, block: int = BLOCK
 ) -> Callable[[Any, Key[Array, " seeds"], Any, int], Evaluation]:
     """Return a function of (params, one key per seed, pair, samples) that evaluates every seed.
 
     One compiled program serves any number of samples up to `most_samples`: points are drawn in
     blocks, an incomplete last block being cut to size. The pair of measures is an argument, so
     that its arrays are not compiled in.
+
+    Args:
+        method: what is evaluated.
+        most_samples: points of a call at most.
+        block: points evaluated at once, which memory grows with.
     """
-    block = min(BLOCK, most_samples)
+    block = min(block, most_samples)
     most_blocks = -(-most_samples // block)
     solved = isinstance(method, Conjugating) and method.solver is not None
 

@@ -1,4 +1,4 @@
-"""Files of points, one a row: .npy and .csv, with what was taken for what.
+"""Files of points, one a row: .npy, .csv and .png, with what was taken for what.
 
 A .csv says nothing about itself. What it is taken for goes to the log, and what cannot be told is
 refused with the ways to say it.
@@ -20,10 +20,13 @@ import numpy as np
 from jaxtyping import Float
 
 from w2dual.decimals import is_number, number, taken_by_python
+from w2dual.evaluation import image_points
 from w2dual.records import InputError, atomic_path
 
 log = logging.getLogger(__name__)
 
+SUFFIXES = (".npy", ".csv", ".png")
+KINDS = "a .npy, a .csv or a .png file"
 Header = Literal["auto", "yes", "no"]
 HEADERS: tuple[Header, ...] = ("auto", "yes", "no")
 
@@ -59,7 +62,7 @@ class _Row(NamedTuple):
 
 
 def read_points(path: Path, header: Header = "auto") -> Float[np.ndarray, "points n"]:
-    """Read points, one a row, from .npy or .csv.
+    """Read points, one a row, from .npy or .csv; or images, each a point, from .png.
 
     Args:
         path: the file.
@@ -71,7 +74,7 @@ def read_points(path: Path, header: Header = "auto") -> Float[np.ndarray, "point
             cannot be told whether its first line is a point.
     """
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected a .npy or a .csv file")
+        raise InputError(f"{path}: is a folder; expected {KINDS}")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     kind = path.suffix.lower()
@@ -82,8 +85,12 @@ def read_points(path: Path, header: Header = "auto") -> Float[np.ndarray, "point
             points, taken = _read_npy(path), ".npy"
         elif kind == ".csv":
             points, taken = _read_csv(path, header)
+        elif kind == ".png":
+            if header != "auto":
+                raise InputError(f"{path}: a .png file has no header; leave --header out")
+            points, taken = image_points.read(path)
         else:
-            raise InputError(f"{path}: expected a .npy or a .csv file")
+            raise InputError(f"{path}: expected {KINDS}")
     except (EOFError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a table of numbers: {error}") from error
     with np.errstate(over="ignore"):
@@ -102,13 +109,19 @@ def read_points(path: Path, header: Header = "auto") -> Float[np.ndarray, "point
 def write_points(
     path: Path, points: Float[np.ndarray, "points n"], names: Sequence[str] = ()
 ) -> None:
-    """Write points in the format that the name's ending says, .npy or .csv, atomically.
+    """Write points in the format that the name's ending says, .npy, .csv or .png, atomically.
 
     Args:
         path: the file to write.
         points: one a row.
         names: of a .csv's columns; none for x0, x1, ...
+
+    Raises:
+        InputError: the points are no images, which a .png holds.
     """
+    if path.suffix == ".png":
+        image_points.write(path, points)
+        return
     with atomic_path(path) as partial:
         if path.suffix == ".npy":
             np.save(partial, points)

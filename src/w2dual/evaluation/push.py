@@ -18,7 +18,7 @@ from w2dual.config.cells import Cell
 from w2dual.conjugate import ConjugateResult
 from w2dual.conjugate import tally as conjugates
 from w2dual.conjugate.tally import Tally
-from w2dual.evaluation.points import Header, read_points, write_points
+from w2dual.evaluation.points import KINDS, SUFFIXES, Header, read_points, write_points
 from w2dual.records import InputError, atomic_path, read_json
 from w2dual.training import methods
 from w2dual.training.files import load_params
@@ -202,8 +202,8 @@ def push(
 
     Args:
         name: of the map, one of `GROUND_TRUTH` or `TRAINED`.
-        points_path: .npy or .csv, a point a row.
-        out: .npy or .csv to write.
+        points_path: .npy or .csv, a point a row; or .png, images side by side, each a point.
+        out: .npy, .csv or .png to write.
         of: prepared pair for a map of the ground truth, parameters for one of a trained cell.
         seed: of a trained cell; None for the first that has not diverged.
         header: whether the first line of a .csv is names, one of `points.HEADERS`.
@@ -214,8 +214,8 @@ def push(
         InputError: a file cannot be used, or the map gives values that are not finite.
     """
     by_solver = name == "inverse"
-    if out.suffix not in (".npy", ".csv"):
-        raise InputError(f"--out {out}: expected a .npy or a .csv file")
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"--out {out}: expected {KINDS}")
     if status is not None and status.suffix != ".csv":
         raise InputError(f"--status {status}: expected a .csv file")
     points = read_points(points_path, header)

@@ -1,4 +1,4 @@
-"""The job `figure`: a figure of the cells on the plane."""
+"""The job `figure`: a figure of cells on the plane or of CelebA64."""
 
 from __future__ import annotations
 

@@ -14,7 +14,12 @@ from w2dual.seeds import argument as seed_argument
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
-    parser.add_argument("--points", required=True, type=Path, help=".npy or .csv, a point a row")
+    parser.add_argument(
+        "--points",
+        required=True,
+        type=Path,
+        help=".npy or .csv, a point a row; or a .png of square images side by side, each a point",
+    )
     parser.add_argument(
         "--header",
         choices=HEADERS,
@@ -22,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="is the first line of a .csv names (yes) or a point (no)? auto takes a line without "
         "numbers for names, and refuses what cannot be told [%(default)s]",
     )
-    parser.add_argument("--out", required=True, type=Path, help="file to write, .npy or .csv")
+    parser.add_argument("--out", required=True, type=Path, help="file to write, .npy, .csv or .png")
     parser.add_argument(
         "--map",
         required=True,

@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--synthetic", type=Path, nargs="+", required=True, help="those of the cells on the plane"
     )
     parser.add_argument(
+        "--images", type=Path, nargs="*", default=[], help="those of the CelebA64 cells, if any"
+    )
+    parser.add_argument(
         "--curves", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
     )
     parser.add_argument(
@@ -39,6 +42,7 @@ def main(args: argparse.Namespace) -> None:
         tables=args.tables,
         metrics=args.metrics,
         synthetic=args.synthetic,
+        images=args.images,
         curves=args.curves,
         figures=args.figures,
         verdict=args.verdict,

@@ -26,38 +26,50 @@ class Moments:
 
     Attributes:
         mean_source: mean of the source measure, [n].
-        cov_source: its covariance, [n, n].
+        cov_source: its covariance, [n, n]; None where n is too large to keep one.
         mean_target: mean of the target measure, [n].
-        cov_target: its covariance, [n, n].
+        cov_target: its covariance, [n, n]; None where the source's is.
         var_source: trace of the source's covariance.
         var_target: trace of the target's covariance.
         cost: E||x - T*(x)||^2 / 2.
     """
 
     mean_source: Float[Any, " n"]
-    cov_source: Float[Any, "n n"]
+    cov_source: Float[Any, "n n"] | None
     mean_target: Float[Any, " n"]
-    cov_target: Float[Any, "n n"]
+    cov_target: Float[Any, "n n"] | None
     var_source: Float[Any, ""]
     var_target: Float[Any, ""]
     cost: Float[Any, ""]
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Name the moments for a prepared file."""
-        return {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
+        """Name the moments for a prepared file; it holds no covariances where there are none."""
+        named = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {key: np.asarray(item) for key, item in named.items() if item is not None}
 
     @staticmethod
-    def from_arrays(arrays: Mapping[str, np.ndarray], dimension: int, name: str) -> Moments:
+    def from_arrays(
+        arrays: Mapping[str, np.ndarray], dimension: int, name: str, covariances: bool = True
+    ) -> Moments:
         """Take the moments from a prepared file's arrays.
+
+        Args:
+            arrays: of the file.
+            dimension: n.
+            name: of the pair, for messages.
+            covariances: whether pairs of this kind have them.
 
         Raises:
             InputError: one is missing, of a wrong type or shape, or not finite.
         """
         axes = {"mean": (dimension,), "cov": (dimension, dimension), "var": (), "cost": ()}
         wanted = {item.name: axes[item.name.split("_")[0]] for item in fields(Moments)}
+        if not covariances:
+            wanted = {key: shape for key, shape in wanted.items() if not key.startswith("cov")}
         found = with_scalars(arrays, wanted)
         check_arrays(found, wanted, name, np.float64)
-        return Moments(**{key: found[key] for key in wanted})
+        absent = dict.fromkeys(item.name for item in fields(Moments))
+        return Moments(**(absent | {key: found[key] for key in wanted}))
 
 
 @dataclass(frozen=True, kw_only=True)

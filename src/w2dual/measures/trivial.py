@@ -1,5 +1,7 @@
 """How well maps that learn nothing do: identity, constant, and linear (closed form).
 
+The linear map needs covariances: pairs of images, which have none, are without it.
+
 The benchmark's paper reports the linear map as a lower bar for any method (Korotin et al., NeurIPS
 2021, table 2). Conventions of its repository: the constant map's L2-UVP is 100 by definition, the
 identity's cosine is 0.
@@ -26,6 +28,8 @@ from w2dual.records import atomic_path, load_arrays
 log = logging.getLogger(__name__)
 
 BATCH = 8192
+BATCH_NUMBERS = 2**24
+"""At most this many numbers a batch: fewer points where each is an image."""
 _Points = Float[np.ndarray, "batch n"]
 _Map = Callable[[_Points], _Points]
 
@@ -35,20 +39,24 @@ def trivial_maps(pair: Pair) -> dict[str, tuple[_Map, _Map]]:
     moments = pair.moments
     source = np.asarray(moments.mean_source, np.float64)
     target = np.asarray(moments.mean_target, np.float64)
-    cov_source = np.asarray(moments.cov_source, np.float64)
-    cov_target = np.asarray(moments.cov_target, np.float64)
-    forward = linear.bures_matrix(cov_source, cov_target)
-    inverse = linear.bures_matrix(cov_target, cov_source)
-    return {
+    maps: dict[str, tuple[_Map, _Map]] = {
         "identity": (lambda x: x, lambda y: y),
         "constant": (
             lambda x: np.broadcast_to(target, x.shape),
             lambda y: np.broadcast_to(source, y.shape),
         ),
+    }
+    if moments.cov_source is None or moments.cov_target is None:
+        return maps
+    cov_source = np.asarray(moments.cov_source, np.float64)
+    cov_target = np.asarray(moments.cov_target, np.float64)
+    forward = linear.bures_matrix(cov_source, cov_target)
+    inverse = linear.bures_matrix(cov_target, cov_source)
+    return maps | {
         "linear": (
             lambda x: (x - source) @ forward + target,
             lambda y: (y - target) @ inverse + source,
-        ),
+        )
     }
 
 
@@ -130,13 +138,14 @@ def write(pair_files: Sequence[Path], samples: int, seed: int, out: Path) -> Non
 def _points(pair: Pair, samples: int, seed: int) -> Iterator[tuple[_Points, _Points]]:
     """Yield batches of source points and their images, float64."""
     key = rng.stream(seed, "trivial maps")
+    size = min(BATCH, BATCH_NUMBERS // pair.dimension)
 
     @jax.jit
     def batch(current: Pair, step: int) -> tuple[jax.Array, jax.Array]:
-        x = current.sample_source(rng.at(key, step), BATCH)
+        x = current.sample_source(rng.at(key, step), size)
         return x, current.ground_truth(x)
 
-    for step, begin in enumerate(range(0, samples, BATCH)):
-        kept = min(BATCH, samples - begin)
+    for step, begin in enumerate(range(0, samples, size)):
+        kept = min(size, samples - begin)
         x, y = (np.asarray(item, np.float64)[:kept] for item in batch(pair, step))
         yield x, y

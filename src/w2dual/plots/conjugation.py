@@ -1,6 +1,6 @@
-"""The studies of one potential's cells, dimensions side by side.
+"""The studies of one potential's cells, dimensions or pairs of images side by side.
 
-A column for each dimension: the objective on the way down, normalised; how many iterations points
+A column for each: the objective on the way down, normalised; how many iterations points
 take and which gradient norm they end at, cold and warm; how good the start is during training. A
 single dimension has its panels in a square.
 """
@@ -8,7 +8,7 @@ single dimension has its panels in a square.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from w2dual.config.names import method_words, potential_words
+from w2dual.config.names import method_words, potential_words, words
 from w2dual.plots import style
 from w2dual.plots.curves import by_seed, read_history
 from w2dual.records import InputError
@@ -68,11 +68,11 @@ def draw(studies: Sequence[Study], histories: Sequence[pd.DataFrame]) -> Figure:
             _norms(stack[2], study)
             _training(stack[3], study, history)
         if count > 1:
-            stack[0].set_title(f"$n = {cell['dimension']}$")
+            stack[0].set_title(_measures(cell))
     first = studies[0].metadata["cell"]
     title = f"{potential_words(first['potential'])}, "
     title += method_words(first["amortization"], first["solver"])
-    title += "" if count > 1 else f", $n = {first['dimension']}$"
+    title += "" if count > 1 else f", {_measures(first)}"
     handles = [
         Line2D([], [], color=color, linestyle=line, label=label)
         for color, line, label in LINES.values()
@@ -86,6 +86,12 @@ def draw(studies: Sequence[Study], histories: Sequence[pd.DataFrame]) -> Figure:
     )
     figure.supxlabel(_origin(studies), x=0.995, ha="right", fontsize=5, color=style.GREY)
     return figure
+
+
+def _measures(cell: Mapping[str, Any]) -> str:
+    """Name a cell's pair: that of the benchmark in high dimensions by its dimension."""
+    hd = cell["pair"] == f"hd{cell['dimension']}"
+    return f"$n = {cell['dimension']}$" if hd else words(cell["pair"])
 
 
 def _origin(studies: Sequence[Study]) -> str:

@@ -22,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from w2dual.config.names import method_words, potential_words, words
 from w2dual.plots import style
 from w2dual.records import InputError, read_json
-from w2dual.results import aggregate
+from w2dual.results import aggregate, celeba64
 from w2dual.results.frames import read_csv
 from w2dual.results.published import published_cells
 
@@ -175,7 +175,7 @@ def title(cell: Mapping[str, Any], errors: Errors) -> str:
     """
     method = method_words(cell["amortization"], cell["solver"])
     potential = potential_words(cell["potential"])
-    if errors.kind == "hd":
+    if cell["pair"] == f"hd{cell['dimension']}":
         return f"{method}; {potential}, n = {cell['dimension']}"
     pair = words(cell["pair"])
     return f"{pair[:1].upper()}{pair[1:]}; {potential}\n{method}"
@@ -289,6 +289,8 @@ def published_value(folder: Path, cell: Mapping[str, Any]) -> dict[str, Any] | N
         & (frame["solver"] == cell["solver"])
         & (frame["dimension"] == cell["dimension"])
     ]
+    if cell.get("pair", "").startswith(celeba64.PREFIX):
+        found = celeba64.published_cell(folder, cell)
     if found.empty:
         return None
     return {"mean": float(found["mean"].iloc[0]), "diverged": bool(found["diverged"].iloc[0])}

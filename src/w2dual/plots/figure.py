@@ -1,7 +1,8 @@
 """One figure of trained cells, by the module of `w2dual.plots` of its name.
 
 A figure is a module with `draw(cells: Sequence[Trained]) -> matplotlib.figure.Figure`; one that
-moves has `frames(cells) -> list[PIL.Image.Image]` and `FRAME_MS` too.
+moves has `frames(cells) -> list[PIL.Image.Image]` and `FRAME_MS` too. One that shows some of the
+cells that it is given, by their metrics, has `choose(files)`, so that no others are read.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ def write(
     Raises:
         InputError: a file cannot be used, or the figure does not move.
     """
-    cells = [trained.load(*paths) for paths in files]
+    choose = getattr(module, "choose", list)
+    cells = [trained.load(*paths) for paths in choose(files)]
     with style.style():
         if pdf is not None and png is not None:
             figure = module.draw(cells)

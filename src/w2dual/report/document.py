@@ -20,13 +20,17 @@ from w2dual.config.names import method_words, potential_words, words
 from w2dual.records import InputError, write_text
 from w2dual.report import captions
 from w2dual.report.latex import build_pdf, escape
+from w2dual.report.tables import celeba64 as celeba64_tables
 from w2dual.report.tables import verdict as verdict_table
-from w2dual.results import aggregate, verdict
+from w2dual.results import aggregate, celeba64, verdict
+from w2dual.results.celeba64 import ImageSettings
 from w2dual.results.summary import Budget, seeds_in_words
 
 log = logging.getLogger(__name__)
 
 FIGURE_PREFIX = "curves_"
+IMAGES = "celeba64"
+"""Kind of the cells on images, in the column `kind`."""
 FIGURES_PER_PAGE = 8
 SOURCES = {
     "mirror": "the published weights, from a local mirror",
@@ -57,12 +61,14 @@ class ReportSettings(Budget):
     Attributes:
         dimensions, potentials, methods: the HD grid; methods as (amortization, solver), in order.
         plane: the cells on the plane.
+        images: those of CelebA64; None for a preset without them.
     """
 
     dimensions: tuple[int, ...]
     potentials: tuple[str, ...]
     methods: tuple[tuple[str, str], ...]
     plane: PlaneSettings
+    images: ImageSettings | None
 
     @classmethod
     def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,17 +77,21 @@ class ReportSettings(Budget):
             "potentials": tuple(record["potentials"]),
             "methods": tuple((m["amortization"], m["solver"]) for m in record["methods"]),
             "plane": PlaneSettings.from_json(record["plane"]),
+            "images": ImageSettings.from_json(record["images"]) if record["images"] else None,
         }
 
 
-def read_metrics(hd: Sequence[Path], synthetic: Sequence[Path]) -> pd.DataFrame:
-    """Read tidy metrics from files of both kinds of cells, which a column `kind` tells apart.
+def read_metrics(
+    hd: Sequence[Path], synthetic: Sequence[Path], images: Sequence[Path] = ()
+) -> pd.DataFrame:
+    """Read tidy metrics from files of all kinds of cells, which a column `kind` tells apart.
 
     Raises:
         InputError: a file cannot be read, or two hold the same seed of a cell.
     """
     files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
-    parts = [aggregate.read(path, kind).assign(kind=kind) for path, kind in files]
+    files += [(path, IMAGES) for path in images]
+    parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
     twice = frame[frame.duplicated(["cell", "seed"])]
     if not twice.empty:
@@ -90,6 +100,16 @@ def read_metrics(hd: Sequence[Path], synthetic: Sequence[Path]) -> pd.DataFrame:
             + ", ".join(str(path) for path, _ in files)
         )
     return frame
+
+
+def _measured_as(kind: str) -> str:
+    """Return the key of `aggregate.METRICS` of a kind of cells."""
+    return "hd" if kind == IMAGES else kind
+
+
+def image_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the CelebA64 cells."""
+    return frame[frame["kind"] == IMAGES]
 
 
 def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
@@ -158,12 +178,31 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
             f"{seeds_in_words(plane)} per cell; evaluation on "
             f"{plane.evaluation_samples:,} fresh samples of each measure",
         ),
+        *_image_facts(frame, settings),
         ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
         ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
         ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
         ("Report by commit", _short(made.commit)),
     ]
     return [(escape(name), escape(value)) for name, value in rows]
+
+
+def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[str, str]]:
+    images = settings.images
+    if images is None:
+        return []
+    part = image_part(frame)
+    sources = ", ".join(SOURCES.get(s, s) for s in sorted(set(map(str, part["measures_source"]))))
+    return [
+        ("CelebA64", f"{', '.join(images.generators)}: {sources}; n = {images.dimension:,}"),
+        ("Cells there", _cells_and_runs(part)),
+        (
+            "Budget there",
+            f"{images.iterations:,} training iterations at batch size {images.batch_size:,}, "
+            f"{seeds_in_words(images)} per cell; evaluation on "
+            f"{images.evaluation_samples:,} fresh images",
+        ),
+    ]
 
 
 def _cells_and_runs(frame: pd.DataFrame) -> str:
@@ -191,8 +230,8 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             f"{escape(settings.preset)} ({escape(settings.label)}): "
             f"{settings.iterations:,} iterations and {seeds_in_words(settings)} per "
             f"cell, on the plane {settings.plane.iterations:,} and "
-            f"{seeds_in_words(settings.plane)}. The numbers show that the pipeline "
-            "works; they are not comparable with the paper's."
+            f"{seeds_in_words(settings.plane)}{_on_images(settings)}. The numbers show that "
+            "the pipeline works; they are not comparable with the paper's."
         )
     hd = hd_part(frame)
     generated = sorted(set(hd[hd["measures_source"] == "generated"]["dimension"]))
@@ -203,7 +242,22 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             + "$ the benchmark's published weights were not at hand, and a pair of the same family "
             "was trained instead. Values there are not comparable with published ones."
         )
+    images = image_part(frame)
+    if settings.images is not None and (images["measures_source"] == "generated").any():
+        pixels = celeba64_tables.side(settings.images)
+        found.append(
+            rf"\textbf{{Stand-in images.}} The measures of CelebA64 were generated here, images of "
+            rf"${pixels}\times{pixels}$ pixels and not faces. Values there are of another problem "
+            "of the same form, and not comparable with published ones."
+        )
     return found
+
+
+def _on_images(settings: ReportSettings) -> str:
+    images = settings.images
+    if images is None:
+        return ""
+    return f", on images {images.iterations:,} and {seeds_in_words(images)}"
 
 
 def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
@@ -266,13 +320,19 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
     """Return the names of all cells in the order of the tables.
 
     First the benchmark's by dimension, potential, then method in the config's order; then those on
-    the plane by pair, then as the config has them.
+    the plane by pair, then as the config has them; then those of CelebA64 by pair and method.
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
     pairs = plane_pairs(frame, settings)
+    images = settings.images.methods if settings.images else ()
+    methods_on_images = {method: number for number, method in enumerate(images)}
 
     def key(row: Any) -> tuple[int, int, int, int, str]:
+        if row.kind == IMAGES and settings.images is not None:
+            place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
+            number = methods_on_images.get((row.amortization, row.solver), 0)
+            return 2, place, 0, number, row.cell
         if row.kind == "synthetic":
             return 1, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
         method = (row.amortization, row.solver)
@@ -339,18 +399,20 @@ def figure_groups(
         raise InputError(f"report: figures of no cell of the metrics: {', '.join(foreign)}")
     groups: list[Group] = []
     cells = {row["cell"]: row for row in frame.drop_duplicates("cell").to_dict("records")}
-    on_plane = False
+    filling = False
     for name in order:
         row = cells[name]
         if row["kind"] == "hd":
             title = rf"$n = {row['dimension']}$, {escape(potential_words(row['potential']))}"
+        elif row["kind"] == IMAGES:
+            title = escape(words(row["pair"]))
         else:
             title = rf"On the plane: {escape(words(row['pair']))}"
         if groups and groups[-1].title == title and len(groups[-1].figures) < FIGURES_PER_PAGE:
             groups[-1].figures.append(by_cell[name])
         else:
-            groups.append(Group(title, [by_cell[name]], new_page=not on_plane))
-        on_plane = row["kind"] == "synthetic"
+            groups.append(Group(title, [by_cell[name]], new_page=not filling))
+        filling = row["kind"] == "synthetic"
     return groups
 
 
@@ -433,7 +495,8 @@ def _section(path: Path, other: str) -> str:
 
 def _made(frame: pd.DataFrame, settings: ReportSettings, section: str) -> str:
     """Name the preset, and the devices of the cells that a section is about, for a caption."""
-    kind = "synthetic" if section == captions.PLANE_SECTION else "hd"
+    kinds = {captions.PLANE_SECTION: "synthetic", captions.IMAGE_SECTION: IMAGES}
+    kind = kinds.get(section, "hd")
     devices = sorted({str(name) for name in frame[frame["kind"] == kind]["device"].dropna()})
     if section == captions.SETTINGS_SECTION or not devices:
         return f"Preset {escape(settings.preset)}."
@@ -475,6 +538,7 @@ class Files:
         tables: .tex tables, in order.
         metrics: tidy metrics of the HD cells.
         synthetic: those of the cells on the plane.
+        images: those of the CelebA64 cells; none for a preset without them.
         curves: curves_CELL.pdf of all cells.
         figures: all other figures, in order.
         verdict, claims: .csv of each.
@@ -483,6 +547,7 @@ class Files:
     tables: Sequence[Path]
     metrics: Sequence[Path]
     synthetic: Sequence[Path]
+    images: Sequence[Path]
     curves: Sequence[Path]
     figures: Sequence[Path]
     verdict: Path
@@ -501,7 +566,7 @@ def write(settings: ReportSettings, files: Files, pdf: Path, tex: Path | None) -
     Raises:
         InputError: a file cannot be used, or LaTeX cannot set the document.
     """
-    frame = read_metrics(files.metrics, files.synthetic)
+    frame = read_metrics(files.metrics, files.synthetic, files.images)
     made = origin(os.environ, frame)
     judged = verdict.read(files.verdict)
     summary = verdict_table.summary(judged, verdict.read(files.claims, ("claim", "verdict")))

@@ -267,7 +267,8 @@ def method_of(cell: Cell) -> dict[str, str]:
 
     Of a method with networks of its own the widths are not known here, and are `own`.
     """
-    widths = cell.settings.get("potential", {"hidden": [OWN]})["hidden"]
+    potential = cell.settings.get("potential", {"hidden": [OWN]})
+    widths = potential.get("hidden") or potential["channels"]
     as_paper = widths == hidden_widths(PAPER_WIDTHS, cell.dimension)
     return {
         "potential": cell.potential,

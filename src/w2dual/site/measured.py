@@ -249,7 +249,7 @@ def measure(cell: Cell, pair: measures.Measures, start: Start, effort: Effort) -
     state = problem.init(jax.tree.map(jnp.array, start.params))
     seeds, batch_size = cell.seeds, cell.training.batch_size
     began = time.perf_counter()
-    run = compile_loop(problem, seeds, batch_size, state, pair)
+    run = compile_loop(problem, seeds, batch_size, state, pair, cell.training.shared_batches)
     compile_s = time.perf_counter() - began
     state, _ = run(state, effort.warm_up_steps)
     jax.block_until_ready(state)

@@ -116,9 +116,15 @@ class Checkpoints:
         self.keep = keep
         self.newest_step: int | None = None
         self.began_at = 0
+        self._parts: list[Checkpoints] = []
         self._usable: list[Path] = []  # by step; the refused are not among them
         self._refused: list[Path] = []
         self._last = time.monotonic()
+
+    def part(self, name: str) -> Checkpoints:
+        """Return the checkpoints of a part of the cell, in a folder of their own in this one."""
+        self._parts.append(Checkpoints(self.folder / name, self.origin, self.every_s, self.keep))
+        return self._parts[-1]
 
     def resume(self, like: State) -> Snapshot | None:
         """Read the newest checkpoint that can be used, and note that an attempt begins.
@@ -196,6 +202,8 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove the checkpoints, the refused among them, and the folder unless it holds more."""
+        for part in self._parts:
+            part.remove()
         for path in self._refused:
             log.warning("%s: was refused, and is removed since its cell has finished", path)
         for path in self.folder.glob(PATTERN):

@@ -31,6 +31,9 @@ from w2dual.training.methods import Looped, Method
 PARTS = 8
 """Parts that a batch is drawn in, where it has a multiple of so many points; else it is one."""
 AXIS = "parts"
+SHARED = (0,)
+"""In place of the seeds, where all see the same points: those are drawn from a stream of their own,
+whichever seeds are trained side by side."""
 
 
 class Chunk(NamedTuple):
@@ -58,7 +61,12 @@ def shards(batch_size: int) -> int:
 
 
 def compile_loop(
-    method: Method[Any], seeds: Sequence[int], batch_size: int, state: AnyState, pair: Any
+    method: Method[Any],
+    seeds: Sequence[int],
+    batch_size: int,
+    state: AnyState,
+    pair: Any,
+    shared: bool = False,
 ) -> Loop:
     """Compile the loop for a cell.
 
@@ -68,13 +76,15 @@ def compile_loop(
         batch_size: points per step of each measure.
         state: a state, or its shapes.
         pair: a `measures.Pair`.
+        shared: whether all seeds see the same points, which are then drawn once; which they are
+            depends on no seed.
 
     Returns:
         A function (state, steps) -> (state after so many more steps, what is known of them). It
         takes the state over: its arrays may not be used afterwards.
     """
     count = shards(batch_size)
-    run = _chunk(method, seeds, batch_size, count)
+    run = _chunk(method, seeds, batch_size, count, shared)
     if count == 1:
         compiled = jit(run, donate_argnums=0).lower(state, pair, jnp.int32(1)).compile()
         return lambda state, steps: compiled(state, pair, jnp.int32(steps))
@@ -105,13 +115,15 @@ def compile_loop(
 
 
 def _chunk(
-    method: Method[Any], seeds: Sequence[int], batch_size: int, count: int
+    method: Method[Any], seeds: Sequence[int], batch_size: int, count: int, shared: bool = False
 ) -> Callable[[AnyState, Any, Array], tuple[AnyState, Chunk]]:
     """Return the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
     parts = PARTS if batch_size % PARTS == 0 else 1
-    source, target = streams(seeds, "source"), streams(seeds, "target")
+    source, target, more_source, more_target = (
+        streams(SHARED if shared else seeds, f"shared {name}" if shared else name)
+        for name in ("source", "target", "more source", "more target")
+    )
     few = backend.few_launches()
-    more_source, more_target = streams(seeds, "more source"), streams(seeds, "more target")
     over = AXIS if count > 1 else None
     cpu = jax.default_backend() == "cpu"
 
@@ -166,7 +178,7 @@ def _chunk(
             of_seeds = jax.vmap(of_parts, (0, None))
             keys = jax.vmap(of_seeds, (0, None))(jnp.stack([source, target]), jnp.arange(parts))
             both = self.pair.sample_both(keys, batch_size // parts)
-            x, y = (item.reshape(len(seeds), batch_size, -1) for item in both)
+            x, y = (item.reshape(len(source), batch_size, -1) for item in both)
             return x, y
 
         def _batch(
@@ -174,10 +186,10 @@ def _chunk(
         ) -> Float[Array, "seeds batch n"]:
             if isinstance(index, int) and index == 0:
                 if few:
-                    return self._both[0 if first is source else 1]
-                return draw(sample, first, self.step)
+                    return _of_each(self._both[0 if first is source else 1], len(seeds))
+                return _of_each(draw(sample, first, self.step), len(seeds))
             keys = jax.vmap(rng.at, (0, None))(more, self.step)
-            return draw(sample, keys, jnp.asarray(index))
+            return _of_each(draw(sample, keys, jnp.asarray(index)), len(seeds))
 
     def step(
         looped: Looped, pair: Any, carry: tuple[Any, Any, Incidents]
@@ -204,6 +216,11 @@ def _chunk(
         return state, Chunk(jax.tree.map(lambda total: total / steps, sums), happened)
 
     return run
+
+
+def _of_each(points: Float[Array, "drawn batch n"], seeds: int) -> Float[Array, "seeds batch n"]:
+    """Return the points of each seed; those that were drawn once are the same for all."""
+    return jnp.broadcast_to(points, (seeds, *points.shape[1:]))
 
 
 def streams(seeds: Sequence[int], name: str) -> Key[Array, " seeds"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -119,12 +119,21 @@ def fresh_params(method: Method[Any], cell: Cell, jit: Callable[..., Any] = _jit
         jit: what compiles; a function that does nothing where only shapes are asked for.
     """
     first = _first_batch(cell)
-    return method.assemble(
-        {
-            name: jit(jax.vmap(network.init))(streams(cell.seeds, network.stream), first)
-            for name, network in method.networks.items()
-        }
-    )
+    trees: dict[str, Any] = {}
+    for name, network in method.networks.items():
+        if network.start_from is not None:
+            trees[name] = _copied(network, trees)
+        else:
+            keys = streams(cell.seeds, network.stream)
+            trees[name] = jit(jax.vmap(network.init))(keys, first)
+    return method.assemble(trees)
+
+
+def _copied(network: Network, trees: Mapping[str, Any]) -> Any:
+    """Return the parameters of a network that starts from another's."""
+    assert network.start_from is not None  # noqa: S101  (the caller's check)
+    name, start = network.start_from
+    return start(trees[name])
 
 
 def _first_batch(cell: Cell) -> Float[Array, "seeds batch n"]:
@@ -140,8 +149,8 @@ def _first_batch(cell: Cell) -> Float[Array, "seeds batch n"]:
 def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, float]]:
     """Initialise the networks of every seed, and pre-train to the identity those that are maps.
 
-    The networks know nothing of each other: each has a thread, and their programs are compiled at
-    the same time.
+    Networks know nothing of each other: each has a thread, and their programs are compiled at the
+    same time. One that starts from another's parameters takes them once that one is pre-trained.
 
     Returns:
         The parameters, and what pre-training cost and reached; the steps are those of the first
@@ -162,14 +171,19 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
         trained = pretrain_to_identity(network.map, params, keys, **arguments)
         return trained.params, trained
 
-    networks = method.networks
-    with ThreadPoolExecutor(len(networks)) as pool:
-        begun = dict(zip(networks, pool.map(begin, networks.values()), strict=True))
+    drawn = {
+        name: network for name, network in method.networks.items() if network.start_from is None
+    }
+    with ThreadPoolExecutor(len(drawn)) as pool:
+        begun = dict(zip(drawn, pool.map(begin, drawn.values()), strict=True))
     trees: dict[str, Any] = {}
     report: dict[str, float] = {}
     steps = 0
-    for name, (params, trained) in begun.items():
-        trees[name] = params
+    for name, network in method.networks.items():
+        if network.start_from is not None:
+            trees[name] = _copied(network, trees)
+            continue
+        trees[name], trained = begun[name]
         if trained is None:
             continue
         report[f"pretraining_loss_{name}"] = float(jnp.max(trained.loss))

@@ -8,13 +8,17 @@ move it.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from w2dual.config.cells import Cell
 from w2dual.measures import Measures
@@ -52,7 +56,8 @@ def train(
     """Train all seeds of a cell on a pair of measures, and evaluate them.
 
     With checkpoints, training resumes from the newest that can be used, and ends with the numbers
-    it would have had without a stop.
+    it would have had without a stop. Where the cell says how many seeds are trained side by side,
+    groups of so many are trained one after another, each with checkpoints of its own.
 
     Args:
         cell: the cell, with all its settings.
@@ -68,15 +73,74 @@ def train(
         Stopped: SIGTERM or SIGUSR1 came while the steps were running; there is a checkpoint.
             Before the first step and after the last these signals end the process at once.
     """
+    status = checkpoints.folder if checkpoints else None
+    groups = seed_groups(cell)
+    if len(groups) == 1:
+        return _train(cell, pair, evaluation_of, checkpoints, chunk_s, status)
+    found = []
+    for number, group in enumerate(groups, start=1):
+        named = ", ".join(map(str, group))
+        log.info("group %d of %d: seeds %s", number, len(groups), named)
+        part = dataclasses.replace(cell, settings={**cell.settings, "seeds": list(group)})
+        own = checkpoints.part(f"group-{number}") if checkpoints else None
+        result = _train(part, pair, evaluation_of, own, chunk_s, status)
+        found.append(dataclasses.replace(result, state=jax.device_get(result.state)))
+    return _together(found)
+
+
+def seed_groups(cell: Cell) -> list[tuple[int, ...]]:
+    """Return the seeds of a cell in the groups that are trained side by side."""
+    count = cell.training.seeds_at_once or len(cell.seeds)
+    return [cell.seeds[start : start + count] for start in range(0, len(cell.seeds), count)]
+
+
+def _together(groups: Sequence[TrainingResult]) -> TrainingResult:
+    """Return the results of groups of seeds as those of one cell; times are added up."""
+
+    def leaves(*found: Any) -> Any:
+        return np.concatenate(found) if np.ndim(found[0]) else max(found)
+
+    timing: dict[str, Any] = {}
+    for key in groups[0].timing:
+        values = [group.timing[key] for group in groups]
+        if isinstance(values[0], list):
+            timing[key] = sum(values, [])
+        elif None in values:
+            timing[key] = None
+        elif key == "pretraining_steps" or key.startswith("pretraining_loss"):
+            timing[key] = max(values)
+        else:
+            timing[key] = sum(values)
+    timing["steps_per_second"] = 1.0 / timing["seconds_per_step"]
+    history = [row for group in groups for row in group.history]
+    return TrainingResult(
+        state=jax.tree.map(leaves, *(group.state for group in groups)),
+        headline=groups[0].headline,
+        seeds=[entry for group in groups for entry in group.seeds],
+        history=sorted(history, key=lambda row: row["step"]),
+        timing=timing,
+    )
+
+
+def _train(
+    cell: Cell,
+    pair: Measures,
+    evaluation_of: EvaluationOf,
+    checkpoints: Checkpoints | None,
+    chunk_s: float,
+    status: Path | None,
+) -> TrainingResult:
+    """Train all seeds of a cell side by side; `status` is the folder of the status file."""
     seeds, batch_size = cell.seeds, cell.training.batch_size
     method = methods.make(cell.settings, cell.dimension)
-    with Progress(cell, checkpoints.folder if checkpoints else None) as progress:
+    shared = cell.training.shared_batches
+    with Progress(cell, status) as progress:
         # Only shapes are asked for, and within a trace nothing may be compiled.
         like = jax.eval_shape(lambda: method.init(fresh_params(method, cell, lambda f: f)))
         ended: list[float] = []
         with ThreadPoolExecutor(1) as beside:  # XLA compiles on another core than Python's
             started = time.perf_counter()
-            compiling = beside.submit(compile_loop, method, seeds, batch_size, like, pair)
+            compiling = beside.submit(compile_loop, method, seeds, batch_size, like, pair, shared)
             compiling.add_done_callback(lambda _: ended.append(time.perf_counter()))
             now = _start(cell, method, like, progress, checkpoints)
             progress.enter("compiling")

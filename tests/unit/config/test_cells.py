@@ -1,6 +1,7 @@
 """The grid: which cells there are, in which order, and that each setting reaches its cell."""
 
 import copy
+import csv
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ import yaml
 
 from w2dual import amortization, conjugate, potentials
 from w2dual.config.cells import Cell
-from w2dual.config.grid import grid, hd_grid, hidden_widths, synthetic_grid
+from w2dual.config.grid import celeba64_grid, grid, hd_grid, hidden_widths, synthetic_grid
 from w2dual.config.reader import SCHEMA, load
 from w2dual.records import InputError, short_hash
+from w2dual.training import methods
 
 ROOT = Path(__file__).parents[3]
 Config = dict[str, Any]
@@ -114,7 +116,43 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
         for method in part["methods"]
     ]
     assert len(names) == count
-    assert [cell.name for cell in grid(config)][-count:] == names
+    assert [cell.name for cell in grid(config)] == [
+        *(cell.name for cell in hd_grid(config)),
+        *names,
+        *(cell.name for cell in celeba64_grid(config)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "count"), [(None, 24), ("smoke", 2), ("laptop", 9), ("plane", 0)]
+)
+def test_names_on_images_are_the_tables_in_the_papers_order(preset: str | None, count: int):
+    files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
+    config = load(files)
+    names = [cell.name for cell in celeba64_grid(config)]
+    assert len(names) == count
+    published = list(csv.DictReader((ROOT / "tables/published/celeba64.csv").open()))
+    if preset is None:
+        assert names == [
+            f"celeba64_{row['generator']}-conv-{row['amortization']}-{row['solver']}"
+            for row in published
+            if row["source"] == "paper"
+        ]
+
+
+def test_an_image_cell_has_the_papers_settings():
+    cell = next(c for c in celeba64_grid(PAPER) if c.amortization == "cycle")
+    assert cell.settings["amortization_model"] == {
+        "kind": "gradient",
+        "potential": cell.settings["potential"],
+    }
+    assert cell.settings["amortization"]["weight"] == 10_000.0
+    assert cell.seeds == tuple(range(10))
+    assert not cell.training.shared_batches
+    method = methods.make(cell.settings, cell.dimension)
+    start = method.networks["model"].start_from
+    assert start is not None
+    assert start[0] == "potential"
 
 
 def test_the_papers_cells_on_the_plane():
@@ -132,7 +170,12 @@ def test_the_papers_cells_on_the_plane():
 def test_cell_names_its_parts():
     for cell in grid(PAPER):
         on_the_plane = cell.pair in PAPER["measures"]["synthetic"]
-        assert cell.pair == f"hd{cell.dimension}" or (on_the_plane and cell.dimension == 2)
+        on_images = cell.pair in {f"celeba64_{g}" for g in PAPER["celeba64"]["generators"]}
+        assert (
+            cell.pair == f"hd{cell.dimension}"
+            or (on_the_plane and cell.dimension == 2)
+            or (on_images and cell.dimension == 3 * 64 * 64)
+        )
         parts = [cell.pair, cell.potential, cell.amortization, cell.solver]
         assert cell.name == "-".join(parts)
 
@@ -184,7 +227,7 @@ def test_cycle_weight_is_the_dimension_or_a_number():
     assert weights == {n: float(n) for n in PAPER["hd"]["dimensions"]}
     fixed = with_leaf(PAPER, ("amortizations", "cycle", "weight"), 2.5)
     assert {
-        c.settings["amortization"]["weight"] for c in grid(fixed) if c.amortization == "cycle"
+        c.settings["amortization"]["weight"] for c in hd_grid(fixed) if c.amortization == "cycle"
     } == {2.5}
     plane = copy.deepcopy(PAPER)
     plane["synthetic"]["grids"][0]["methods"] = [{"amortization": "cycle", "solver": "none"}]
@@ -201,14 +244,16 @@ def test_grid_leaves_the_config_alone():
 
 # Grid axes become cells and names; the others stand for something that has one choice so far.
 AXES = {("hd", "dimensions"), ("hd", "potentials"), ("hd", "methods"), ("synthetic", "grids")}
+AXES |= {("celeba64", "generators"), ("celeba64", "potentials"), ("celeba64", "methods")}
 ONE_CHOICE = {("hd", "measures", "kind"), ("hd", "seeds_per_job")}
+ONE_CHOICE |= {("celeba64", "amortization_model", "kind"), ("celeba64", "dimension")}
 # These move no number, so they are no settings of a cell.
 NO_NUMBER = {("checkpoint", "every_s"), ("checkpoint", "keep")} | {
     ("synthetic", "figures", *path) for path in leaves(PAPER["synthetic"]["figures"])
 }
-HD_LEAVES, SYNTHETIC_LEAVES = (
+HD_LEAVES, SYNTHETIC_LEAVES, IMAGE_LEAVES = (
     [p for p in leaves({section: PAPER[section]}) if p not in AXES | ONE_CHOICE | NO_NUMBER]
-    for section in ("hd", "synthetic")
+    for section in ("hd", "synthetic", "celeba64")
 )
 METHOD_LEAVES = [
     path
@@ -225,6 +270,7 @@ def every_method() -> Config:
         {"amortization": "none", "solver": "lbfgs"},
         {"amortization": "regression", "solver": "lbfgs_high_precision"},
     ]
+    config["celeba64"]["potentials"] = ["conv", "conv_small"]
     return config
 
 
@@ -251,6 +297,14 @@ def test_each_training_setting_reaches_every_cell_on_the_plane(path: Leaf):
     assert changed_cells(path) == {cell.name for cell in synthetic_grid(every_method())}
 
 
+@pytest.mark.parametrize("path", IMAGE_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_every_cell_on_images(path: Leaf):
+    users = celeba64_grid(every_method())
+    if path == ("celeba64", "cycle_weight"):
+        users = [cell for cell in users if cell.amortization == "cycle"]
+    assert changed_cells(path) == {cell.name for cell in users}
+
+
 def test_the_settings_of_both_kinds_of_cells_are_found():
     assert {path[1] for path in HD_LEAVES} == {path[1] for path in SYNTHETIC_LEAVES}
     assert ("synthetic", "evaluation", "epsilon") in SYNTHETIC_LEAVES
@@ -259,9 +313,12 @@ def test_the_settings_of_both_kinds_of_cells_are_found():
 @pytest.mark.parametrize("path", METHOD_LEAVES, ids=".".join)
 def test_each_setting_of_a_method_reaches_the_cells_that_use_it(path: Leaf):
     section = path[0]
+    config = every_method()
+    # Cells on images have a model and a cycle weight of their own.
+    own = section == "amortization_model" or path == ("amortizations", "cycle", "weight")
     users = {
         cell.name
-        for cell in grid(every_method())
+        for cell in (hd_grid(config) + synthetic_grid(config) if own else grid(config))
         if section == "amortization_model"
         or path[1]
         == {
@@ -296,13 +353,16 @@ def test_each_setting_reaches_its_solver(name: str):
 @pytest.mark.parametrize("name", PAPER["potentials"])
 def test_each_setting_reaches_its_networks(name: str):
     cell = next(c for c in grid(every_method()) if c.potential == name)
+    n = {"conv": 3 * 64 * 64, "conv_small": 3 * 16 * 16}.get(name, 2)
     networks = {
-        "potential": potentials.make(cell.settings["potential"], 2),
-        "amortization_model": amortization.make_model(cell.settings["amortization_model"], 2),
+        "potential": potentials.make(cell.settings["potential"], n),
+        "amortization_model": amortization.make_model(cell.settings["amortization_model"], n),
     }
     for key, network in networks.items():
         for setting, value in cell.settings[key].items():
-            if setting != "kind":
+            if setting == "potential":  # the model's own is a network
+                assert vars(networks[key].inner) == vars(networks["potential"])
+            elif setting != "kind":
                 # flax keeps a list as a tuple
                 assert short_hash(getattr(network, setting)) == short_hash(value), setting
 
@@ -312,7 +372,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128 + 21
+    assert len(set(hashes)) == 128 + 21 + 24
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

@@ -40,7 +40,8 @@ def test_paper_is_valid_and_fills_the_root():
     assert not paper["preset"]["reduced"]
     assert reader.output_folder(paper) == "."
     published = ["hd2", "hd4", "hd8", "hd16", "hd32", "hd64", "hd128", "hd256"]
-    assert list(reader.pairs(paper)) == published + list(paper["measures"]["synthetic"])
+    images = [f"celeba64_{part}" for part in ("generator", "early", "mid", "late")]
+    assert list(reader.pairs(paper)) == published + images + list(paper["measures"]["synthetic"])
 
 
 def test_pairs_come_with_what_prepares_them():
@@ -52,6 +53,16 @@ def test_pairs_come_with_what_prepares_them():
         "target": "circle_small",
     }
     assert pairs["images"]["kind"] == "images"
+    # One mirror and one URL for all published files.
+    places = {key: PARSED["measures"]["benchmark"][key] for key in ("mirror", "url")}
+    assert pairs["celeba64_mid"] == {"kind": "celeba64"} | PARSED["measures"]["celeba64"] | places
+
+
+def test_a_full_budget_admits_no_generated_images():
+    message = refusal("measures: {celeba64: {sources: [mirror, generated]}}")
+    assert "`measures.celeba64.sources`" in message
+    assert "`preset.reduced: false`" in message
+    load("preset: {reduced: true}\nmeasures: {celeba64: {sources: [generated]}}")
 
 
 def test_a_pair_that_no_cell_uses_is_not_prepared():
@@ -65,7 +76,7 @@ def test_a_pair_that_no_cell_uses_is_not_prepared():
     }
     grids = [*PARSED["synthetic"]["grids"], grid]
     used = reader.pairs(load(unused + "\n" + yaml.safe_dump({"synthetic": {"grids": grids}})))
-    assert list(used)[-1] == "mine"
+    assert "mine" in used
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
@@ -453,7 +464,7 @@ def test_methods_that_are_added_are_a_list():
     [
         ("solvers: {mine: {kind: newton}}", "solvers.mine.kind", "w2dual.conjugate.newton"),
         ("solvers: {mine: {kind: base}}", "solvers.mine.kind", "w2dual.conjugate.base"),
-        ("potentials: {mine: {kind: conv}}", "potentials.mine.kind", "w2dual.potentials.conv"),
+        ("potentials: {mine: {kind: unet}}", "potentials.mine.kind", "w2dual.potentials.unet"),
         (
             "amortizations: {mine: {kind: huber}}",
             "amortizations.mine.kind",
@@ -475,6 +486,17 @@ def test_kind_without_a_module(text: str, key: str, module: str):
 def test_what_celeba64_names_is_known():
     message = refusal("celeba64: {methods: [{amortization: cycle, solver: newton}]}")
     assert "`celeba64.methods.0.solver`" in message
+
+
+def test_images_that_are_generated_have_the_cells_dimension():
+    small = "measures: {celeba64: {sources: [generated], generated: {size: 16}}}\n"
+    reduced = "preset: {name: small, reduced: true}\n"
+    message = refusal(reduced + small)
+    assert "`celeba64.dimension`: 12288" in message
+    assert "768 numbers of 16 x 16 pixels" in message
+    none = load(reduced + small + "celeba64: {generators: []}")
+    assert not [name for name in reader.pairs(none) if name.startswith("celeba64")]
+    load(reduced + small + "celeba64: {dimension: 768}")
 
 
 def test_a_figure_may_be_left_out():

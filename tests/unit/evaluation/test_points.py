@@ -359,7 +359,7 @@ def test_no_flipped_bit_gives_another_error(tmp_path: Path):
 
 def test_other_files_are_named(tmp_path: Path):
     (tmp_path / "points.txt").write_text("1,2\n")
-    assert "expected a .npy or a .csv file" in refusal(tmp_path / "points.txt")
+    assert "expected a .npy, a .csv or a .png file" in refusal(tmp_path / "points.txt")
     assert "no such file" in refusal(tmp_path / "none.npy")
     (tmp_path / "folder.csv").mkdir()
     assert "is a folder" in refusal(tmp_path / "folder.csv")

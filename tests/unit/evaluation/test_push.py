@@ -263,7 +263,7 @@ def test_out_of_another_kind(
 ):
     arguments = ["--map", "ground-truth", "--measures", pair_file]
     assert run(as_npy(tmp_path), *arguments, out="out.txt") == 2
-    assert "expected a .npy or a .csv file" in capsys.readouterr().err
+    assert "expected a .npy, a .csv or a .png file" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"points.npy"}
 
 

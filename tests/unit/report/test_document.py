@@ -30,6 +30,7 @@ from w2dual.records import InputError
 from w2dual.report import captions, latex
 from w2dual.report import document as report
 from w2dual.report.latex import escape
+from w2dual.report.tables.celeba64 import TABLES as IMAGE_TABLES
 from w2dual.report.tables.costs import QUANTITIES
 from w2dual.report.tables.settings import TABLES as SETTINGS
 from w2dual.results import claims, verdict
@@ -61,6 +62,7 @@ def settings(**changes: Any) -> dict[str, Any]:
             | {"evaluation_samples": 1024},
             "cells": PLANE,
         },
+        "images": None,
     } | changes
 
 
@@ -183,13 +185,40 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
         *ACCURACY,
         *studies,
         "verdict_hd",
+        "celeba64_samples",
+        "conjugation_celeba64",
     }
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
     tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
     tables |= {"trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
+    tables |= {*IMAGE_TABLES, "claims_celeba64"}
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():
         assert "What to look at" in " ".join(text.split())
+
+
+def test_images_have_their_facts_their_order_and_a_box(frame: pd.DataFrame) -> None:
+    images = settings()["plane"] | {
+        "generators": ["early"],
+        "dimensions": [3 * 16 * 16],
+        "methods": settings()["methods"],
+        "decimals": 2,
+        "diverged_above": 100.0,
+        "verdict": {"alpha": 0.05, "margin_fraction": 0.25, "margin_floor": 0.02, "min_seeds": 5},
+    }
+    mine = report.ReportSettings.from_json(settings(images=images))
+    rows = frame[frame["kind"] == "hd"].copy()
+    rows["cell"] = rows["cell"].str.replace("hd2-mlp", "celeba64_early-conv")
+    rows = rows.assign(kind="celeba64", pair="celeba64_early", measures_source="generated")
+    both = pd.concat([frame, rows], ignore_index=True)
+    found = dict(report.facts(both, mine, MADE))
+    assert "early: generated here" in found["CelebA64"]
+    assert "Stand-in images" in " ".join(report.warnings(both, mine))
+    assert r"$16\times16$" in " ".join(report.warnings(both, mine))
+    assert report.cell_order(both, mine)[-2:] == [
+        f"celeba64_early-conv-objective-{solver}" for solver in SOLVERS
+    ]
+    assert report.run_rows(both, mine)[-1][0] == "CelebA64, early"
 
 
 def test_sections_stand_in_the_order_of_an_evaluation(
@@ -223,7 +252,7 @@ def test_sections_stand_in_the_order_of_an_evaluation(
     assert places[-1] < shown.index(figures[0])
     titles = re.findall(r"section\*\{(.*?)\}", text)
     assert [title for title in titles if title in dict(captions.SECTIONS)] == [
-        title for title, _ in captions.SECTIONS
+        title for title, _ in captions.SECTIONS if title != captions.IMAGE_SECTION
     ]
     for title, introduction in captions.INTRODUCTIONS.items():
         assert text.index(title + "}") < text.index(introduction)

@@ -15,7 +15,7 @@ from tests.slow.kill import environment
 from w2dual import provenance
 from w2dual.__main__ import main
 from w2dual.config.cells import Cell
-from w2dual.config.grid import grid, hd_grid, synthetic_grid
+from w2dual.config.grid import celeba64_grid, grid, hd_grid, synthetic_grid
 from w2dual.config.reader import load
 from w2dual.records import InputError, write_json
 from w2dual.site.costs import COLUMNS, Cost, from_runs, read_costs, update, write_costs
@@ -412,6 +412,19 @@ def costs(tmp_path: Path) -> str:
         )
         for potential in sorted({cell.potential for cell in synthetic_grid(load([CONFIG, SMOKE]))})
     ]
+    rows += [
+        cost(
+            cell.dimension,
+            ms=3600.0,
+            potential=cell.potential,
+            amortization=cell.amortization,
+            solver=cell.solver,
+            hidden="16-16-32-1",
+            batch_size=32,
+            **(own | {"seeds": 1}),
+        )
+        for cell in celeba64_grid(load([CONFIG, SMOKE]))
+    ]
     write_costs(tmp_path / "costs.csv", rows)
     return str(tmp_path / "costs.csv")
 
@@ -428,13 +441,14 @@ def test_the_table_says_what_it_does_not_know(costs: str, capsys: pytest.Capture
     assert smoke(costs, *CPU, "--gpus", "4", "--per-cell") == 0
     out = capsys.readouterr().out
     # 4 known cells of 1000 steps at 3.6 s, 600 of pre-training at 20 ms, 5 s: 3617 s each; and
-    # 5 on the plane of 300 steps at 3.6 s, 800 of pre-training at 20 ms, 5 s: 1101 s each
-    assert "total: at least 5.55 CPU hours of 1 thread(s)" in out
-    assert "basis: 9 measured, 2 unknown" in out
-    assert "UNKNOWN, and not in the total: 2 of 11 cells" in out
+    # 5 on the plane of 300 steps at 3.6 s, 800 of pre-training at 20 ms, 5 s: 1101 s each; and
+    # 2 on images of 200 steps at 3.6 s, 300 of pre-training at 20 ms, 5 s: 731 s each
+    assert "total: at least 5.95 CPU hours of 1 thread(s)" in out
+    assert "basis: 11 measured, 2 unknown" in out
+    assert "UNKNOWN, and not in the total: 2 of 13 cells" in out
     # one of the longer cells on each device, then 1 or 2 of the shorter: 5819 s at most
     assert "wall clock: at least 1.62 hours on 4 device(s)" in out
-    assert "{2: 95}" in out  # 60.3 min * 1.5
+    assert "{2: 95, 768: 20}" in out  # 60.3 min * 1.5, 12.2 min * 1.5
     assert "[1] first steps, on a pair (2026-01-02, commit cccccccccc)" in out
     lines = [line.split() for line in out.splitlines() if line.startswith("hd2-")]
     assert len(lines) == 6
@@ -447,18 +461,19 @@ def test_the_record_adds_up(costs: str, capsys: pytest.CaptureFixture[str]):
     assert smoke(costs, *CPU, "--json", "--assume-method", "objective,none") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["total"]["unknown"] == 0
-    assert record["total"]["basis"] == {"measured": 9, "assumed": 2}
+    assert record["total"]["basis"] == {"measured": 11, "assumed": 2}
     hours = [item["hours"] for item in record["cells"]]
-    assert hours == pytest.approx([3617 / 3600] * 6 + [1101 / 3600] * 5)
+    assert hours == pytest.approx([3617 / 3600] * 6 + [1101 / 3600] * 5 + [731 / 3600] * 2)
     assert record["total"]["hours"] == pytest.approx(sum(hours))
-    assert record["by_dimension"]["2"]["hours"] == pytest.approx(sum(hours))
+    assert record["by_dimension"]["2"]["hours"] == pytest.approx(sum(hours[:-2]))
+    assert record["by_dimension"]["768"]["hours"] == pytest.approx(sum(hours[-2:]))
     assert record["wall_clock_hours"] is None
     assert all(item["basis"] and item["based_on"] and item["sources"] for item in record["cells"])
 
 
 def test_strict_takes_nothing_unknown(costs: str, capsys: pytest.CaptureFixture[str]):
     assert smoke(costs, *CPU, "--strict") == 2
-    assert "--strict: the cost of 2 of 11 cells is unknown" in capsys.readouterr().err
+    assert "--strict: the cost of 2 of 13 cells is unknown" in capsys.readouterr().err
     assert smoke(costs, *CPU, "--strict", "--assume-method", "objective,none") == 0
 
 

@@ -19,8 +19,12 @@ from w2dual.measures.preparation import synthetic as preparation
 from w2dual.records import load_arrays, read_json, save_arrays
 from w2dual.results import aggregate
 from w2dual.training import files, loop, run
+from w2dual.training.checkpoint import Checkpoints
 from w2dual.training.methods.dual import make as make_problem
 
+ORIGIN: dict[str, str | None] = dict.fromkeys(
+    ("cell", "measures", "code", "jax", "jaxlib", "device", "flags", "environment", "shards"), "x"
+)
 SETTINGS = {
     "potential": {"kind": "mlp", "activation": "elu", "hidden": [32, 32]},
     "amortization_model": {"kind": "mlp_skip", "activation": "elu", "hidden": [32, 32]},
@@ -103,6 +107,37 @@ def test_a_seeds_result_does_not_depend_on_its_neighbours(base, pair):
     ):
         # the same sums in batched products of another shape, over 70 steps in float32
         np.testing.assert_allclose(a[1], b[0], rtol=1e-3, atol=1e-5)
+
+
+def test_groups_of_seeds_are_one_cell_and_resume(pair, tmp_path):
+    plain = {"amortization__kind": "objective", "solver": {"kind": "none"}}
+    plain |= {"potential__hidden": [8], "amortization_model__hidden": [8]}
+    together = run.train(cell(**plain), pair, cell_evaluation.make)
+    apart = cell(**plain, training__seeds_at_once=1)
+    whole = run.train(apart, pair, cell_evaluation.make)
+    for a, b in zip(jax.tree.leaves(together.state), jax.tree.leaves(whole.state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)  # as for a seed without neighbours
+    assert [record["seed"] for record in whole.seeds] == [0, 1]
+    rows = [[(row["seed"], row["step"]) for row in one.history] for one in (together, whole)]
+    assert rows[0] == rows[1]
+
+    begun = []
+
+    def stops_in_the_second(*arguments):
+        begun.append(arguments)
+        if len(begun) == 2:
+            raise RuntimeError("stopped")
+        return cell_evaluation.make(*arguments)
+
+    folder = tmp_path / "checkpoints"
+    with pytest.raises(RuntimeError, match="stopped"):
+        run.train(apart, pair, stops_in_the_second, Checkpoints(folder, ORIGIN))
+    checkpoints = Checkpoints(folder, ORIGIN)
+    again = run.train(apart, pair, cell_evaluation.make, checkpoints)
+    same_bits(whole, again)
+    assert again.timing["resumed_at_steps"][0] == 30  # the first group was done
+    checkpoints.remove()
+    assert not folder.exists()
 
 
 def test_seeds_differ(base):

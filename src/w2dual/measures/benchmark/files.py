@@ -13,19 +13,27 @@ import http.client
 import logging
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from w2dual.config.places import MIRROR_KEY, MIRROR_VARIABLE, WEIGHTS, mirror_folder
+from w2dual.config.places import (
+    IMAGE_WEIGHTS,
+    MIRROR_KEY,
+    MIRROR_VARIABLE,
+    WEIGHTS,
+    mirror_folder,
+)
 from w2dual.measures.benchmark.icnn_dense import VERSIONS
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
 
 DOWNLOAD_TIMEOUT_S = 20.0
-DOWNLOAD_MAX_BYTES = 64 * 2**20
+MAX_BYTES = 128 * 2**20
+"""No published file is larger: the largest, a generator of images, has 96 million bytes."""
 
 
 class Unavailable(Exception):
@@ -60,7 +68,16 @@ def published_blobs() -> dict[str, str]:
 
 def weight_paths(dimension: int) -> list[str]:
     """Return the paths, in the published repository, of the two potentials of dimension n."""
-    return [f"benchmarks/Mix3toMix10/{dimension}_{version}.pt" for version in VERSIONS]
+    return [f"benchmarks/{WEIGHTS}/{dimension}_{version}.pt" for version in VERSIONS]
+
+
+def image_weight_paths(which: str) -> list[str]:
+    """Return the paths there of the two potentials of a pair of images: early, mid or late."""
+    return [f"benchmarks/{IMAGE_WEIGHTS}/{which.title()}_{version}.pt" for version in VERSIONS]
+
+
+GENERATOR_PATH = f"benchmarks/{IMAGE_WEIGHTS}/Final_G.pt"
+"""The path there of the generator that is the source of all pairs of images."""
 
 
 def verify(content: bytes, path: str, where: str) -> BenchmarkFile:
@@ -82,27 +99,82 @@ def verify(content: bytes, path: str, where: str) -> BenchmarkFile:
     return BenchmarkFile(Path(path).name, content, found)
 
 
-def from_mirror(dimension: int, configured: str | None) -> list[BenchmarkFile]:
-    """Read the two weights files of dimension n from a local folder.
+def search(
+    label: str,
+    paths: Sequence[str],
+    sources: Sequence[str],
+    mirror: str | None,
+    url: str,
+    section: str,
+) -> tuple[str, list[BenchmarkFile]] | None:
+    """Return files from the first source that has them, and its name.
 
-    The folder holds `Mix3toMix10/*.pt`, or is a clone of the published repository, which
-    holds them below `benchmarks/`.
+    Args:
+        label: what they are of, for messages.
+        paths: of the files in the published repository.
+        sources: `mirror`, `download` or `generated`, in the order in which they are tried.
+        mirror: folder that holds the files, or None for the environment's.
+        url: where they are downloaded from.
+        section: the part of the config that has `sources`, for messages.
+
+    Returns:
+        The source and its files; None where it is the turn of `generated`.
 
     Raises:
-        Unavailable: no mirror is named, or it has other dimensions only.
-        InputError: the one that is named is not there, holds no weights or half of a pair; or a
-            file is there and is not the published one.
+        InputError: no source has them, with what was tried; or a source's file is not the
+            published one.
+    """
+    tried = []
+    for source in sources:
+        if source == "generated":
+            return None
+        try:
+            found = read_mirror(paths, mirror) if source == "mirror" else download(paths, url)
+        except Unavailable as reason:
+            log.warning("%s: no weights from %s: %s", label, source, reason)
+            tried.append(f"  {source}: {reason}")
+        else:
+            log.info("%s: weights from %s, verified", label, source)
+            return source, found
+    raise InputError(
+        f"{label}: no source has the benchmark's weights\n"
+        + "\n".join(tried)
+        + f"\n  What would help: a mirror (environment variable {MIRROR_VARIABLE}"
+        f" or {MIRROR_KEY}), a network, or `generated` in {section}.sources,"
+        " which trains a new pair and marks every table as not made from the published weights"
+    )
+
+
+def from_mirror(dimension: int, configured: str | None) -> list[BenchmarkFile]:
+    """Read the two weights files of dimension n from a local folder, as `read_mirror` does."""
+    return read_mirror(weight_paths(dimension), configured)
+
+
+def read_mirror(paths: Sequence[str], configured: str | None) -> list[BenchmarkFile]:
+    """Read published files from a local folder.
+
+    The folder holds `Mix3toMix10/*.pt` or `CelebA64/*.pt`, or is a clone of the published
+    repository, which holds them below `benchmarks/`.
+
+    Args:
+        paths: of the files in the published repository.
+        configured: the folder, or None for the environment's.
+
+    Raises:
+        Unavailable: no mirror is named, or it has none of these files.
+        InputError: the one that is named is not there, or holds no weights or some of these files
+            only; or a file is there and is not the published one.
     """
     named = mirror_folder(configured)
     if named is None:
         raise Unavailable(
             f"none is configured; set {MIRROR_KEY} or the environment variable "
-            f"{MIRROR_VARIABLE} to a folder that holds {WEIGHTS}/*.pt"
+            f"{MIRROR_VARIABLE} to a folder that holds {Path(paths[0]).parent.name}/*.pt"
         )
     folder, named_by = named
     found: dict[str, Path] = {}
     lacking: list[Path] = []
-    for path in weight_paths(dimension):
+    for path in paths:
         candidates = [folder / path.removeprefix("benchmarks/"), folder / path]
         there = next((item for item in candidates if item.is_file()), None)
         if there is None:
@@ -116,20 +188,33 @@ def from_mirror(dimension: int, configured: str | None) -> list[BenchmarkFile]:
         )
     if lacking:
         raise Unavailable(f"{lacking[0]} is missing (mirror named by {named_by})")
-    files = []
-    for path, place in found.items():
-        try:
-            content = place.read_bytes()
-        except OSError as error:
-            raise InputError(f"{place}: cannot be read: {error}") from error
-        files.append(verify(content, path, str(place)))
-    return files
+    return [_read(place, path) for path, place in found.items()]
+
+
+def _read(place: Path, path: str) -> BenchmarkFile:
+    try:
+        if (size := place.stat().st_size) > MAX_BYTES:
+            raise InputError(f"{place}: has {size} bytes, {_TOO_LARGE}")
+        content = place.read_bytes()
+    except OSError as error:
+        raise InputError(f"{place}: cannot be read: {error}") from error
+    return verify(content, path, str(place))
+
+
+_TOO_LARGE = f"larger than the {MAX_BYTES} bytes of any published file, so no weights file"
 
 
 def from_download(
     dimension: int, url: str, timeout_s: float = DOWNLOAD_TIMEOUT_S
 ) -> list[BenchmarkFile]:
-    """Download the two weights files of dimension n into memory.
+    """Download the two weights files of dimension n into memory, as `download` does."""
+    return download(weight_paths(dimension), url, timeout_s)
+
+
+def download(
+    paths: Sequence[str], url: str, timeout_s: float = DOWNLOAD_TIMEOUT_S
+) -> list[BenchmarkFile]:
+    """Download published files into memory.
 
     Raises:
         Unavailable: the network or the server does not give them.
@@ -138,7 +223,7 @@ def from_download(
     if not url.startswith(("https://", "http://")):
         raise InputError(f"measures.benchmark.url: {url!r} does not start with https://")
     files = []
-    for path in weight_paths(dimension):
+    for path in paths:
         address = f"{url.rstrip('/')}/{path}"
         files.append(verify(_download(address, timeout_s), path, address))
     return files
@@ -149,15 +234,15 @@ def _download(address: str, timeout_s: float) -> bytes:
     try:
         # S310: the scheme has been checked by the caller.
         with urllib.request.urlopen(address, timeout=timeout_s) as response:  # noqa: S310
-            content = response.read(DOWNLOAD_MAX_BYTES + 1)
+            content = response.read(MAX_BYTES + 1)
             announced = response.headers.get("Content-Length")
     except urllib.error.HTTPError as error:
         raise Unavailable(f"{address}: the server answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise Unavailable(f"{address}: no connection ({reason})") from error
-    if len(content) > DOWNLOAD_MAX_BYTES:
-        raise InputError(f"{address}: larger than {DOWNLOAD_MAX_BYTES} bytes, so no weights file")
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{address}: {_TOO_LARGE}")
     if announced is not None and announced.isdecimal() and int(announced) != len(content):
         raise Unavailable(f"{address}: broke off after {len(content)} of {announced} bytes")
     return content

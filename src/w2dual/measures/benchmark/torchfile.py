@@ -22,7 +22,9 @@ import numpy as np
 from w2dual.records import InputError
 
 MAX_BYTES = 256 * 2**20
-"""Bound on the sum of a file's members, in bytes; the largest HD weights need 5 MB."""
+"""Bound on the sum of a file's members, in bytes; the largest published file has 96 million."""
+_OLD_FORMAT = b"\x80"
+"""How a pickle begins; a zip archive begins with PK."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,12 @@ def read(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, np.
     Raises:
         InputError: the content is not such a file, is damaged, or holds anything but tensors.
     """
+    if content.startswith(_OLD_FORMAT):
+        raise InputError(
+            f"{name}: is in PyTorch's old format, a bare pickle, which is not read here; expected "
+            "the zip archive that PyTorch has written since version 1.6: load the file there and "
+            "save it again"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             tensors = _read_archive(archive, max_bytes)

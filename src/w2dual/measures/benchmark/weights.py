@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from w2dual.measures.benchmark import files, icnn_dense, torchfile
-from w2dual.measures.benchmark.files import BenchmarkFile, Unavailable
+from w2dual.measures.benchmark.files import BenchmarkFile
 from w2dual.measures.benchmark.generated import Budget, Generated, train
 from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN
 from w2dual.records import InputError
@@ -56,30 +56,11 @@ def obtain(
             f"{list(published_dimensions)} only; any other dimension needs `generated` "
             "in measures.benchmark.sources (a new pair is then trained)"
         )
-    tried = []
-    for source in sources:
-        if source == "generated":
-            return generate(dimension, budget)
-        if not published:
-            continue
-        try:
-            found = (
-                files.from_mirror(dimension, mirror)
-                if source == "mirror"
-                else files.from_download(dimension, url)
-            )
-        except Unavailable as reason:
-            log.warning("n=%d: no weights from %s: %s", dimension, source, reason)
-            tried.append(f"  {source}: {reason}")
-        else:
-            return published_weights(dimension, source, found)
-    raise InputError(
-        f"n={dimension}: no source has the benchmark's weights\n"
-        + "\n".join(tried)
-        + f"\n  What would help: a mirror (environment variable {files.MIRROR_VARIABLE}"
-        " or measures.benchmark.mirror), a network, or `generated` in measures.benchmark.sources,"
-        " which trains a new pair and marks every table as not made from the published weights"
-    )
+    section = "measures.benchmark"
+    paths = files.weight_paths(dimension)
+    label = f"n={dimension}"
+    found = files.search(label, paths, sources, mirror, url, section) if published else None
+    return generate(dimension, budget) if found is None else published_weights(dimension, *found)
 
 
 def published_weights(dimension: int, source: str, found: list[BenchmarkFile]) -> Weights:
@@ -88,7 +69,6 @@ def published_weights(dimension: int, source: str, found: list[BenchmarkFile]) -
         icnn_dense.from_tensors(torchfile.read(file.content, file.name), dimension, file.name)
         for file in found
     ]
-    log.info("n=%d: weights from %s, verified", dimension, source)
     return Weights(potentials, source, {file.name: file.git_blob_sha1 for file in found}, None)
 
 

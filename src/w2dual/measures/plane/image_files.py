@@ -77,11 +77,11 @@ def read_image(path: Path) -> Float[np.ndarray, "height width"]:
         raise InputError(f"{path}: is a folder; expected an image")
     if not path.is_file():
         raise InputError(f"{path}: no such image")
-    with _opened(path) as image:
+    with opened(path) as image:
         _check_size(path, *image.size)
         _check_frames(path, image)
         _check_mode(path, image)
-        upright = _upright(path, image)
+        upright = upright_of(path, image)
         _check_transparency(path, image)  # again: some formats say it when they are decoded
         _say_what_is_left_out(path, image)
         intensity = np.asarray(upright.convert("L"), np.float32) / 255.0
@@ -94,7 +94,7 @@ def read_image(path: Path) -> Float[np.ndarray, "height width"]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image]:
+def opened(path: Path) -> Iterator[Image]:
     """Open an image; what goes wrong with it, also later, is an error that names the file."""
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
@@ -164,7 +164,7 @@ def _check_transparency(path: Path, image: Image) -> None:
         raise InputError(f"{path}: has transparency (one of its tones is transparent); {_REMEDY}")
 
 
-def _upright(path: Path, image: Image) -> Image:
+def upright_of(path: Path, image: Image) -> Image:
     """Turn an image as its orientation says (EXIF, or XMP), which cameras write."""
     from PIL import ImageOps
 

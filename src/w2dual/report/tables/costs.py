@@ -203,7 +203,7 @@ def cost_tex(
         settings: rows, columns and preset.
         measures: the metrics, for a note on where the measures come from.
     """
-    unit, per_unit = _unit(tidy) if table == "runtime_hd" else ("", 1.0)
+    shown, per_unit = unit(tidy) if table == "runtime_hd" else ("", 1.0)
     columns = len(settings.dimensions)
     rows: list[Row] = []
     for potential, block in tidy.groupby("potential", sort=False):
@@ -212,19 +212,21 @@ def cost_tex(
         for (amortization, solver), line in block.groupby(["amortization", "solver"], sort=False):
             entries = {record["dimension"]: record for record in line.to_dict("records")}
             fields = [escape(words(str(amortization))), escape(words(str(solver)))]
-            fields += [_entry(entries[n], per_unit) for n in settings.dimensions]
+            fields += [entry(entries[n], per_unit) for n in settings.dimensions]
             rows.append(Row(fields))
     heads = ["Amortization loss", "Conjugate solver", *(f"$n={n}$" for n in settings.dimensions)]
     body = booktabs(heads, rows, "ll" + "r" * columns)
-    return fitted(body) + footnotes(_notes(tidy, table, unit, settings) + measures_notes(measures))
+    return fitted(body) + footnotes(_notes(tidy, table, shown, settings) + measures_notes(measures))
 
 
-def _unit(tidy: pd.DataFrame) -> tuple[str, float]:
+def unit(tidy: pd.DataFrame) -> tuple[str, float]:
+    """Return the unit of run times, and its seconds."""
     longest = tidy["value"].max()
     return next((unit for unit in UNITS if longest >= unit[1]), UNITS[-1])
 
 
-def _entry(row: Mapping[Any, Any], per_unit: float) -> str:
+def entry(row: Mapping[Any, Any], per_unit: float) -> str:
+    """Return an entry, ready for LaTeX."""
     if row["solver"] == "none" and row["quantity"] != QUANTITIES["runtime_hd"].name:
         return "---"
     marks = f"$^{{({row['diverged_seeds']}/{row['seeds']})}}$" if row["diverged_seeds"] else ""

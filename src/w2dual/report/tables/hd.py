@@ -62,8 +62,8 @@ def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
         previous = source
         shown = [entries.get(n) for n in settings.dimensions]
         fields = [label, escape(words(amortization)), escape(words(solver))]
-        bold = {len(fields) + place for place, entry in enumerate(shown) if entry and entry["best"]}
-        fields += ["--" if entry is None else _hd_entry(entry, settings) for entry in shown]
+        bold = {len(fields) + place for place, found in enumerate(shown) if found and found["best"]}
+        fields += ["--" if found is None else entry(found, settings) for found in shown]
         rows.append(Row(fields, bold, above))
     factors = tidy.groupby("dimension")["improvement_factor"].max()
     last = [f"{factors[n]:.1f}" if math.isfinite(factors[n]) else "--" for n in settings.dimensions]
@@ -74,7 +74,8 @@ def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
     return fitted(body) + footnotes(_hd_notes(tidy, settings))
 
 
-def _hd_entry(row: Mapping[str, Any], settings: TableSettings) -> str:
+def entry(row: Mapping[str, Any], settings: TableSettings) -> str:
+    """Return an entry of a table of errors, ready for LaTeX."""
     if row["source"] == "quoted":
         text = f"{row['mean']:g}"
         return text if "." in text else f"{text}.0"

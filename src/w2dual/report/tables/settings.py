@@ -38,6 +38,8 @@ LEFT_OUT = {
     ("synthetic", "grids"),  # shown one by one
     ("synthetic", "logging"),
     ("synthetic", "figures"),
+    ("celeba64", "logging"),
+    ("celeba64", "training", "seeds_at_once"),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
@@ -194,7 +196,8 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
                     if part != "amortization" or "cycle_weight" not in config[name]:
                         found[SECTIONS[part], used] = None
     order = ("methods", "potentials", "amortization_model", "amortizations", "solvers")
-    if any(kind == "potentials" for kind, _ in found):
+    own = all("amortization_model" in config[name] for name in sections)
+    if any(kind == "potentials" for kind, _ in found) and not own:
         found["amortization_model", ""] = None
     found.pop(("potentials", OWN), None)
     named = [item for item in found if item[1] != "none"]
@@ -286,11 +289,6 @@ def _notes(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> list[s
         "comments of config.yaml. paper: section, table or appendix of the paper; w2ot: file of "
         "the published configuration; benchmark: Korotin et al.\\ (2021); ours: no source."
     ]
-    if table == "hyperparameters_celeba64":
-        notes.append(
-            r"\textbf{These settings have no cells yet}: nothing was trained with them, and no "
-            "table has numbers of CelebA64."
-        )
     if frame["changed"].any():
         notes.append(
             r"$^{\dagger}$: set by the preset, and not what config.yaml has: its source is that of "

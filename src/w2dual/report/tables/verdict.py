@@ -82,7 +82,7 @@ def tex(judged: pd.DataFrame, settings: VerdictSettings) -> str:
         name = escape(words(potential)) if potential != previous else ""
         previous = potential
         fields = [name, escape(words(amortization)), escape(words(solver))]
-        fields += [_entry(cells.get(n), settings) for n in dimensions]
+        fields += [entry(cells.get(n), settings) for n in dimensions]
         rows.append(Row(fields, above=above))
     if not rows:
         rows.append(Row([Span("No cell of this preset has a published value", 3)]))
@@ -91,7 +91,8 @@ def tex(judged: pd.DataFrame, settings: VerdictSettings) -> str:
     return fitted(body) + footnotes(_notes(judged, settings))
 
 
-def _entry(row: Mapping[Any, Any] | None, settings: VerdictSettings) -> str:
+def entry(row: Mapping[Any, Any] | None, settings: VerdictSettings) -> str:
+    """Return an entry of the verdict, ready for LaTeX."""
     if row is None:
         return "--"
     digits, limit = settings.decimals, f"$>${settings.diverged_above:g}"
@@ -107,9 +108,17 @@ def _entry(row: Mapping[Any, Any] | None, settings: VerdictSettings) -> str:
 
 
 def _notes(judged: pd.DataFrame, settings: VerdictSettings) -> list[str]:
-    level = 100 * (1 - 2 * settings.alpha)
     missing = counts(judged)[MISSING]
-    notes = [
+    notes = method_notes(settings)
+    if missing:
+        notes.append(f"Cells of the paper that this preset does not have: {missing}.")
+    return notes + budget_notes(settings)
+
+
+def method_notes(settings: VerdictSettings) -> list[str]:
+    """Say how cells are judged, in LaTeX."""
+    level = 100 * (1 - 2 * settings.alpha)
+    return [
         r"Forward L$^2$-UVP in percent: ours / published mean; below, where both are numbers, the "
         rf"{level:g}\% confidence interval of their difference (Welch; {PAPER_SEEDS} published "
         r"seeds, standard deviations of ddof 0 converted) and the word. "
@@ -121,9 +130,6 @@ def _notes(judged: pd.DataFrame, settings: VerdictSettings) -> list[str]:
         r"are not adjusted. Inconclusive: neither, fewer than "
         rf"{settings.min_seeds} seeds, a reduced budget, or measures generated here."
     ]
-    if missing:
-        notes.append(f"Cells of the paper that this preset does not have: {missing}.")
-    return notes + budget_notes(settings)
 
 
 def write(

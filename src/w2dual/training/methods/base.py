@@ -137,11 +137,14 @@ class Network(NamedTuple):
         init: from a key and points (batch, n) to parameters.
         map: from parameters and points to points, which pre-training makes the identity; None for
             a network that is not pre-trained.
+        start_from: name of a network before this one, and what makes this one's parameters of that
+            one's, once it is pre-trained; None for a network that is drawn and pre-trained itself.
     """
 
     stream: str
     init: Callable[[Key[Array, ""], Float[Array, "batch n"]], Params]
     map: Callable[[Params, Float[Array, "batch n"]], Float[Array, "batch n"]] | None = None
+    start_from: tuple[str, Callable[[Params], Params]] | None = None
 
 
 class Method(abc.ABC, Generic[AnyState]):

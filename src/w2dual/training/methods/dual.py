@@ -8,7 +8,7 @@ maximised, so the loss is -V plus the amortization loss; one gradient step updat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -95,9 +95,17 @@ class DualProblem(Conjugating[DualState]):
         }
         if self.model is not None:
             found["model"] = Network(
-                "amortization model", partial(_init, self.model), partial(_apply, self.model)
+                "amortization model",
+                partial(_init, self.model),
+                partial(_apply, self.model),
+                self._start_from_potential(),
             )
         return found
+
+    def _start_from_potential(self) -> tuple[str, Callable[[Params], Params]] | None:
+        """Return where the model's parameters come from, for one that starts as the potential."""
+        start = getattr(self.model, "start_from_potential", None)
+        return None if start is None else ("potential", start)
 
     def assemble(self, trees: Trees) -> Networks:
         """Return the parameters of both networks."""

@@ -116,13 +116,14 @@ def test_potentials_that_read_alike_are_told_apart() -> None:
     assert "Potential ICNN, softplus" in groups
 
 
-def test_celeba64_says_that_it_has_no_cells() -> None:
+def test_celeba64_has_a_model_and_a_cycle_weight_of_its_own() -> None:
     frame = rows("hyperparameters_celeba64")
     assert one(frame, "Grid", "cycle weight")["value"] == "10,000"
+    assert one(frame, "Potential ConvNet", "strides")["value"] == "2, 2, 2, 2, 2, 1"
+    assert list(frame["group"]).count("Amortization model") == 1
     assert one(frame, "Training", "batch size")["meaning"] == "images per step"
     assert not frame["group"].str.startswith("Amortization loss").any()
     tex = settings.tex_of(frame, "hyperparameters_celeba64", PAPER["preset"])
-    assert "no cells yet" in tex
     assert "Reduced budget" not in tex
 
 

@@ -1,0 +1,115 @@
+"""What maps do to images: x, T*(x), T(x) and T^-1(T*(x)), by the best and the worst method.
+
+A block for each pair. The best method is that of the lowest mean forward L2-UVP over its seeds, the
+worst that of the highest among those that still have a seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from w2dual.config.names import method_words, words
+from w2dual.evaluation.trained import Points, Trained
+from w2dual.measures import Pair
+from w2dual.records import InputError, read_json
+
+PAGE_WIDTH_IN = 7.0
+IMAGES = 8
+"""Images a row."""
+COLOURS = 3
+_LABEL_IN, _HEAD_IN, _GAP_IN, _FOOT_IN = 1.15, 0.2, 0.06, 0.16
+
+Strip = Float[np.ndarray, "height width colours"]
+
+
+def choose(files: Sequence[tuple[Path, Path, Path]]) -> list[tuple[Path, Path, Path]]:
+    """Return of each pair's cells the best and the worst, by their metrics; one of one cell.
+
+    Args:
+        files: of each cell its parameters, its metrics and its prepared pair.
+
+    Raises:
+        InputError: a record cannot be read, or no cell of a pair has a seed that finished.
+    """
+    by_pair: dict[str, list[tuple[float, tuple[Path, Path, Path]]]] = {}
+    for paths in files:
+        record = read_json(paths[1])
+        column = record["headline"]["column"]
+        errors = [s[column] for s in record["seeds"] if s["status"] == "finished"]
+        found = by_pair.setdefault(record["cell"]["pair"], [])
+        if errors and None not in errors:
+            found.append((sum(errors) / len(errors), paths))
+    for pair, found in by_pair.items():
+        if not found:
+            raise InputError(f"figure celeba64_samples: no cell of {pair} has a seed that finished")
+        found.sort(key=lambda item: item[0])
+    ends = [(found[0][1], found[-1][1]) for found in by_pair.values()]
+    return [paths for pair in ends for paths in dict.fromkeys(pair)]
+
+
+def draw(cells: Sequence[Trained]) -> Figure:
+    """Draw the cells that `choose` chose, pair by pair."""
+    blocks: dict[str, list[Trained]] = {}
+    for cell in cells:
+        blocks.setdefault(cell.cell.pair, []).append(cell)
+    rows = [2 + 2 * len(block) for block in blocks.values()]
+    row_in = (PAGE_WIDTH_IN - _LABEL_IN) / IMAGES
+    height = sum(rows) * row_in + len(blocks) * (_HEAD_IN + _GAP_IN) + _FOOT_IN
+    figure = Figure(figsize=(PAGE_WIDTH_IN, height))
+    top = height
+    for (pair, block), count in zip(blocks.items(), rows, strict=True):
+        top -= _HEAD_IN
+        figure.text(0.005, (top + 0.05) / height, _title(pair, block[0]), fontsize=7)
+        for number, (label, images) in enumerate(_strips(block)):
+            bottom = top - (number + 1) * row_in
+            box = (_LABEL_IN / PAGE_WIDTH_IN, bottom / height)
+            axes = figure.add_axes((*box, 1 - box[0], row_in / height))
+            _show(axes, strip(images))
+            figure.text(0.005, (bottom + row_in / 2) / height, label, fontsize=5.5, va="center")
+        top -= count * row_in + _GAP_IN
+    return figure
+
+
+def _title(pair: str, cell: Trained) -> str:
+    if cell.record["measures"]["source"] != "generated":
+        return words(pair)
+    side = math.isqrt(cell.cell.dimension // COLOURS)
+    return f"{words(pair)}: STAND-IN measures generated here, {side} x {side} pixels"
+
+
+def _strips(block: Sequence[Trained]) -> list[tuple[str, Points]]:
+    """Return the rows of a pair, each with its label."""
+    pair = block[0].pair
+    if not isinstance(pair, Pair):
+        raise InputError(f"figure celeba64_samples: {block[0].cell.name} has no optimal map")
+    x = block[0].source(IMAGES)
+    y = np.asarray(pair.ground_truth(jnp.asarray(x)))
+    rows = [("$x$", x), ("$T^*(x)$", y)]
+    for cell, kind in zip(block, ("best", "worst"), strict=False):
+        column = cell.record["headline"]["column"]
+        errors = [s[column] for s in cell.record["seeds"] if s["status"] == "finished"]
+        method = method_words(cell.cell.amortization, cell.cell.solver)
+        about = f"{kind}: {method}\n{sum(errors) / len(errors):.3g} % forward"
+        rows.append((f"$T(x)$\n{about}", cell.forward(x)))
+        rows.append((f"$T^{{-1}}(T^*(x))$\n{kind}: {method}", cell.inverse(y)))
+    return rows
+
+
+def strip(images: Points) -> Strip:
+    """Lay images side by side, as colours in [0, 1]; numbers beyond [-1, 1] are cut off."""
+    side = math.isqrt(images.shape[1] // COLOURS)
+    pixels = images.reshape(-1, COLOURS, side, side).transpose(2, 0, 3, 1)
+    return np.clip((pixels.reshape(side, -1, COLOURS) + 1) / 2, 0, 1)
+
+
+def _show(axes: Axes, pixels: Strip) -> None:
+    axes.imshow(pixels, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()

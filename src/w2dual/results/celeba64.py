@@ -1,0 +1,250 @@
+"""The CelebA64 cells in numbers, both directions, next to the published values.
+
+Forward is the map from the source (sharp images) to the target (blurred ones), which the paper's
+own rows are of (w2ot logs the forward error). The quoted baselines are errors of the inverse map:
+inferred, from the stored notebooks of Korotin et al., whose figures show blurred images as input
+and sharp ones as output, and whose final errors fit the published ones in that direction alone. So
+the paper's table sets two quantities side by side. Here a quoted value is compared with our inverse
+errors, and a value of the paper's own with our forward ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from w2dual.results import verdict
+from w2dual.results.published import read_published
+from w2dual.results.summary import Entry, check_cell
+from w2dual.results.verdict import PAPER_SEEDS, VerdictSettings
+
+METRICS = {"forward": "l2_uvp_forward_percent", "inverse": "l2_uvp_inverse_percent"}
+"""Direction -> column of the tidy metrics."""
+PREFIX = "celeba64_"
+"""Of the names of pairs."""
+POTENTIAL = "conv"
+"""Name of the potential of the paper's own rows in config.yaml."""
+STANDS_FOR = {"lbfgs_high_precision": "lbfgs"}
+"""Solver -> the one of the published rows that it is compared with: which of the two made them
+cannot be told from the published code."""
+TIDY_COLUMNS = (
+    *("name", "potential", "amortization", "solver", "pair", "direction", "mean", "std", "seeds"),
+    *("diverged_seeds", "mean_as_published", "above_limit", "best", "improvement_factor"),
+    *("improvement_as_published", "published_mean", "published_std", "published_diverged"),
+    *("source", "measures_source", "preset", "reduced", "iterations"),
+)
+VERDICT_COLUMNS = ("pair", *verdict.COLUMNS, "ours_inverse_mean", "ours_inverse_std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(VerdictSettings):
+    """What the config says about the tables of the CelebA64 cells.
+
+    Attributes:
+        generators: pairs of measures, in order; all are of the one of `dimensions`.
+    """
+
+    generators: tuple[str, ...]
+
+    @classmethod
+    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._fields(record) | {"generators": tuple(record["generators"])}
+
+    @property
+    def dimension(self) -> int:
+        """Return how many numbers an image has."""
+        return self.dimensions[0]
+
+
+def pair_of(generator: str) -> str:
+    """Return the name of the pair of measures."""
+    return f"{PREFIX}{generator}"
+
+
+def published(folder: Path) -> pd.DataFrame:
+    """Return the published values: quoted baselines, then the paper's own rows.
+
+    Raises:
+        InputError: the file is missing or unreadable.
+    """
+    columns = ["name", "amortization", "solver", "potential", "generator"]
+    columns += ["mean", "std", "diverged", "source"]
+    return read_published(folder / "celeba64.csv", columns)
+
+
+def published_cell(folder: Path, cell: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the paper's own row of a cell, forward; an empty frame where it has none."""
+    found = published(folder)
+    solver = STANDS_FOR.get(cell["solver"], cell["solver"])
+    return found[
+        (found["source"] == "paper")
+        & (found["amortization"] == cell["amortization"])
+        & (found["solver"] == solver)
+        & (pair_of("") + found["generator"] == cell["pair"])
+        & (cell["potential"] == POTENTIAL)
+    ]
+
+
+def tidy(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.DataFrame:
+    """Return the numbers of the table: a row for each (baseline or method, pair, direction).
+
+    `improvement_factor` is the best quoted baseline over our mean in the same direction, the
+    inverse; `improvement_as_published` is that over our forward mean, as the paper takes it.
+
+    Args:
+        frame: tidy metrics of the cells.
+        folder: of the published values.
+        settings: rows and columns.
+
+    Raises:
+        InputError: a cell or a seed is missing or given twice, or comes from another preset.
+    """
+    known = published(folder)
+    known = known[known["generator"].isin(settings.generators)]
+    rows: list[dict[str, Any]] = [
+        {"name": row.name, "potential": row.potential, "amortization": row.amortization}
+        | {"solver": row.solver, "pair": row.generator, "direction": "inverse", "mean": row.mean}
+        | {"source": "quoted"}
+        for row in known[known["source"] == "quoted"].itertuples(index=False)
+    ]
+    paper: dict[tuple[str, str, str], Any] = {
+        (str(row.amortization), str(row.solver), str(row.generator)): row
+        for row in known[known["source"] == "paper"].itertuples(index=False)
+    }
+    for potential in frame["potential"].drop_duplicates():
+        for amortization, solver in settings.methods:
+            for generator in settings.generators:
+                row = (potential, amortization, solver, generator)
+                rows += _rows_of(frame, row, paper, settings)
+    found = pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
+    for column in ("mean", "std", "mean_as_published"):
+        found[column] = found[column].astype(float)
+    found["above_limit"] = ~(found["mean"] <= settings.diverged_above)
+    shown = found["mean"].where(~found["above_limit"]).round(settings.decimals)
+    column = [found["pair"], found["direction"]]
+    found["best"] = shown.notna() & (shown == shown.groupby(column).transform("min"))
+    ours = (found["source"] == "ours") & ~found["above_limit"] & (found["mean"] > 0)
+    quoted = found[found["source"] == "quoted"].groupby("pair")["mean"].min()
+    factor = (found["pair"].map(quoted) / found["mean"].where(ours)).astype(float)
+    inverse = found["direction"] == "inverse"
+    found["improvement_factor"] = factor.where(inverse)
+    found["improvement_as_published"] = factor.where(~inverse)
+    for name in ("seeds", "diverged_seeds"):
+        found[name] = found[name].astype("Int64")
+    found["preset"], found["reduced"] = settings.preset, settings.reduced
+    steps = pd.Series(settings.iterations, found.index).where(found["source"] == "ours")
+    found["iterations"] = steps.astype("Int64")
+    return found
+
+
+def cell_of(
+    frame: pd.DataFrame,
+    potential: str,
+    amortization: str,
+    solver: str,
+    generator: str,
+    settings: ImageSettings,
+) -> pd.DataFrame:
+    """Return the rows of one cell, one for each seed.
+
+    Raises:
+        InputError: the cell or a seed is missing or given twice, or comes from another preset.
+    """
+    cell = frame[
+        (frame["potential"] == potential)
+        & (frame["amortization"] == amortization)
+        & (frame["solver"] == solver)
+        & (frame["pair"] == pair_of(generator))
+    ]
+    check_cell(cell, f"{potential}, {amortization}, {solver}, {generator}", settings)
+    return cell
+
+
+def _rows_of(
+    frame: pd.DataFrame,
+    row: tuple[str, str, str, str],
+    paper: Mapping[tuple[str, str, str], Any],
+    settings: ImageSettings,
+) -> list[dict[str, Any]]:
+    potential, amortization, solver, generator = row
+    cell = cell_of(frame, *row, settings)
+    known = paper.get((amortization, STANDS_FOR.get(solver, solver), generator))
+    found = []
+    for direction, metric in METRICS.items():
+        entry = Entry.of(cell[metric].tolist(), cell["status"].tolist())
+        forward = direction == "forward"
+        compared = known if forward and potential == POTENTIAL else None
+        found.append(
+            {"name": "", "potential": potential, "amortization": amortization, "solver": solver}
+            | {"pair": generator, "direction": direction, "mean": entry.mean, "std": entry.std}
+            | {"seeds": entry.seeds, "diverged_seeds": entry.diverged_seeds}
+            | {"mean_as_published": Entry.as_published(cell).mean if forward else np.nan}
+            | {
+                "published_mean": None if compared is None else compared.mean,
+                "published_std": None if compared is None else compared.std,
+                "published_diverged": None if compared is None else bool(compared.diverged),
+            }
+            | {"source": "ours", "measures_source": cell["measures_source"].iloc[0]}
+        )
+    return found
+
+
+def judge(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.DataFrame:
+    """Return the verdict on each of the paper's own rows, by our forward errors.
+
+    Where the preset has cells of the high-precision solver, they are judged by the same rows too.
+    Quoted baselines are not judged. Columns are `VERDICT_COLUMNS`.
+
+    Raises:
+        InputError: a seed is missing or given twice, or comes from another preset.
+    """
+    rows = []
+    known = published(folder)
+    ours = frame[frame["potential"] == POTENTIAL]
+    row: Any
+    for row in known[known["source"] == "paper"].itertuples(index=False):
+        there = {row.solver, *map(str, ours["solver"])}
+        for solver in [s for s in sorted(there) if STANDS_FOR.get(s, s) == row.solver]:
+            cell = ours[
+                (ours["amortization"] == row.amortization)
+                & (ours["solver"] == solver)
+                & (ours["pair"] == pair_of(row.generator))
+            ]
+            if cell.empty and solver != row.solver:
+                continue
+            rows.append(_to_judge(row, solver, cell, settings))
+    table = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
+    for column in ("ours_seeds", "ours_diverged_seeds"):
+        table[column] = table[column].astype("Int64")
+    table["ours_diverged"] = table["ours_diverged"].astype("boolean")
+    table["preset"], table["reduced"] = settings.preset, settings.reduced
+    return verdict.judge(table, settings)[list(VERDICT_COLUMNS)]
+
+
+def _to_judge(row: Any, solver: str, cell: pd.DataFrame, settings: ImageSettings) -> dict[str, Any]:
+    found = {"pair": row.generator, "potential": POTENTIAL, "amortization": row.amortization}
+    found |= {"solver": solver, "dimension": settings.dimension}
+    found |= {"published_mean": row.mean, "published_std": row.std}
+    found |= {"published_seeds": PAPER_SEEDS, "published_diverged": bool(row.diverged)}
+    if cell.empty:
+        return found
+    check_cell(cell, f"{row.amortization}, {solver}, {row.generator}", settings)
+    entry = Entry.as_published(cell)
+    back = Entry.of(cell[METRICS["inverse"]].tolist(), cell["status"].tolist())
+    if not np.isfinite(back.mean):
+        back = replace(back, mean=np.nan)
+    return found | {
+        "ours_mean": entry.mean,
+        "ours_std": entry.std,
+        "ours_seeds": entry.seeds,
+        "ours_diverged_seeds": entry.diverged_seeds,
+        "ours_diverged": not entry.mean <= settings.diverged_above,
+        "measures_source": cell["measures_source"].iloc[0],
+        "ours_inverse_mean": back.mean,
+        "ours_inverse_std": back.std,
+    }

@@ -1,0 +1,140 @@
+"""The CelebA64 cells next to the published values: directions, improvement, verdict."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.unit import verdict_data
+from tests.unit.settings import PAPER
+
+from w2dual.config import arguments
+from w2dual.records import InputError
+from w2dual.report.tables import celeba64 as tables
+from w2dual.results import celeba64 as images
+from w2dual.results import claims, verdict
+
+PUBLISHED = verdict_data.PUBLISHED
+
+
+def settings(**changes: Any) -> images.ImageSettings:
+    return images.ImageSettings.from_json(arguments.celeba64_table(PAPER) | changes)
+
+
+def cell(row: Any, **given: Any) -> list[dict[str, Any]]:
+    """Ours, with the published mean and std forward, and twice that inverse."""
+    diverged = {"diverged": 10} if row.diverged else {}
+    mean, std = (1.0, 0.0) if row.diverged else (row.mean, row.std)
+    kind = SimpleNamespace(
+        dimension=12288, potential="conv", amortization=row.amortization, solver=row.solver
+    )
+    found = verdict_data.rows(kind, **({"mean": mean, "std": std} | diverged | given))
+    pair = images.pair_of(row.generator)
+    for one in found:
+        one |= {"pair": pair, "preset": "paper", "device": "GPU", "training_s": 7200.0}
+        one["cell"] = f"{pair}-conv-{row.amortization}-{row.solver}"
+        one["l2_uvp_inverse_percent"] = 2 * one["l2_uvp_forward_percent"]
+        one |= {"conjugate_iterations_mean": 4.0, "conjugation_ms": 50.0}
+        one |= {"conjugation_ms_low": 40.0, "conjugation_ms_high": 60.0}
+    return found
+
+
+def paper_rows() -> list[Any]:
+    known = images.published(PUBLISHED)
+    return list(known[known["source"] == "paper"].itertuples(index=False))
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return pd.DataFrame([one for row in paper_rows() for one in cell(row)])
+
+
+def test_the_papers_own_numbers_give_its_improvement(frame: pd.DataFrame):
+    """By our forward errors against quoted inverse ones, as the paper takes it."""
+    found = images.tidy(frame, PUBLISHED, settings())
+    factors = found.groupby("pair")["improvement_as_published"].max().round(1)
+    with (PUBLISHED / "celeba64_improvement.csv").open() as stream:
+        published = {row["generator"]: float(row["factor"]) for row in csv.DictReader(stream)}
+    assert factors.to_dict() == published
+    # Of one direction: our inverse errors are twice the forward ones, so half of it is left.
+    like = found.groupby("pair")["improvement_factor"].max()
+    assert like["early"] == pytest.approx(1.4 / (2 * 0.61))
+    quoted = found[found["source"] == "quoted"]
+    assert set(quoted["direction"]) == {"inverse"}
+    assert len(quoted) == 9
+    forward = found[(found["source"] == "ours") & (found["direction"] == "forward")]
+    assert forward["published_mean"].notna().sum() == 22  # and two that are >100
+    assert found[found["direction"] == "inverse"]["published_mean"].isna().all()
+
+
+def test_the_table_says_directions_and_fits_its_rows(frame: pd.DataFrame):
+    tex = tables.table_tex(images.tidy(frame, PUBLISHED, settings()), settings())
+    assert "inferred" in tex
+    assert "Stand-in" not in tex
+    lines = [line for line in tex.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == 1 + 3 + 8 + 2  # heads, quoted, methods, improvement
+    w2 = next(line for line in lines if "*[W2]" in line)
+    assert w2.count("--") == 3  # no forward value of a quoted baseline
+    assert "> $100" not in tex
+    assert r"$>$100$^{(10/10)}$" in tex
+
+
+def test_a_stand_in_is_said_to_be_one(frame: pd.DataFrame):
+    small = settings(dimensions=[3 * 16 * 16])
+    made = frame.assign(measures_source="generated")
+    for table in tables.TABLES.values():
+        tex, _ = table(made, PUBLISHED, small)
+        assert r"\textbf{Stand-in measures}" in tex
+        assert r"$16\times16$ pixels" in tex
+    judged = images.judge(made, PUBLISHED, small)
+    assert set(judged["verdict"]) == {verdict.INCONCLUSIVE}
+
+
+def test_each_published_cell_is_judged_by_our_forward_errors(frame: pd.DataFrame, tmp_path: Path):
+    judged = images.judge(frame, PUBLISHED, settings())
+    assert len(judged) == 24
+    early = judged[(judged["pair"] == "early") & (judged["solver"] != "none")]
+    assert set(early["verdict"]) == {verdict.REPRODUCED}
+    assert early["ours_inverse_mean"].tolist() == (2 * early["ours_mean"]).tolist()
+    # Twice as high is worse, also where the inverse error would be as quoted.
+    worse = paper_rows()[-1]
+    rest = frame[frame["cell"] != f"celeba64_late-conv-{worse.amortization}-{worse.solver}"]
+    other = pd.concat([rest, pd.DataFrame(cell(worse, mean=0.25, std=0.01))], ignore_index=True)
+    assert images.judge(other, PUBLISHED, settings())["verdict"].iloc[-1] == verdict.WORSE
+
+    judged.to_csv(tmp_path / "verdict.csv", index=False)
+    found = claims.judge(verdict.read(tmp_path / "verdict.csv"), settings())
+    assert list(found["claim"]) == [c.name for c in claims.CLAIMS if c.on_images]
+    assert (found["verdict"] == found["published_verdict"]).all()
+    assert (found["supported"] + found["contradicted"] + found["undecided"]).tolist() == [3, 6]
+
+
+def test_the_other_l_bfgs_is_compared_with_the_same_rows(frame: pd.DataFrame):
+    row = next(r for r in paper_rows() if (r.generator, r.solver) == ("mid", "lbfgs"))
+    precise = row._replace(solver="lbfgs_high_precision")
+    more = pd.concat([frame, pd.DataFrame(cell(precise))], ignore_index=True)
+    judged = images.judge(more, PUBLISHED, settings())
+    assert len(judged) == 25
+    found = judged[judged["solver"] == "lbfgs_high_precision"].iloc[0]
+    assert (found["published_mean"], found["verdict"]) == (row.mean, verdict.REPRODUCED)
+
+
+def test_costs_are_of_a_seed(frame: pd.DataFrame):
+    found = tables.costs_tidy(frame, settings())
+    assert len(found) == 3 * 24
+    solved = found[(found["pair"] == "late") & (found["solver"] == "lbfgs")]
+    values = solved.groupby("quantity")["value"].first().to_dict()
+    assert values == {"runtime_s": 720.0, "iterations": 4.0, "conjugation_ms": 5.0}
+    tex = tables.costs_tex(found, settings(), frame["measures_source"])
+    assert "Training time of one seed, in minutes" in tex
+
+
+def test_a_missing_cell_is_named(frame: pd.DataFrame):
+    lacking = frame[frame["cell"] != "celeba64_mid-conv-cycle-adam"]
+    for table in ("celeba64", "costs_celeba64"):
+        with pytest.raises(InputError, match="no cell conv, cycle, adam, mid"):
+            tables.TABLES[table](lacking, PUBLISHED, settings())
