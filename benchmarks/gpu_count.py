@@ -28,7 +28,8 @@ TARGET = ROOT / "reference" / "gpu" / "h100_sxm.txtpb"
 TABLE = ROOT / "reference" / "gpu" / "launches.csv"
 ARCHITECTURE = "sm_90a"
 THUNK = re.compile(r"^( *)\d+: (k\w+)")
-OWN = "conjugate_"
+OWN = ("conjugate_", "network_", "push_")
+"""What the names of our own kernels begin with."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Count:
         solver: of a turn of the solver's loop, its condition's too; 0 where there is no loop.
         nested: of a turn of all loops within that loop.
         round_trips: loops whose condition the host is asked for.
-        registers: of a thread of our own kernel; empty where there is none.
-        spilled_bytes: stores of what does not fit the registers.
+        registers: of a thread of our own kernels, the most; empty where there is none.
+        spilled_bytes: stores of what does not fit the registers, of all our own kernels.
     """
 
     cell: str
@@ -82,7 +83,8 @@ def depths(thunks: str) -> tuple[list[int], int]:
 
 
 def registers(dump: Path, module: str) -> tuple[int | str, int | str]:
-    """Ask ptxas for registers and spilled bytes of our own kernel, of which a cell has one."""
+    """Ask ptxas for the registers of our own kernels, the most, and the bytes that they spill."""
+    found: list[tuple[int, int]] = []
     for path in dump.glob(f"*{module}*.ptx"):
         command = [_ptxas(), "-v", f"-arch={ARCHITECTURE}", str(path), "-o", os.devnull]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stderr  # noqa: S603
@@ -90,8 +92,10 @@ def registers(dump: Path, module: str) -> tuple[int | str, int | str]:
             spilled = re.search(r"(\d+) bytes spill stores", part)
             used = re.search(r"Used (\d+) registers", part)
             if part.lstrip(" '").startswith(OWN) and spilled and used:
-                return int(used[1]), int(spilled[1])
-    return "", ""
+                found.append((int(used[1]), int(spilled[1])))
+    if not found:
+        return "", ""
+    return max(used for used, _ in found), sum(spilled for _, spilled in found)
 
 
 def _ptxas() -> str:
