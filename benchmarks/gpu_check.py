@@ -33,6 +33,7 @@ from w2dual import backend, conjugate, measures, rng
 from w2dual.backend import configure
 from w2dual.config.cells import Cell
 from w2dual.conjugate import base, solving
+from w2dual.measures.benchmark import push_kernel
 from w2dual.records import json_argument, load_arrays, save_arrays, write_json
 from w2dual.training import kernels
 from w2dual.training.files import flatten, unflatten
@@ -43,6 +44,8 @@ from w2dual.training.pretraining import fresh_params, initial_params
 
 EQUALITY_DIMENSIONS = (2, 16, 64)
 TRAINED_SEEDS = 2
+OWN_KERNELS: dict[str, Any] = {"networks": kernels, "truth": push_kernel}
+"""Of a step but the solver's; each has a `LARGEST_WIDTH`."""
 ROUNDING = 1e-3
 """Share of the points whose counts a rounding may change."""
 
@@ -178,12 +181,12 @@ def _timed(
 
 
 def speed(
-    folder: Path, name: str, warm_up: int, steps: int, precision: str, network_kernels: bool
+    folder: Path, name: str, warm_up: int, steps: int, precision: str, xla: list[str]
 ) -> dict[str, Any]:
     """Time steps of training after `warm_up`, begun as `train` does."""
     backend.PRODUCTS_GPU = precision
-    if not network_kernels:
-        kernels.LARGEST_WIDTH = 0
+    for part in xla:
+        OWN_KERNELS[part].LARGEST_WIDTH = 0
     began = time.perf_counter()
     cell, problem, pair = _cell(folder, name, pretraining=1000)
     seeds, batch = cell.seeds, cell.training.batch_size
@@ -204,7 +207,7 @@ def speed(
     return {
         "cell": name,
         "precision": precision,
-        "network_kernels": network_kernels,
+        "xla": xla,
         "device": jax.devices()[0].device_kind,
         "seeds": len(seeds),
         "ms_per_step": [round(1e3 * seconds / steps, 4) for seconds in times],
@@ -243,10 +246,11 @@ def main() -> int:
         help="of products outside our kernels: highest or TF32_TF32_F32_X3",
     )
     one.add_argument(
-        "--no-network-kernels",
-        dest="network_kernels",
-        action="store_false",
-        help="leave networks and their gradients to XLA",
+        "--xla",
+        nargs="*",
+        default=[],
+        choices=list(OWN_KERNELS),
+        help="leave the networks and their gradients, or T*, to XLA in place of a kernel",
     )
     args = vars(parser.parse_args())
     command = args.pop("command")
