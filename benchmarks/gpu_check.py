@@ -30,13 +30,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
 
 from benchmarks.gpu_equality import agrees, equality
 from benchmarks.gpu_stages import stages
 from w2dual import backend, measures
 from w2dual.backend import configure
 from w2dual.config.cells import Cell
+from w2dual.measures.benchmark import push_kernel
 from w2dual.records import InputError, json_argument, load_arrays, save_arrays, write_json
 from w2dual.training import kernels
 from w2dual.training.files import flatten, unflatten
@@ -51,6 +51,8 @@ EQUALITY_PLANE = ("gauss8",)
 TRAINED_SEEDS, TRAINED_BATCH = 2, 1024
 PRETRAINING = 1000
 """Steps of pre-training before anything that is timed or compared."""
+OWN_KERNELS: dict[str, Any] = {"networks": kernels, "truth": push_kernel}
+"""Of a step but the solver's; each has a `LARGEST_WIDTH`."""
 
 
 def prepare(
@@ -139,12 +141,12 @@ def device() -> dict[str, Any]:
 
 
 def speed(
-    folder: Path, name: str, warm_up: int, steps: int, precision: str, network_kernels: bool
+    folder: Path, name: str, warm_up: int, steps: int, precision: str, xla: list[str]
 ) -> dict[str, Any]:
     """Time steps of training after `warm_up`, begun as `train` does."""
     backend.PRODUCTS_GPU = precision
-    if not network_kernels:
-        kernels.LARGEST_WIDTH = 0
+    for part in xla:
+        OWN_KERNELS[part].LARGEST_WIDTH = 0
     began = time.perf_counter()
     cell, problem, pair = _cell(folder, name, pretraining=PRETRAINING)
     seeds, batch = cell.seeds, cell.training.batch_size
@@ -165,7 +167,7 @@ def speed(
     return {
         "cell": name,
         "precision": precision,
-        "network_kernels": network_kernels,
+        "xla": xla,
         "device": jax.devices()[0].device_kind,
         "seeds": len(seeds),
         "ms_per_step": [round(1e3 * seconds / steps, 4) for seconds in times],
@@ -184,7 +186,7 @@ def step(folder: Path, name: str) -> dict[str, Any]:
     path = folder / "trained" / f"{cell.pair}-{cell.potential}.safetensors"
     params = Networks(**unflatten(load_arrays(path)[0]))
 
-    def taken(few: bool) -> tuple[Array, Any]:
+    def taken(few: bool) -> tuple[Any, Any]:
         """Return half of the gradient, which Adam's first moments are, and the metrics."""
         with mock.patch.object(backend, "few_launches", return_value=few):
             state = problem.init(jax.tree.map(jnp.array, params))
@@ -247,10 +249,11 @@ def main() -> int:
         help="of products outside our kernels: highest or TF32_TF32_F32_X3",
     )
     one.add_argument(
-        "--no-network-kernels",
-        dest="network_kernels",
-        action="store_false",
-        help="leave networks and their gradients to XLA",
+        "--xla",
+        nargs="*",
+        default=[],
+        choices=list(OWN_KERNELS),
+        help="leave the networks and their gradients, or T*, to XLA in place of a kernel",
     )
     args = vars(parser.parse_args())
     command = args.pop("command")

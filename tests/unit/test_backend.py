@@ -3,6 +3,7 @@
 import logging
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from w2dual import backend
@@ -40,3 +41,14 @@ def test_a_version_without_graphs_goes_without_and_says_so(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         assert backend._graphs("") == {}
     assert "xla_gpu_of_another_version" in caplog.text
+
+
+def test_products_of_a_step_have_the_accuracy_that_is_named_on_a_gpu_alone(monkeypatch):
+    def traced() -> str:
+        with backend.products():
+            return str(jax.make_jaxpr(lambda a: a @ a)(jnp.ones((2, 2))))
+
+    monkeypatch.setattr(backend, "PRODUCTS_GPU", "TF32_TF32_F32_X3")
+    assert "TF32" not in traced()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert "TF32_TF32_F32_X3" in traced()

@@ -4,8 +4,7 @@ XLA makes some 10 operations of a network's outputs and 20 of its gradient, each
 the one before. Here a program takes one seed and some of its points and goes through all layers,
 forwards for the outputs, and back for the gradient, which it leaves as its points' part of a sum.
 
-All weights of a seed are one vector, in the order in which `layers` has them, so that neither XLA
-nor the kernel has to copy, pad or transpose them: a kernel loads what is beyond a matrix as zeros.
+All weights of a seed are one vector, in the order in which `layers` has them (see `blocks`).
 Written in Pallas and lowered by Triton, as `conjugate.kernels` explains.
 """
 
@@ -24,8 +23,9 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
+from w2dual import blocks
+from w2dual.blocks import Matrix, product
 from w2dual.conjugate.kernels import choice
-from w2dual.conjugate.kernels.network import padded
 from w2dual.potentials.layered import Layer, layered
 
 POINTS = {"outputs": 64, "gradient": 32}
@@ -33,14 +33,6 @@ POINTS = {"outputs": 64, "gradient": 32}
 WARPS = 8
 LARGEST_WIDTH = choice.NARROW
 """Of n and hidden layers. Beyond, arithmetic costs more than launches, and registers spill."""
-
-
-class Matrix(NamedTuple):
-    """A matrix within a seed's vector, row after row."""
-
-    start: int
-    rows: int
-    columns: int
 
 
 class Places(NamedTuple):
@@ -60,14 +52,12 @@ class Chain:
         places: of each layer.
         activation: its name.
         last: whether the last layer has the activation too.
-        interpret: run by JAX's interpreter, on any device; for tests.
     """
 
     n: int
     places: tuple[Places, ...]
     activation: str
     last: bool
-    interpret: bool = False
 
     @property
     def outputs(self) -> int:
@@ -80,9 +70,7 @@ class Chain:
         return self.places[-1].bias.start + self.outputs
 
 
-def chain(
-    layers: Sequence[Layer], n: int, activation: str, last: bool, interpret: bool = False
-) -> Chain | None:
+def chain(layers: Sequence[Layer], n: int, activation: str, last: bool) -> Chain | None:
     """Return the chain of a network's layers; None for one that no kernel is for."""
     widths = [layer.bias.shape[-1] for layer in layers]
     known = choice.activation_and_slope(activation) is not None
@@ -96,7 +84,7 @@ def chain(
             found.append(None if weights is None else Matrix(start, rows, width))
             start += 0 if weights is None else rows * width
         places.append(Places(*found))  # pyright: ignore[reportArgumentType]
-    return Chain(n, tuple(places), activation, last, interpret)
+    return Chain(n, tuple(places), activation, last)
 
 
 def apply(
@@ -115,7 +103,7 @@ def values(
     found = layered(module, params)
     if found is None:
         return None
-    known = chain(found.layers, x.shape[-1], found.activation, last=True, interpret=_interpret())
+    known = chain(found.layers, x.shape[-1], found.activation, last=True)
     if known is None:
         return None
     square = jnp.sum(x * x, axis=-1)
@@ -130,12 +118,8 @@ def predictions(
         return None
     layers: Sequence[Layer] = module.layers(params)  # pyright: ignore[reportAttributeAccessIssue]
     name: str = module.activation  # pyright: ignore[reportAttributeAccessIssue]
-    known = chain(layers, y.shape[-1], name, last=False, interpret=_interpret())
+    known = chain(layers, y.shape[-1], name, last=False)
     return None if known is None else y + apply(known, layers, y)
-
-
-def _interpret() -> bool:
-    return jax.default_backend() != "gpu"
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -198,35 +182,33 @@ def _launch(
         out_specs=pl.BlockSpec(block, place),
         out_shape=jax.ShapeDtypeStruct(shape, inputs[0].dtype),
         compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=1),
-        interpret=chain.interpret,
+        interpret=blocks.interpreted(),
         name=f"network_{name}",
     )(*inputs)
 
 
 def _outputs(chain: Chain, weights: Any, x_ref: Any, out: Any) -> None:
     size = POINTS["outputs"]
-    *_, last = _activations(chain, weights, _load_points(x_ref, size))
-    indices, mask = _points(out, size)
-    triton.store(out.at[indices], last, mask=mask)
+    *_, last = _activations(chain, weights, blocks.load_points(x_ref, size, 1))
+    blocks.store_points(out, size, 1, last)
 
 
 def _gradient(chain: Chain, weights: Any, x_ref: Any, slopes: Any, out: Any) -> None:
     _, slope = _activation(chain)
     size = POINTS["gradient"]
-    x = _load_points(x_ref, size)
+    x = blocks.load_points(x_ref, size, 1)
     z = _activations(chain, weights, x)
-    d = _load_points(slopes, size)
+    d = blocks.load_points(slopes, size, 1)
     if chain.last:
         d = d * slope(z[-1])
     for i in reversed(range(len(chain.places))):
         at = chain.places[i]
-        indices, mask = _row(at.bias)
-        triton.store(out.at[indices], jnp.sum(d, axis=0), mask=mask)
+        at.bias.store_row(out, jnp.sum(d, axis=0))
         if at.skip is not None:
-            _store(out, at.skip, _product(chain, x, d, transposed=True))
+            at.skip.store(out, product(x, d, transposed=True))
         if at.hidden is not None:
-            _store(out, at.hidden, _product(chain, z[i - 1], d, transposed=True))
-            d = _product(chain, d, _load(weights, at.hidden, transposed=True)) * slope(z[i - 1])
+            at.hidden.store(out, product(z[i - 1], d, transposed=True))
+            d = product(d, at.hidden.load(weights, transposed=True)) * slope(z[i - 1])
 
 
 def _activations(chain: Chain, weights: Any, x: Any) -> list[Any]:
@@ -234,12 +216,11 @@ def _activations(chain: Chain, weights: Any, x: Any) -> list[Any]:
     activation, _ = _activation(chain)
     found: list[Any] = []
     for i, at in enumerate(chain.places):
-        indices, mask = _row(at.bias)
-        z = triton.load(weights.at[indices], mask=mask, other=0.0)[None, :]
+        z = at.bias.load_row(weights)
         if at.hidden is not None:
-            z = z + _product(chain, found[-1], _load(weights, at.hidden))
+            z = z + product(found[-1], at.hidden.load(weights))
         if at.skip is not None:
-            z = z + _product(chain, x, _load(weights, at.skip))
+            z = z + product(x, at.skip.load(weights))
         last = i == len(chain.places) - 1
         found.append(z if last and not chain.last else activation(z))
     return found
@@ -250,51 +231,3 @@ def _activation(chain: Chain) -> tuple[Callable[[Any], Any], Callable[[Any], Any
     if found is None:
         raise ValueError(f"activation {chain.activation!r} has no kernel")
     return found
-
-
-def _product(chain: Chain, a: Any, b: Any, transposed: bool = False) -> Any:
-    """Return a b, or a' b; what lies beyond a matrix is zero in one of the two."""
-    precision = lax.Precision.HIGHEST if chain.interpret else choice.PRECISION
-    over = 0 if transposed else 1
-    return lax.dot_general(
-        a, b, (((over,), (0,)), ((), ())), precision=precision, preferred_element_type=a.dtype
-    )
-
-
-def _points(ref: Any, count: int) -> tuple[tuple[Any, Any], Any]:
-    """Return the places of this program's points in an array, and which of them are in it."""
-    points, size = ref.shape
-    shape = (count, padded(size))
-    rows = lax.broadcasted_iota(jnp.int32, shape, 0) + pl.program_id(1) * count
-    columns = lax.broadcasted_iota(jnp.int32, shape, 1)
-    return (rows, columns), (rows < points) & (columns < size)
-
-
-def _load_points(ref: Any, count: int) -> Any:
-    indices, mask = _points(ref, count)
-    return triton.load(ref.at[indices], mask=mask, other=0.0)
-
-
-def _row(matrix: Matrix) -> tuple[Any, Any]:
-    columns = lax.iota(jnp.int32, padded(matrix.columns))
-    return matrix.start + columns, columns < matrix.columns
-
-
-def _indices(matrix: Matrix, transposed: bool = False) -> tuple[Any, Any]:
-    shape = (padded(matrix.rows), padded(matrix.columns))
-    rows_axis = 1 if transposed else 0
-    shape = shape[::-1] if transposed else shape
-    rows = lax.broadcasted_iota(jnp.int32, shape, rows_axis)
-    columns = lax.broadcasted_iota(jnp.int32, shape, 1 - rows_axis)
-    mask = (rows < matrix.rows) & (columns < matrix.columns)
-    return matrix.start + rows * matrix.columns + columns, mask
-
-
-def _load(ref: Any, matrix: Matrix, transposed: bool = False) -> Any:
-    indices, mask = _indices(matrix, transposed)
-    return triton.load(ref.at[indices], mask=mask, other=0.0)
-
-
-def _store(ref: Any, matrix: Matrix, numbers: Any) -> None:
-    indices, mask = _indices(matrix)
-    triton.store(ref.at[indices], numbers, mask=mask)

@@ -12,10 +12,11 @@ import numpy as np
 from jax import lax
 
 from w2dual import code
+from w2dual.blocks import PRECISION, padded
 from w2dual.conjugate.base import ConjugateResult, Points
 from w2dual.conjugate.kernels.launch import Body, Plan, launch
 from w2dual.conjugate.kernels.layout import Layout
-from w2dual.conjugate.kernels.network import elu_slope, leaky_relu_slope, pack, padded
+from w2dual.conjugate.kernels.network import elu_slope, leaky_relu_slope, pack
 from w2dual.potentials.activations import elu
 from w2dual.potentials.layered import Layered
 
@@ -29,8 +30,6 @@ POINTS = 16
 """Points of a block, the fewest that a product takes: few wait for the slowest of their block."""
 NARROW = 64
 """Width of a hidden layer up to which four warps have the registers for it; else eight."""
-PRECISION = lax.DotAlgorithmPreset.TF32_TF32_F32_X3
-"""Three products of TF32 for one of float32: all its digits, on tensor cores."""
 
 
 def plan(

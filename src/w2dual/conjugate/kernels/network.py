@@ -16,16 +16,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from w2dual.blocks import padded
 from w2dual.conjugate.kernels.layout import Layout, Vector
 from w2dual.potentials.layered import Layered
-
-SMALLEST = 16
-"""The least side of a product on tensor cores."""
-
-
-def padded(size: int) -> int:
-    """Return the least power of two that holds `size`, and is large enough for a product."""
-    return max(SMALLEST, 1 << (size - 1).bit_length())
 
 
 class Place(NamedTuple):

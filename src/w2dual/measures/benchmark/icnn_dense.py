@@ -92,7 +92,7 @@ def convexify(weights: DenseICNN) -> DenseICNN:
     )
 
 
-def _celu(z: Array) -> Array:
+def celu(z: Array) -> Array:
     """Return z where z > 0, else exp(z) - 1: CELU with alpha 1.
 
     The truth has its own, so that no change to the networks' activations moves it. Faster than
@@ -113,7 +113,7 @@ def values(
     widths = [item.shape[0] for item in weights.bias]
     hidden, *later = jnp.split(skips, np.cumsum(widths)[:-1], axis=1)
     for convex, skip in zip(weights.convex, later, strict=True):
-        hidden = _celu(hidden @ convex.T + skip)
+        hidden = celu(hidden @ convex.T + skip)
     return (hidden @ weights.final.T)[:, 0] + 0.5 * strong_convexity * jnp.sum(x * x, axis=1)
 
 
@@ -190,7 +190,7 @@ def push_joint(
     inputs = []
     for convex, skip in zip(joint.convex, later, strict=True):
         inputs.append(_batched(convex, hidden) + skip)
-        hidden = _celu(inputs[-1])
+        hidden = celu(inputs[-1])
     # Backwards: the derivative in each layer's input, from the last.
     slope = joint.final[..., None] * _celu_slope(inputs[-1])
     slopes = [slope]
@@ -211,7 +211,7 @@ def _batched(
 
 
 def _celu_slope(z: Array) -> Array:
-    """Return the derivative of `_celu`."""
+    """Return the derivative of `celu`."""
     return jnp.where(z > 0, 1.0, jnp.exp(jnp.where(z > 0, 0.0, z)))
 
 

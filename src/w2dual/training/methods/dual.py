@@ -26,7 +26,7 @@ from w2dual import amortization, backend, conjugate, extensions, potentials
 from w2dual.config.settings import TrainingSettings
 from w2dual.decoding import decode
 from w2dual.records import InputError
-from w2dual.training import fused, incidents, kernels
+from w2dual.training import fused, incidents
 from w2dual.training.methods.base import (
     Batch,
     Batches,
@@ -122,6 +122,8 @@ class DualProblem(Conjugating[DualState]):
         if self.model is None:
             return y
         if backend.few_launches():
+            from w2dual.training import kernels  # which loads Pallas, of no use on a CPU
+
             found = kernels.predictions(self.model, params.model, y)
             if found is not None:
                 return found
@@ -269,6 +271,8 @@ class DualProblem(Conjugating[DualState]):
         self, params: Networks, x: Batch, y: Batch, x_hat: Batch
     ) -> tuple[Array, StepMetrics]:
         """As `_loss`, of all seeds, in few operations: their sum, and the metrics of each."""
+        from w2dual.training import kernels
+
         x_tilde = self.amortized(params, y)
         if self.solver is None:
             x_hat = stop_gradient(x_tilde)
