@@ -190,12 +190,15 @@ bench-render: bench-env ## tables and figure of docs/performance.md, from a reco
 	$(BENCH_PYTHON) -m benchmarks.render $(call quote,BENCH_RECORD) \
 	    --document $(call quote,BENCH_DOCUMENT)
 
-.PHONY: gpu-count gpu-check gpu-count-env
-gpu-count: gpu-count-env ## what a step launches on an H100, compiled without one, to reference/gpu/launches.csv
+.PHONY: gpu-count gpu-check gpu-tables gpu-count-env
+gpu-count: gpu-count-env ## what a step launches on an H100, compiled without one; all cells, or CELLS; resumes
 	$(GPU_COUNT_PYTHON) -m benchmarks.gpu_count write $(CELLS)
 
 gpu-check: gpu-count-env ## does any cell of reference/gpu/launches.csv launch more than it did?
 	$(GPU_COUNT_PYTHON) -m benchmarks.gpu_count check $(CELLS)
+
+gpu-tables: env ## write the tables of GPUs in docs/performance.md from reference/gpu
+	@$(BIN)/python -m benchmarks.gpu_tables
 
 # An environment of its own: XLA for CUDA and ptxas are half a gigabyte.
 gpu-count-env:
