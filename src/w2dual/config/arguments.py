@@ -39,7 +39,7 @@ def _row(config: Config, row: Row) -> dict[str, Any]:
     """Return how a table tells a row apart, and whose tables have it, unless all have."""
     found: dict[str, Any] = {"amortization": row.amortization, "solver": row.solver}
     tables = potentials(config, config["hd"])
-    return found if list(row.potentials) == tables else found | {"potentials": row.potentials}
+    return found if list(row.potentials) == tables else found | {"potentials": list(row.potentials)}
 
 
 def plane_table(config: Config) -> dict[str, Any]:
