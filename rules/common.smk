@@ -15,7 +15,7 @@ from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
 from w2dual.config.grid import celeba64_grid, hd_grid, synthetic_grid
-from w2dual.config.reader import BENCHMARKS, CELEBA64_GENERATOR, pairs
+from w2dual.config.reader import CELEBA64_GENERATOR, pairs
 from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
@@ -122,7 +122,7 @@ def digest_of(compute, argument):
 
 
 for settings in PAIRS.values():  # paths in the config are relative to the checkout
-    if settings["kind"] in BENCHMARKS and settings["mirror"]:
+    if settings.get("mirror"):
         settings["mirror"] = places.of_config(settings["mirror"], ROOT)
 
 

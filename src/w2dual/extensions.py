@@ -14,7 +14,6 @@ from typing import Any, NoReturn, TypeVar
 import jax
 from flax.errors import FlaxError
 
-from w2dual import code
 from w2dual.records import InputError
 
 Result = TypeVar("Result")
@@ -33,7 +32,7 @@ def make(
     gives: str,
     kind: str,
     *arguments: Any,
-    others: Iterable[str] = (),
+    known: Callable[[], Iterable[str]],
 ) -> Any:
     """Call `make` of the module `package.kind`.
 
@@ -44,7 +43,7 @@ def make(
         gives: what it has to give, in words.
         kind: name of the module.
         arguments: of `make`, the settings first.
-        others: kinds that are not modules, for the message about an unknown one.
+        known: returns the kinds that there are, for the message about an unknown one.
 
     Raises:
         InputError: there is no such module, it cannot be imported, has no `make`, or that cannot
@@ -57,10 +56,9 @@ def make(
         module = importlib.import_module(full)
     except ModuleNotFoundError as error:
         if error.name == full:
-            known = [*others, *code.modules_with(package.partition(".")[2], "make")]
             raise InputError(
                 f"{what} kind {kind!r}: there is no module {full}; add it, or use one of the "
-                f"known kinds: {', '.join(known) or 'none so far'}"
+                f"known kinds: {', '.join(known()) or 'none so far'}"
             ) from error
         raise InputError(f"{full} cannot be imported: {error}") from error
     except (ImportError, SyntaxError, *MISTAKES) as error:

@@ -1,5 +1,6 @@
 """Settings of a cell as config.yaml has them, for tests that change what they are about."""
 
+import copy
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,14 @@ def pretraining(**changes: Any) -> dict[str, Any]:
 def solver(name: str = "lbfgs", **changes: Any) -> dict[str, Any]:
     """A conjugate solver, with other values for some keys."""
     return _changed(PAPER["solvers"][name], changes)
+
+
+def benchmark(**changes: Any) -> dict[str, Any]:
+    """The config's `measures.benchmark`, small, with no mirror and an address nobody answers at."""
+    small = {"url": "http://127.0.0.1:9/nothing", "moment_samples": 4096}
+    budget = {"iterations": 60, "batch_size": 64, "pretraining_iterations": 60}
+    given = copy.deepcopy(PAPER["measures"]["benchmark"])
+    return _changed(_changed(given, {**small, "generated": given["generated"] | budget}), changes)
 
 
 def plane_pair(name: str, settings: Mapping[str, Any]) -> Measures:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from jaxtyping import Array, Float
 
 from w2dual import extensions
+from w2dual.config import kinds
 from w2dual.records import InputError
 
 
@@ -47,7 +48,7 @@ def make_loss(settings: Mapping[str, Any]) -> Loss | None:
         "a function from an `AmortizationBatch` to a scalar",
         kind,
         extensions.without_kind(settings),
-        others=("none",),
+        known=lambda: kinds.of("amortizations"),
     )
     if not callable(loss):
         raise InputError(

@@ -16,8 +16,8 @@ from typing import Any
 
 from w2dual.archive import steps as rendering
 from w2dual.archive.steps import Step
+from w2dual.config import arguments
 from w2dual.config.grid import grid
-from w2dual.config.reader import methods
 from w2dual.records import InputError
 
 STUDY = re.compile(r"results/conjugation/[^/]+\.json")
@@ -128,21 +128,8 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
             key: {k: v for k, v in part.items() if k != hidden} if isinstance(part, dict) else part
             for key, part in config.items()
         }
-    hd, plane, celeba64 = (config[name] for name in ("hd", "synthetic", "celeba64"))
-    run = plane if job == "synthetic-table" else celeba64 if images else hd
-    return {
-        "preset": config["preset"],
-        "verdict": config["verdict"],
-        "decimals": config["tables"]["decimals"],
-        "diverged_above": config["tables"]["diverged_above"],
-        "dimensions": [celeba64["dimension"]] if images else hd["dimensions"],
-        "generators": celeba64["generators"],
-        "methods": methods(celeba64 if images else hd),
-        "epsilon": plane["evaluation"]["epsilon"],
-        "budget": {
-            "iterations": run["training"]["iterations"],
-            "batch_size": run["training"]["batch_size"],
-            "seeds": run["seeds"],
-            "evaluation_samples": run["evaluation"]["samples"],
-        },
-    }
+    if job == "synthetic-table":
+        return arguments.plane_table(dict(config))
+    if images:
+        return arguments.celeba64_table(dict(config))
+    return arguments.verdict(dict(config))

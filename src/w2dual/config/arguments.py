@@ -42,7 +42,7 @@ def _rows(config: Config, section: str) -> list[dict[str, Any]]:
     for row in rows(config, config[section]):
         record: dict[str, Any] = {"amortization": row.amortization, "solver": row.solver}
         if list(row.potentials) != tables:
-            record["potentials"] = row.potentials
+            record["potentials"] = list(row.potentials)
         found.append(record)
     return found
 

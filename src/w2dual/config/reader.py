@@ -10,9 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from w2dual import code
-from w2dual.config import strict_yaml
-from w2dual.config.cells import DUAL, METHODS
+from w2dual.config import kinds, strict_yaml
+from w2dual.config.cells import DUAL
 from w2dual.config.rows import Row, check_known, check_methods, resolve
 from w2dual.records import InputError
 
@@ -116,34 +115,11 @@ def _is_number(value: Any) -> bool:
     return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
-PACKAGES = {
-    "potentials": "potentials",
-    "amortizations": "amortization",
-    "solvers": "conjugate",
-    "methods": METHODS,
-    "measures.synthetic": "measures.pairs",
-}
-"""Section of the config -> package with one module for each kind of your own."""
-
-
-BENCHMARKS = {"benchmark", "celeba64"}
-"""Kinds of pairs whose settings are a section of `measures` of their own."""
-
-
-def kinds(section: str) -> list[str]:
-    """Return the kinds that a section of the config may name, by the modules that there are."""
-    room = PACKAGES[section]
-    found = set(code.modules_with(room, "make"))
-    if section == "measures.synthetic":
-        found |= set(code.modules_with("measures.preparation", "prepare")) - BENCHMARKS
-    return sorted(found)
-
-
 def _check_foreign_kind(section: str, name: str, kind: str) -> None:
     # Files are looked at, not imported: that would import JAX.
-    known = kinds(section)
+    known = kinds.of(section)
     if kind not in known:
-        room = PACKAGES[section]
+        room = kinds.ROOMS[section].package
         raise InputError(
             f"config key `{section}.{name}.kind`: there is no module w2dual.{room}.{kind} of "
             f"that kind; add src/w2dual/{room.replace('.', '/')}/{kind}.py (docs/extending.md), "

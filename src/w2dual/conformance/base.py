@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,8 @@ import numpy as np
 
 from w2dual.extensions import MISTAKES
 from w2dual.records import InputError
+
+Thing = TypeVar("Thing")
 
 
 class Failed(Exception):
@@ -102,6 +106,37 @@ def keeps_no_state(function: Callable[..., Any], again: Callable[..., Any], *giv
         same_program(first, _program(again, *given)),
         f"what `make` returns differs from one call of it to the next; {remedy}",
     )
+
+
+class Suite(abc.ABC, Generic[Thing]):
+    """What the suites of kinds with a `make` share: its settings, what it returns, and its state.
+
+    Attributes:
+        settings: of `make`, with the kind.
+    """
+
+    def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
+        """Take the kind and its settings."""
+        self.settings: dict[str, Any] = {**settings, "kind": kind}
+
+    @abc.abstractmethod
+    def make(self) -> Thing:
+        """Return what the module's `make` returns."""
+
+    @abc.abstractmethod
+    def traced(self, made: Thing) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Return what is to be the same program at each call of it, and the arguments of it."""
+
+    @cached_property
+    def made(self) -> Thing:
+        """Return what `make` returned first."""
+        return self.make()
+
+    def no_state(self) -> str:
+        """Check that neither calls nor `make` keep a state."""
+        (first, given), (again, _) = self.traced(self.made), self.traced(self.make())
+        keeps_no_state(first, again, *given)
+        return "two calls, and two calls of `make`, give the same program"
 
 
 Program = tuple[str, list[np.ndarray]]

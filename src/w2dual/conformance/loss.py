@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,10 +15,10 @@ from w2dual.amortization import AmortizationBatch, Loss
 from w2dual.conformance.base import (
     Check,
     Failed,
+    Suite,
     Verdict,
     all_finite,
     judge,
-    keeps_no_state,
     require,
     same,
 )
@@ -51,11 +51,11 @@ def verdicts(kind: str, settings: Mapping[str, Any]) -> list[Verdict]:
     )
 
 
-class _Suite:
+class _Suite(Suite[Loss]):
     """A loss, a potential, a model and points: x_hat is drawn, and y is grad f(x_hat)."""
 
     def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
-        self.settings = {**settings, "kind": kind}
+        super().__init__(kind, settings)
         generator = np.random.default_rng(0)
 
         def draw(*shape: int) -> np.ndarray:
@@ -73,24 +73,20 @@ class _Suite:
         return loss
 
     @cached_property
-    def loss(self) -> Loss:
-        return self.make()
-
-    @cached_property
     def evaluated(self) -> Any:
         """Return the compiled loss with its gradients in the model's and in f's parameters."""
-        both = jax.value_and_grad(partial(_of_batch, self.loss, True), argnums=(0, 1))
+        both = jax.value_and_grad(partial(_of_batch, self.made, True), argnums=(0, 1))
         return jax.jit(both)
 
     @cached_property
     def found(self) -> Any:
-        return self.evaluated(self.model, self.f, self.x, self.y, self.x_hat)
+        return self.evaluated(*self.batch)
 
     def shapes(self) -> str:
         for fine_tuned in (True, False):
             found = extensions.shapes(
-                partial(_of_batch, self.loss, fine_tuned),
-                *(self.model, self.f, self.x, self.y, self.x_hat),
+                partial(_of_batch, self.made, fine_tuned),
+                *self.batch,
                 message=f"does not work on an `AmortizationBatch` with fine_tuned={fine_tuned}",
             )
             require(
@@ -100,13 +96,12 @@ class _Suite:
             )
         return "one number for a batch"
 
-    def no_state(self) -> str:
-        keeps_no_state(
-            partial(_of_batch, self.loss, True),
-            partial(_of_batch, self.make(), True),
-            *(self.model, self.f, self.x, self.y, self.x_hat),
-        )
-        return "two calls, and two calls of `make`, give the same program"
+    def traced(self, made: Loss) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return partial(_of_batch, made, True), self.batch
+
+    @property
+    def batch(self) -> tuple[Any, ...]:
+        return self.model, self.f, self.x, self.y, self.x_hat
 
     def finite(self) -> str:
         value, gradients = self.found
@@ -147,8 +142,8 @@ class _Suite:
         def twice(tree: Any) -> Any:
             return jax.tree.map(lambda leaf: np.stack([leaf, 0.5 * leaf]), tree)
 
-        arguments = (self.model, self.f, self.x, self.y, self.x_hat)
-        together = jax.jit(jax.vmap(partial(_of_batch, self.loss, True)))(*map(twice, arguments))
+        arguments = self.batch
+        together = jax.jit(jax.vmap(partial(_of_batch, self.made, True)))(*map(twice, arguments))
         require(
             np.isclose(together[0], self.found[0], rtol=ROUNDING),
             "a seed's loss under `jax.vmap` with another one differs from that alone",
@@ -161,7 +156,7 @@ class _Suite:
         @jax.jit
         def at(shift: Any) -> Any:
             offset = self.x_hat - self.y + shift
-            return self.loss(
+            return self.made(
                 _batch(self.f, lambda points: points + offset, self.x, self.y, self.x_hat, True)
             )
 

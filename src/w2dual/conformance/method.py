@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from w2dual.backend import jit
 from w2dual.config.cells import needs
 from w2dual.conformance.base import (
     Check,
+    Suite,
     Verdict,
     all_finite,
     judge,
-    keeps_no_state,
     require,
     same,
 )
@@ -65,12 +65,12 @@ def verdicts(kind: str, settings: Mapping[str, Any]) -> list[Verdict]:
     )
 
 
-class _Suite:
+class _Suite(Suite[Method[Any]]):
     """A method, its state as it begins, and points."""
 
     def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
-        self.kind = kind
-        self.settings: dict[str, Any] = {**SMALL, **settings}
+        super().__init__(kind, {**SMALL, **settings})
+        self.kind = self.settings.pop("kind")
         self.settings["method"] = {**settings.get("method", {}), "kind": kind}
         for part in ("potential", "amortization_model"):
             if part in settings:
@@ -83,20 +83,16 @@ class _Suite:
         return methods.make(self.settings, N)
 
     @cached_property
-    def method(self) -> Method[Any]:
-        return self.make()
-
-    @cached_property
     def params(self) -> Any:
         """Parameters of both seeds, as they are drawn."""
         return jax.tree.map(np.asarray, _jit(self._drawn)(self.keys))
 
     def _drawn(self, keys: Any) -> Any:
         trees = {}
-        for number, (name, network) in enumerate(self.method.networks.items()):
+        for number, (name, network) in enumerate(self.made.networks.items()):
             own = jax.vmap(partial(jax.random.fold_in, data=number))(keys)
             trees[name] = jax.vmap(network.init)(own, jnp.asarray(self.x))
-        return self.method.assemble(trees)
+        return self.made.assemble(trees)
 
     @cached_property
     def start(self) -> Any:
@@ -104,11 +100,11 @@ class _Suite:
 
     @cached_property
     def begin(self) -> Any:
-        return _jit(self.method.init)
+        return _jit(self.made.init)
 
     @cached_property
     def compiled(self) -> Any:
-        return _jit(partial(_update, self.method))
+        return _jit(partial(_update, self.made))
 
     def step(self, state: Any, factor: Any = None, keys: Any = None) -> Any:
         """Return (state, metrics, incidents) after one step."""
@@ -133,7 +129,7 @@ class _Suite:
         return f"is made of {', '.join(needed) or 'its own settings alone'}"
 
     def networks(self) -> str:
-        method = self.method
+        method = self.made
         require(method.dimension == N, f"`dimension` is {method.dimension!r}; expected {N}")
         found = method.networks
         require(
@@ -168,18 +164,18 @@ class _Suite:
             "`init` gives seeds that have diverged; expected -1 for each in `diverged_at`",
         )
         found = extensions.shapes(
-            partial(_update, self.method),
+            partial(_update, self.made),
             *(self.start, self.keys, self.plain),
             message="`update(state, batches)` does not work",
         )
         state, metrics, happened = found
         _same_shapes(state, self.start)
-        fields = getattr(self.method.metrics, "_fields", ())
+        fields = getattr(self.made.metrics, "_fields", ())
         require(fields, "`metrics` is no named tuple with fields; the loop sums each")
         require(
-            isinstance(metrics, self.method.metrics),
+            isinstance(metrics, self.made.metrics),
             f"`update` gives metrics of {extensions.described(metrics)}; expected "
-            f"`{self.method.metrics.__name__}`, which `metrics` names",
+            f"`{self.made.metrics.__name__}`, which `metrics` names",
         )
         for name, value in zip(fields, metrics, strict=True):
             require(
@@ -193,7 +189,7 @@ class _Suite:
         )
         for name in ("push", "pull"):
             image = extensions.shapes(
-                getattr(self.method, name),
+                getattr(self.made, name),
                 *(self.params, self.x),
                 message=f"`{name}(params, points)` does not work",
             )
@@ -204,13 +200,11 @@ class _Suite:
             )
         return f"state, maps, and the metrics {', '.join(fields)} of shape (seeds,)"
 
-    def no_state(self) -> str:
-        given = (self.start, self.keys, self.plain)
-        keeps_no_state(partial(_update, self.method), partial(_update, self.make()), *given)
-        return "two calls of `update`, and two calls of `make`, give the same program"
+    def traced(self, made: Method[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return partial(_update, made), (self.start, self.keys, self.plain)
 
     def pretraining(self) -> str:
-        maps = {name: n.map for name, n in self.method.networks.items() if n.map is not None}
+        maps = {name: n.map for name, n in self.made.networks.items() if n.map is not None}
         if not maps:
             return "no network is pre-trained"
 
@@ -335,7 +329,7 @@ class _Suite:
 
     def files(self) -> str:
         params = self.first[0].params
-        found = self.method.assemble(files.unflatten(files.flatten(params)))
+        found = self.made.assemble(files.unflatten(files.flatten(params)))
         require(
             jax.tree.structure(found) == jax.tree.structure(params) and same(found, params),
             "parameters that are written to a file and read again are others; expected nested "
@@ -346,7 +340,7 @@ class _Suite:
     def points(self) -> str:
         other = np.where(np.arange(POINTS)[:, None] % 2 == 1, -self.x, self.x)
         for name in ("push", "pull"):
-            image = _jit(getattr(self.method, name))
+            image = _jit(getattr(self.made, name))
             found, changed = (np.asarray(image(self.params, x)) for x in (self.x, other))
             require(
                 np.isfinite(found).all(), f"`{name}` gives points that are not finite before a step"
@@ -360,7 +354,7 @@ class _Suite:
     def shares(self) -> str:
         def device(part: Any) -> Any:
             keys = jax.vmap(partial(jax.random.fold_in, data=part))(self.keys)
-            return _update(self.method, self.start, keys, jnp.asarray(self.plain), AXIS)[:2]
+            return _update(self.made, self.start, keys, jnp.asarray(self.plain), AXIS)[:2]
 
         state, metrics = _jit(jax.vmap(device, axis_name=AXIS))(jnp.arange(2))
         for name, tree in (("states", state), ("metrics", metrics)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,10 +14,10 @@ from flax import linen as nn
 from w2dual import potentials
 from w2dual.conformance.base import (
     Check,
+    Suite,
     Verdict,
     all_finite,
     judge,
-    keeps_no_state,
     require,
     same,
 )
@@ -54,11 +54,11 @@ def verdicts(kind: str, settings: Mapping[str, Any]) -> list[Verdict]:
     )
 
 
-class _Suite:
+class _Suite(Suite[nn.Module]):
     """A potential, its parameters, and points."""
 
     def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
-        self.settings = {**settings, "kind": kind}
+        super().__init__(kind, settings)
         generator = np.random.default_rng(0)
         self.x = generator.normal(size=(POINTS, N)).astype(np.float32)
         self.directions = generator.normal(size=(POINTS, N))
@@ -68,13 +68,9 @@ class _Suite:
         return potentials.make(self.settings, N)
 
     @cached_property
-    def module(self) -> nn.Module:
-        return self.make()
-
-    @cached_property
     def params(self) -> Any:
         """Return parameters of both seeds."""
-        init = jax.jit(jax.vmap(lambda key: self.module.init(key, self.x)["params"]))
+        init = jax.jit(jax.vmap(lambda key: self.made.init(key, self.x)["params"]))
         return jax.tree.map(np.asarray, init(self.keys))
 
     @cached_property
@@ -84,17 +80,13 @@ class _Suite:
     @cached_property
     def map(self) -> Any:
         """Return the compiled f and grad f."""
-        return jax.jit(partial(potentials.value_and_gradient, self.module))
+        return jax.jit(partial(potentials.value_and_gradient, self.made))
 
     def shapes(self) -> str:
-        return f"maps points of shape (batch, {N}) to {type(self.module).__name__}'s f(x), (batch,)"
+        return f"maps points of shape (batch, {N}) to {type(self.made).__name__}'s f(x), (batch,)"
 
-    def no_state(self) -> str:
-        def both(module: nn.Module, key: Any, x: Any) -> Any:
-            return module.init_with_output(key, x)
-
-        keeps_no_state(partial(both, self.module), partial(both, self.make()), self.keys[0], self.x)
-        return "two calls, and two calls of `make`, give the same program"
+    def traced(self, made: nn.Module) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return lambda key, x: made.init_with_output(key, x), (self.keys[0], self.x)
 
     def finite(self) -> str:
         require(all_finite(self.params), "parameters are not finite when they are drawn")
@@ -109,10 +101,10 @@ class _Suite:
         with jax.enable_x64(True):
             wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), self.first)
             x, v = jnp.asarray(self.x, jnp.float64), jnp.asarray(self.directions)
-            value = jax.jit(partial(potentials.value, self.module))
+            value = jax.jit(partial(potentials.value, self.made))
             step, tolerance = STEPS[str(value(wide, x).dtype)]
             measured = (value(wide, x + step * v) - value(wide, x - step * v)) / (2 * step)
-            gradient = jax.jit(partial(potentials.gradient, self.module))(wide, x)
+            gradient = jax.jit(partial(potentials.gradient, self.made))(wide, x)
             told = np.asarray(jnp.sum(gradient * v, axis=-1))
         measured = np.asarray(measured)
         off = np.abs(told - measured) > tolerance * (1 + np.abs(measured))
@@ -127,7 +119,7 @@ class _Suite:
 
     def parameters(self) -> str:
         def size(params: Any) -> Any:
-            return jnp.sum(potentials.value(self.module, params, jnp.asarray(self.x)) ** 2)
+            return jnp.sum(potentials.value(self.made, params, jnp.asarray(self.x)) ** 2)
 
         slopes = jax.tree.leaves(jax.jit(jax.grad(size))(self.first))
         require(all_finite(slopes), "the gradient of f in its parameters is not finite")
@@ -155,7 +147,7 @@ class _Suite:
 
     def seeds(self) -> str:
         points = np.stack([self.x, self.x])
-        single = partial(potentials.value_and_gradient, self.module)
+        single = partial(potentials.value_and_gradient, self.made)
         together = jax.jit(jax.vmap(single))(self.params, points)
         alone = self.map(self.first, self.x)
         require(

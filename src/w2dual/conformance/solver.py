@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from w2dual import conjugate
 from w2dual.conformance import problems
-from w2dual.conformance.base import Check, Verdict, judge, keeps_no_state, require, same
+from w2dual.conformance.base import Check, Suite, Verdict, judge, require, same
 from w2dual.conformance.problems import ASCENT, LINEAR, NOT_A_NUMBER, SOLVABLE
 from w2dual.conjugate import ConjugateResult, Status
 from w2dual.conjugate.base import choose, objective_of, result_of
@@ -54,21 +54,17 @@ def verdicts(kind: str, settings: Mapping[str, Any]) -> list[Verdict]:
     )
 
 
-class _Suite:
+class _Suite(Suite[conjugate.ConjugateSolver[Any]]):
     """A solver, and what it does on the trial's points, computed once."""
 
     def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
-        self.kind, self.settings = kind, dict(settings)
+        super().__init__(kind, settings)
         self.trial = problems.trial()
 
     def make(self) -> conjugate.ConjugateSolver[Any]:
-        solver = conjugate.make({**self.settings, "kind": self.kind})
+        solver = conjugate.make(self.settings)
         assert solver is not None  # noqa: S101  (None is of the kind `none`, which is no module)
         return solver
-
-    @cached_property
-    def solver(self) -> conjugate.ConjugateSolver[Any]:
-        return self.make()
 
     @cached_property
     def most_steps(self) -> int:
@@ -79,33 +75,37 @@ class _Suite:
     @cached_property
     def run(self) -> Callable[[Any, Any], ConjugateResult]:
         """Return what steps all points until each has finished, or the steps are used up."""
-        return jax.jit(partial(_bounded, self.solver, self.most_steps))
+        return jax.jit(partial(_bounded, self.made, self.most_steps))
 
     @cached_property
     def result(self) -> Any:
         return _host(self.run(self.trial.context, self.trial.start))
 
     def shapes(self) -> str:
-        name = type(self.solver).__name__  # made, and checked in doing so
+        name = type(self.made).__name__  # made, and checked in doing so
         return f"`init` and `step` of {name} give states that a loop can carry"
 
-    def no_state(self) -> str:
+    def traced(
+        self, made: conjugate.ConjugateSolver[Any]
+    ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         context = jax.tree.map(partial(jnp.moveaxis, source=-1, destination=0), self.trial.context)
 
-        def step(solver: Any, start: Array) -> Any:
+        def step(start: Array) -> Any:
             objective = objective_of(problems.zero, context, COST)
-            return solver.step(objective, solver.step(objective, solver.init(start)))
+            return made.step(objective, made.step(objective, made.init(start)))
 
-        start = jnp.moveaxis(jnp.asarray(self.trial.start), -1, 0)
-        first, second = self.solver, self.make()
-        keeps_no_state(partial(step, first), partial(step, second), start)
+        return step, (jnp.moveaxis(jnp.asarray(self.trial.start), -1, 0),)
+
+    def no_state(self) -> str:
+        words = super().no_state()
+        first, second = self.made, self.make()
         hashable = type(first).__hash__ is not None
         require(
             hashable and first == second and hash(first) == hash(second),
             "two solvers of the same settings are not equal or have no hash, so that whatever "
             "takes one would be compiled again; make the class a frozen dataclass of its settings",
         )
-        return "two calls, and two calls of `make`, give the same program"
+        return words
 
     def ends(self) -> str:
         status = self.result.status
@@ -226,7 +226,7 @@ class _Suite:
         return "a point's result depends on no other point, nor on its place"
 
     def restarts(self) -> str:
-        solve = partial(conjugate.solve, self.solver, problems.zero, lanes=SOME_LANES, cost=COST)
+        solve = partial(conjugate.solve, self.made, problems.zero, lanes=SOME_LANES, cost=COST)
         queued = _host(jax.jit(solve)(self.trial.context, x_init=self.trial.start))
         self._agree(
             queued,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from w2dual.config import reader, studies
+from w2dual.config import kinds, studies
 from w2dual.config.reader import Config
 from w2dual.config.rows import at_dimension, rows, settings_of
 from w2dual.conformance.base import Verdict
@@ -62,7 +62,7 @@ def subjects(what: str, name: str, config: Config) -> list[Subject]:
         raise InputError(
             f"{what} {name!r}: no entry of the config's `{section}` has that name or kind; give "
             "its settings by --settings JSON, or by --configfile a config that has an entry. "
-            f"Modules: {', '.join(reader.kinds(section))}"
+            f"Modules: {', '.join(kinds.of(section))}"
         )
     found = []
     for key, entry in chosen.items():

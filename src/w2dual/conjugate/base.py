@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from w2dual import extensions
+from w2dual.config import kinds
 from w2dual.conjugate.costs import Cost, InnerProduct
 
 Points = Float[Array, "seeds lanes n"]
@@ -142,7 +143,7 @@ def make(settings: Mapping[str, Any]) -> ConjugateSolver[Any] | None:
         "an object with `init(x_init)` and `step(objective, state)`, a `ConjugateSolver`",
         kind,
         extensions.without_kind(settings),
-        others=("none",),
+        known=lambda: kinds.of("solvers"),
     )
     _check(solver, kind)
     return solver

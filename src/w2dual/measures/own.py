@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from w2dual import code, extensions
+from w2dual import extensions
+from w2dual.config import kinds
 from w2dual.measures import pairs
 from w2dual.measures.base import FORMAT, Measures, Pair
 from w2dual.records import InputError
@@ -36,7 +37,7 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
         "a `Measures`, such as a `SyntheticPair` of two laws",
         kind,
         dict(settings),
-        others=code.modules_with("measures.preparation", "prepare"),
+        known=lambda: kinds.of("measures.synthetic"),
     )
 
     def refuse(reason: str, remedy: str) -> None:

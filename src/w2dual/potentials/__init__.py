@@ -18,6 +18,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from w2dual import extensions
+from w2dual.config import kinds
 
 Params = Mapping[str, Any]
 
@@ -37,6 +38,7 @@ def make(settings: Mapping[str, Any], dimension: int) -> nn.Module:
         kind,
         extensions.without_kind(settings),
         dimension,
+        known=lambda: kinds.of("potentials"),
     )
     _check(potential, kind, dimension)
     return potential

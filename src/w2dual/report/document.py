@@ -22,9 +22,10 @@ from w2dual.report import captions
 from w2dual.report.latex import build_pdf, escape
 from w2dual.report.tables import celeba64 as celeba64_tables
 from w2dual.report.tables import verdict as verdict_table
+from w2dual.report.tables.plane import SyntheticSettings
 from w2dual.results import aggregate, celeba64, verdict
 from w2dual.results.celeba64 import ImageSettings
-from w2dual.results.summary import Budget, seeds_in_words
+from w2dual.results.summary import TableSettings, seeds_in_words
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneSettings(Budget):
+class PlaneSettings(SyntheticSettings):
     """What the config says about the cells on the plane.
 
     Attributes:
@@ -49,36 +50,29 @@ class PlaneSettings(Budget):
 
     cells: tuple[str, ...]
 
-    @classmethod
-    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
-        return super()._fields(record) | {"cells": tuple(record["cells"])}
-
 
 @dataclass(frozen=True, kw_only=True)
-class ReportSettings(Budget):
+class ReportSettings(TableSettings):
     """What the config says about the evaluation, for the first page.
 
     Attributes:
-        dimensions, potentials, methods: the HD grid; methods as (amortization, solver), in order.
+        potentials: of the HD grid, in order.
         plane: the cells on the plane.
         images: those of CelebA64; None for a preset without them.
     """
 
-    dimensions: tuple[int, ...]
     potentials: tuple[str, ...]
-    methods: tuple[tuple[str, str], ...]
     plane: PlaneSettings
     images: ImageSettings | None
 
     @classmethod
-    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
-        return super()._fields(record) | {
-            "dimensions": tuple(int(n) for n in record["dimensions"]),
-            "potentials": tuple(record["potentials"]),
-            "methods": tuple((m["amortization"], m["solver"]) for m in record["methods"]),
-            "plane": PlaneSettings.from_json(record["plane"]),
-            "images": ImageSettings.from_json(record["images"]) if record["images"] else None,
-        }
+    def _flat(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        found = super()._flat(record)
+        if "plane" in found:
+            found["plane"] = vars(PlaneSettings.from_json(found["plane"], "plane"))
+        if found.get("images") is not None:
+            found["images"] = vars(ImageSettings.from_json(found["images"], "images"))
+        return found
 
 
 def read_metrics(

@@ -51,10 +51,6 @@ class ImageSettings(VerdictSettings):
 
     generators: tuple[str, ...]
 
-    @classmethod
-    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
-        return super()._fields(record) | {"generators": tuple(record["generators"])}
-
     @property
     def dimension(self) -> int:
         """Return how many numbers an image has."""

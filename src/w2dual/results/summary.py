@@ -14,9 +14,11 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from w2dual.decoding import decode
 from w2dual.records import InputError
 from w2dual.results.published import published_cells, read_published
 
+_HERE = "settings"
 METRIC = "l2_uvp_forward_percent"
 TIDY_COLUMNS = (
     "name",
@@ -61,31 +63,51 @@ class Budget:
     evaluation_samples: int
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
+    def from_json(cls, record: Any, key: str = "") -> Self:
         """Read the settings of the command line.
 
         Raises:
-            InputError: a key is missing or of the wrong type; the message names it.
+            InputError: a key is missing or unknown, or a value of the wrong type; the message names
+                it.
         """
-        try:
-            return cls(**cls._fields(record))
-        except KeyError as error:
-            raise InputError(f"settings lack the key {error}") from error
-        except (TypeError, ValueError) as error:
-            raise InputError(f"settings: a value has the wrong type: {error}") from error
+        return decode(cls, cls._flat(record) if isinstance(record, Mapping) else record, _HERE, key)
 
     @classmethod
-    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
-        preset, budget = record["preset"], record["budget"]
-        return {
-            "preset": preset["name"],
-            "label": preset["label"],
-            "reduced": bool(preset["reduced"]),
-            "iterations": int(budget["iterations"]),
-            "batch_size": int(budget["batch_size"]),
-            "seeds": tuple(int(s) for s in budget["seeds"]),
-            "evaluation_samples": int(budget["evaluation_samples"]),
-        }
+    def _flat(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a record with the fields as keys: what is under `preset` and `budget` as well."""
+        preset = decode(_Preset, record.get("preset"), _HERE, "preset")
+        budget = decode(_Spent, record.get("budget"), _HERE, "budget")
+        known = {"preset": preset.name, "label": preset.label, "reduced": preset.reduced}
+        rest = {key: value for key, value in record.items() if key != "budget"}
+        return rest | known | vars(budget)
+
+
+@dataclass(frozen=True)
+class _Preset:
+    """The config's `preset`."""
+
+    name: str
+    label: str
+    reduced: bool
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """What was spent on the cells of a grid (`arguments.budget`)."""
+
+    iterations: int
+    batch_size: int
+    seeds: tuple[int, ...]
+    evaluation_samples: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a table (`arguments.table`)."""
+
+    amortization: str
+    solver: str
+    potentials: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,18 +129,18 @@ class TableSettings(Budget):
     diverged_above: float
 
     @classmethod
-    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
-        return super()._fields(record) | {
-            "dimensions": tuple(int(n) for n in record["dimensions"]),
-            "methods": tuple((m["amortization"], m["solver"]) for m in record["methods"]),
-            "potentials_of": {
-                (m["amortization"], m["solver"]): tuple(m["potentials"])
-                for m in record["methods"]
-                if "potentials" in m
-            },
-            "decimals": int(record["decimals"]),
-            "diverged_above": float(record["diverged_above"]),
+    def _flat(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        given = record.get("methods")
+        if not isinstance(given, list | tuple):
+            return super()._flat(record)  # it is missing, or no list: the decoder says so
+        rows = [decode(_Row, row, _HERE, f"methods.{place}") for place, row in enumerate(given)]
+        labels = [(row.amortization, row.solver) for row in rows]
+        where = {
+            label: row.potentials
+            for label, row in zip(labels, rows, strict=True)
+            if row.potentials is not None
         }
+        return super()._flat(record) | {"methods": labels, "potentials_of": where}
 
     def methods_of(self, potential: str) -> list[tuple[str, str]]:
         """Return the rows of a potential's table, in order."""

@@ -78,14 +78,10 @@ class VerdictSettings(TableSettings):
     min_seeds: int
 
     @classmethod
-    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
-        verdict = record["verdict"]
-        return super()._fields(record) | {
-            "alpha": float(verdict["alpha"]),
-            "margin_fraction": float(verdict["margin_fraction"]),
-            "margin_floor": float(verdict["margin_floor"]),
-            "min_seeds": int(verdict["min_seeds"]),
-        }
+    def _flat(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        found = super()._flat(record)
+        judged = found.pop("verdict", {})
+        return {**found, **(judged if isinstance(judged, Mapping) else {"verdict": judged})}
 
     def margin(self, published_mean: Any) -> Any:
         """Return the margin of a published mean, in percent of L2-UVP."""

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from tests.unit import settings as given
 
 from w2dual.measures import base, preparation
 from w2dual.measures.benchmark import icnn_dense
@@ -20,22 +21,7 @@ Arrays = dict[str, np.ndarray]
 @pytest.fixture
 def settings() -> dict[str, Any]:
     """The config's `measures.benchmark`, small, with no mirror and an address nobody answers at."""
-    return {
-        "sources": ["mirror", "download"],
-        "mirror": None,
-        "url": "http://127.0.0.1:9/nothing",
-        "published_dimensions": [2, 4, 8, 16, 32, 64, 128, 256],
-        "moment_samples": 4096,
-        "moment_seed": 0,
-        "generated": {
-            "iterations": 60,
-            "batch_size": 64,
-            "learning_rate": 1e-3,
-            "pretraining_iterations": 60,
-            "strong_convexity": 1e-4,
-            "seed": 0,
-        },
-    }
+    return given.benchmark()
 
 
 @pytest.fixture(scope="session")
@@ -78,23 +64,12 @@ def prepared(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     def of(dimension: int) -> Path:
         path = folder / f"hd{dimension}.safetensors"
         if not path.exists():
-            published = {
-                "sources": ["mirror"],
-                "mirror": str(mirror),
-                "url": "",
-                "published_dimensions": [2, 4, 8, 16, 32, 64, 128],
+            published = given.benchmark(
+                sources=["mirror"],
+                mirror=str(mirror),
                 # The fewer dimensions, the noisier the averages over them.
-                "moment_samples": 65_536 if dimension <= 16 else 16_384,
-                "moment_seed": 0,
-                "generated": {
-                    "iterations": 1,
-                    "batch_size": 1,
-                    "learning_rate": 1e-3,
-                    "pretraining_iterations": 1,
-                    "strong_convexity": 1e-4,
-                    "seed": 0,
-                },
-            }
+                moment_samples=65_536 if dimension <= 16 else 16_384,
+            )
             preparation.prepare(f"hd{dimension}", published, path)
         return path
 

@@ -54,12 +54,15 @@ def settings(**changes: Any) -> dict[str, Any]:
         "dimensions": [2],
         "potentials": ["mlp"],
         "methods": [{"amortization": "objective", "solver": solver} for solver in SOLVERS],
+        "decimals": 2,
+        "diverged_above": 100.0,
         "budget": {"iterations": 2000, "batch_size": 256, "seeds": [0, 1]}
         | {"evaluation_samples": 4096},
         "plane": {
             "preset": {"name": "smoke", "label": "50% of {a} test", "reduced": True},
             "budget": {"iterations": 3000, "batch_size": 512, "seeds": [0, 1]}
             | {"evaluation_samples": 1024},
+            "epsilon": 0.05,
             "cells": PLANE,
         },
         "images": None,

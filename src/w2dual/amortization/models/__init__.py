@@ -8,6 +8,7 @@ from typing import Any
 from flax import linen as nn
 
 from w2dual import extensions
+from w2dual.config import kinds
 
 
 def make_model(settings: Mapping[str, Any], dimension: int) -> nn.Module:
@@ -24,4 +25,5 @@ def make_model(settings: Mapping[str, Any], dimension: int) -> nn.Module:
         settings["kind"],
         extensions.without_kind(settings),
         dimension,
+        known=lambda: kinds.of("amortization_model"),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from w2dual import rng, seeds
+from w2dual.decoding import decode
 from w2dual.measures.base import FORMAT, Moments
 from w2dual.measures.benchmark import icnn_dense, mixture
 from w2dual.measures.benchmark.generated import Budget
@@ -25,11 +26,12 @@ from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN
 from w2dual.measures.benchmark.mixture import Mixture
 from w2dual.measures.benchmark.weights import SOURCES, obtain
 from w2dual.measures.pairs import benchmark
-from w2dual.measures.preparation.keys import check_keys
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
 
+SECTION = "measures.benchmark"
+"""Of the config."""
 MOMENT_BATCH = 8192
 
 
@@ -52,30 +54,17 @@ class Settings:
         Raises:
             InputError: a key is missing or unknown, or a value is of a wrong type.
         """
-        budget = mapping.get("generated")
-        if not isinstance(budget, Mapping):
-            raise InputError(f"measures.benchmark.generated: {budget!r} is not a mapping")
-        check_keys("measures.benchmark", mapping, [item.name for item in fields(Settings)])
-        check_keys("measures.benchmark.generated", budget, [item.name for item in fields(Budget)])
-        sources = mapping["sources"]
-        if not isinstance(sources, list | tuple) or not sources or set(sources) - set(SOURCES):
+        found = decode(Settings, mapping, "config", SECTION)
+        if not found.sources or set(found.sources) - set(SOURCES):
             raise InputError(
-                f"measures.benchmark.sources: {sources!r} is not a list of {', '.join(SOURCES)}"
+                f"{SECTION}.sources: {list(found.sources)} is not a list of {', '.join(SOURCES)}"
             )
-        _check_positive("measures.benchmark.moment_samples", mapping["moment_samples"])
+        _check_positive(f"{SECTION}.moment_samples", found.moment_samples)
         for key in ("iterations", "batch_size", "pretraining_iterations"):
-            _check_positive(f"measures.benchmark.generated.{key}", budget[key])
-        seeds.checked(mapping["moment_seed"], "measures.benchmark.moment_seed")
-        seeds.checked(budget["seed"], "measures.benchmark.generated.seed")
-        return Settings(
-            sources=tuple(sources),
-            mirror=mapping["mirror"],
-            url=mapping["url"],
-            published_dimensions=tuple(mapping["published_dimensions"]),
-            moment_samples=mapping["moment_samples"],
-            moment_seed=mapping["moment_seed"],
-            generated=Budget(**budget),
-        )
+            _check_positive(f"{SECTION}.generated.{key}", getattr(found.generated, key))
+        seeds.checked(found.moment_seed, f"{SECTION}.moment_seed")
+        seeds.checked(found.generated.seed, f"{SECTION}.generated.seed")
+        return found
 
 
 def prepare(
@@ -210,6 +199,6 @@ def _accumulate(
     return x_sum / samples, x_square / samples, y_mean, y_cov, x_dot_y / samples
 
 
-def _check_positive(where: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+def _check_positive(where: str, value: int) -> None:
+    if value < 1:
         raise InputError(f"{where}: {value!r} is not a positive whole number")

@@ -33,6 +33,8 @@ from w2dual.records import InputError, load_arrays
 
 log = logging.getLogger(__name__)
 
+SECTION = "measures.celeba64"
+"""Of the config, which has such pairs."""
 PAIRS = ("early", "mid", "late")
 """How far the generators were trained whose images the targets resemble."""
 MOMENT_NUMBERS = 2**22

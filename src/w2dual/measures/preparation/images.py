@@ -16,6 +16,8 @@ from w2dual.measures.plane.image_files import read_image
 from w2dual.measures.preparation.keys import check_keys
 from w2dual.records import InputError, file_sha256
 
+SECTION = "measures.synthetic"
+"""Of the config, which has such pairs."""
 KEYS = ("source", "target", "scale")
 """Of the settings, besides the kind."""
 DRAWN_SIZE = 128
@@ -33,8 +35,8 @@ def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarra
     Raises:
         InputError: an image, or a setting, cannot be used.
     """
-    check_keys(f"measures.synthetic.{name}", settings, KEYS)
-    where, scale = f"measures.synthetic.{name}", settings["scale"]
+    check_keys(f"{SECTION}.{name}", settings, KEYS)
+    where, scale = f"{SECTION}.{name}", settings["scale"]
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < math.inf:
         raise InputError(f"{where}.scale: {scale!r}; expected a number above 0")
     arrays: dict[str, np.ndarray] = {}

@@ -11,6 +11,8 @@ from w2dual.measures.base import FORMAT
 from w2dual.measures.pairs.synthetic import KIND, law
 from w2dual.measures.preparation.keys import check_keys
 
+SECTION = "measures.synthetic"
+"""Of the config, which has such pairs."""
 KEYS = ("source", "target")
 """Of the settings, besides the kind."""
 
@@ -25,9 +27,9 @@ def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarra
     Raises:
         InputError: a law is unknown.
     """
-    check_keys(f"measures.synthetic.{name}", settings, KEYS)
+    check_keys(f"{SECTION}.{name}", settings, KEYS)
     for end in ("source", "target"):
-        law(settings[end], f"measures.synthetic.{name}.{end}")
+        law(settings[end], f"{SECTION}.{name}.{end}")
     metadata = {
         "format": FORMAT,
         "kind": KIND,

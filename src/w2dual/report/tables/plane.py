@@ -69,10 +69,6 @@ class SyntheticSettings(Budget):
 
     epsilon: float
 
-    @classmethod
-    def _fields(cls, record: Mapping[str, Any]) -> dict[str, Any]:
-        return super()._fields(record) | {"epsilon": float(record["epsilon"])}
-
 
 def synthetic_tidy(
     frame: pd.DataFrame, cells: Sequence[str], settings: SyntheticSettings

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from w2dual import conjugate, extensions
+from w2dual.config import kinds
 from w2dual.config.cells import method_kind
 from w2dual.conjugate import Cost, InnerProduct
 from w2dual.training.incidents import Incidents
@@ -327,6 +328,7 @@ def make(settings: Mapping[str, Any], dimension: int) -> Method[Any]:
         kind,
         settings,
         dimension,
+        known=lambda: kinds.of("methods"),
     )
     if not isinstance(method, Method):
         extensions.refuse(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.unit import settings as given
 
 from w2dual import measures
 from w2dual.measures import preparation
@@ -21,22 +22,7 @@ def _no_mirror(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("no_proxy", "*")
 
 
-SHORT = {
-    "sources": ["generated"],
-    "mirror": None,
-    "url": "",
-    "published_dimensions": [2, 4],
-    "moment_samples": 4096,
-    "moment_seed": 0,
-    "generated": {
-        "iterations": 60,
-        "batch_size": 64,
-        "learning_rate": 1e-3,
-        "pretraining_iterations": 60,
-        "strong_convexity": 1e-4,
-        "seed": 0,
-    },
-}
+SHORT = given.benchmark(sources=["generated"], published_dimensions=[2, 4])
 
 
 def potential(seed: int, n: int = 3) -> icnn_dense.DenseICNN:

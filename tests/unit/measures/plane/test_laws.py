@@ -473,7 +473,7 @@ def test_a_pair_tells_its_laws(tmp_path: Path):
         (
             {"kind": "fractal"},
             "kind 'fractal': there is no module w2dual.measures.pairs.fractal; add it, or use one "
-            "of the known kinds: benchmark, images, synthetic",
+            "of the known kinds: images, synthetic",
         ),
     ],
     ids=["source", "target", "number", "key", "kind"],

@@ -103,11 +103,11 @@ def test_a_name_that_is_no_benchmark_pair_is_an_error(
     [
         ({"sources": []}, r"measures\.benchmark\.sources"),
         ({"sources": ["cloud"]}, "mirror, download, generated"),
-        ({"surprise": 1}, r"unknown \['surprise'\]"),
+        ({"surprise": 1}, "unknown key `surprise`"),
         ({"moment_samples": 0}, r"moment_samples: 0"),
-        ({"moment_samples": True}, r"moment_samples: True"),
-        ({"generated": None}, r"generated: None"),
-        ({"generated": {"iterations": 5}}, r"generated: lacks"),
+        ({"moment_samples": True}, "moment_samples` is True; expected a whole number"),
+        ({"generated": None}, "generated` None is not a mapping"),
+        ({"generated": {"iterations": 5}}, "generated` lacks `batch_size`, "),
     ],
 )
 def test_settings_are_checked(

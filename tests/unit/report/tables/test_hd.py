@@ -263,7 +263,7 @@ def test_refused_table_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_settings_name_the_key_that_is_missing() -> None:
     incomplete = settings()
     del incomplete["budget"]["seeds"]
-    with pytest.raises(InputError, match="'seeds'"):
+    with pytest.raises(InputError, match="settings: `budget` lacks `seeds`"):
         summary.TableSettings.from_json(incomplete)
 
 

@@ -235,7 +235,7 @@ def test_refused_table_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_settings_name_the_key_that_is_missing(key: str) -> None:
     incomplete = settings()
     del incomplete[key]
-    with pytest.raises(InputError, match=f"'{key}'"):
+    with pytest.raises(InputError, match=f"`{key}`"):
         plane.SyntheticSettings.from_json(incomplete)
 
 

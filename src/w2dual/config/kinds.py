@@ -1,0 +1,48 @@
+"""Which kinds there are, by the modules that there are, none of which is imported."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from w2dual import code
+
+NONE = "none"
+
+
+class Room(NamedTuple):
+    """Where the kinds of a section of the config are.
+
+    Attributes:
+        package: with a module for each kind, which defines `make`.
+        optional: whether `none` is a kind, which is no module.
+        prepared: package of the modules that prepare some more kinds; each says in `SECTION` which
+            section of the config it is for.
+    """
+
+    package: str
+    optional: bool = False
+    prepared: str = ""
+
+
+ROOMS = {
+    "potentials": Room("potentials"),
+    "amortizations": Room("amortization", optional=True),
+    "solvers": Room("conjugate", optional=True),
+    "amortization_model": Room("amortization.models"),
+    "methods": Room("training.methods"),
+    "measures.synthetic": Room("measures.pairs", prepared="measures.preparation"),
+}
+"""Section of the config -> where its kinds are."""
+
+
+def of(section: str) -> list[str]:
+    """Return the kinds that a section of the config may name; `none`, if it may, comes first."""
+    room = ROOMS[section]
+    found = set(code.modules_with(room.package, "make"))
+    if room.prepared:
+        found |= {
+            kind
+            for kind in code.modules_with(room.prepared, "prepare")
+            if code.constant(f"{room.prepared}.{kind}", "SECTION") == section
+        }
+    return [*([NONE] if room.optional else []), *sorted(found)]
