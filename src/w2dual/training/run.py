@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from w2dual.backend import jit
 from w2dual.config.cells import Cell
 from w2dual.measures import Measures
 from w2dual.training import methods
@@ -205,7 +206,8 @@ def _start(
             report["pretraining_s"],
             _losses(report),
         )
-        now = Snapshot(method.init(params), [], Timing(report), Totals.start(seeds))
+        state = jit(method.init, once=True)(params)  # else each of its operations is a program
+        now = Snapshot(state, [], Timing(report), Totals.start(seeds))
         if checkpoints is not None:
             checkpoints.save(now)
     progress.restore(now.state, now.timing, now.totals)

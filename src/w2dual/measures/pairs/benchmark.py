@@ -49,7 +49,7 @@ class BenchmarkPair(Pair):
     strong_convexity: Float[Array, ""]
     shift: Float[Array, " n"]
     scale: Float[Array, ""]
-    packed: Float[Array, " numbers"] | None = None
+    packed: Float[Array, "potentials numbers"] | None = None
     joint: Joint | None = None
 
     def sample_both(
