@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,17 @@ def test_linear_maps_error_is_the_published_one(n: int, prepared: Callable[[int]
     assert found == pytest.approx(PUBLISHED_LINEAR[n], rel=0.03)
     if n == 2:
         assert by_map["identity"]["l2_uvp_forward_percent"] == pytest.approx(32.7, rel=0.02)
+
+
+def test_a_pair_without_covariances_has_no_linear_map():
+    pair = gaussian.from_arrays(*gaussian.draw(3, seed=3))
+    both = trivial.trivial_maps(pair)
+    moments = dataclasses.replace(pair.moments, cov_source=None, cov_target=None)
+    maps = trivial.trivial_maps(dataclasses.replace(pair, moments=moments))
+    assert list(maps) == ["identity", "constant"] == list(both)[:2]
+    point = np.zeros((1, 3))
+    for way in range(2):
+        np.testing.assert_array_equal(maps["constant"][way](point), both["constant"][way](point))
 
 
 def test_on_gaussians_the_linear_map_is_exact_and_the_others_closed_form():

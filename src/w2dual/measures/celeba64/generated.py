@@ -19,7 +19,7 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -188,7 +188,7 @@ def train(which: str, source: Generator, noise: float, budget: Budget) -> Traine
             which,
             end,
             budget.iterations,
-            _words(states.cycle),
+            _words(np.asarray(states.cycle)),
             _since(started),
         )
     potentials = [
@@ -304,15 +304,14 @@ def _chunk(budget: Budget) -> Callable[..., _State]:
         y = y_pool[jax.random.randint(y_key, drawn, 0, len(y_pool))]
         pair = (state.potential, state.conjugate)
         gradients, cycle = jax.grad(loss, has_aux=True)(pair, x, y)
-        moved, optimizers = [], []
-        for update, weights, gradient, optimizer in zip(
-            updates, pair, gradients, state.optimizers, strict=True
-        ):
-            change, optimizer = update.update(gradient, optimizer, weights)
-            stepped: Any = optax.apply_updates(weights, change)
-            moved.append(icnn_conv.convexify(stepped))
-            optimizers.append(optimizer)
-        return _State(*moved, tuple(optimizers), cycle)
+
+        def stepped(i: int) -> tuple[ConvICNN, optax.OptState]:
+            change, after = updates[i].update(gradients[i], state.optimizers[i], pair[i])
+            moved: Any = optax.apply_updates(pair[i], change)
+            return icnn_conv.convexify(moved), after
+
+        (potential, first), (conjugate, second) = stepped(0), stepped(1)
+        return _State(potential, conjugate, (first, second), cycle)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def advance(
@@ -327,7 +326,7 @@ def _chunk(budget: Budget) -> Callable[..., _State]:
         # ones, which are slow everywhere.
         def both(step: Array, current: _State) -> _State:
             return jax.lax.map(
-                lambda version: one(version[0], x_pool, *version[1:], step),
+                lambda version: one(version[0], x_pool, version[1], version[2], step),
                 (current, y_pools, keys),
             )
 
@@ -344,7 +343,7 @@ def _since(started: float) -> float:
     return time.monotonic() - started
 
 
-def _words(values: Sequence[Any]) -> str:
+def _words(values: Iterable[Any]) -> str:
     return ", ".join(
         f"{version} {float(value):.3g}" for version, value in zip(VERSIONS, values, strict=True)
     )

@@ -123,8 +123,8 @@ class Block(NamedTuple):
 class Layer(NamedTuple):
     """A layer's weight and bias, batch normalisation folded in."""
 
-    weight: Float[Array, "out ..."]
-    bias: Float[Array, " out"]
+    weight: Float[Any, "out ..."]
+    bias: Float[Any, " out"]
 
 
 @jax.tree_util.register_dataclass

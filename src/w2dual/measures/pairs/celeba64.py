@@ -153,7 +153,7 @@ def from_arrays(
     n = base.dimension_of(metadata, name)
     architecture = generator.architecture_from_json(metadata.get("architecture"), name)
     widths, rank = metadata.get("widths"), metadata.get("rank")
-    if not isinstance(widths, list) or not all(map(_count, [*widths, rank])):
+    if not (isinstance(widths, list) and isinstance(rank, int) and all(map(_count, widths))):
         raise InputError(f"{name}: metadata `widths` {widths!r} and `rank` {rank!r} are no counts")
     if architecture.dimension != n:
         raise InputError(

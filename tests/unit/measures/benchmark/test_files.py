@@ -116,6 +116,18 @@ def test_a_mirror_that_is_none_is_an_error(tmp_path: Path):
     assert "is the folder Mix3toMix10 itself" in refusal(folder / "Mix3toMix10")
 
 
+def test_a_mirror_may_hold_images_alone(tmp_path: Path):
+    folder = tmp_path / "mirror" / "CelebA64"
+    folder.mkdir(parents=True)
+    (folder / "Final_G.pt").write_bytes(b"anything")
+    with pytest.raises(Unavailable, match=r"2_v1\.pt is missing"):
+        benchmark_files.from_mirror(2, str(folder.parent))
+    with pytest.raises(InputError, match=r"Final_G\.pt: is not the published file"):
+        benchmark_files.read_mirror([benchmark_files.GENERATOR_PATH], str(folder.parent))
+    with pytest.raises(InputError, match="is the folder CelebA64 itself"):
+        benchmark_files.from_mirror(2, str(folder))
+
+
 def test_half_a_pair_is_an_error(tmp_path: Path):
     with pytest.raises(InputError, match=r"2_v2\.pt is missing, and .*2_v1\.pt is there"):
         benchmark_files.from_mirror(2, str(weights(tmp_path, "2_v1")))
@@ -177,6 +189,15 @@ def test_download_of_something_else_is_an_error():
         pytest.raises(InputError, match="is not the published file"),
     ):
         benchmark_files.from_download(2, address)
+
+
+def test_a_download_that_is_too_large_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(benchmark_files, "MAX_BYTES", 8)
+    with (
+        serving({f"/{benchmark_files.GENERATOR_PATH}": bytes(9)}) as address,
+        pytest.raises(InputError, match=r"Final_G\.pt: larger than the .* bytes of any published"),
+    ):
+        benchmark_files.download([benchmark_files.GENERATOR_PATH], address)
 
 
 def test_download_that_the_server_refuses_leaves_it_to_the_next_source():

@@ -183,6 +183,13 @@ def test_what_is_no_file_of_weights_is_refused(content: bytes, said: str):
     assert str(caught.value).startswith("w.pt: ")
 
 
+def test_the_old_format_is_named():
+    """Before version 1.6 PyTorch wrote pickles, one after the other: of a magic number first."""
+    old = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19." + b"\x80\x02M\xe9\x03." + bytes(100)
+    with pytest.raises(InputError, match=r"^w\.pt: is in PyTorch's old format.*save it again"):
+        torchfile.read(old, "w.pt")
+
+
 def test_total_size_is_bounded():
     with pytest.raises(InputError, match="more than the 100 admitted"):
         torchfile.read(honest(), "w.pt", max_bytes=100)
