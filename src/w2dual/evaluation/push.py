@@ -27,7 +27,9 @@ from w2dual.training.methods import Conjugating, Method
 log = logging.getLogger(__name__)
 
 BLOCK = 4096
-"""Points mapped at once."""
+"""Points mapped at once ..."""
+BLOCK_NUMBERS = 2**22
+"""... and numbers of them, at most: 341 images of 64 x 64 pixels in 3 colours."""
 
 GROUND_TRUTH = ("ground-truth", "ground-truth-unstandardised")
 TRAINED = ("forward", "inverse")
@@ -138,7 +140,7 @@ def _check_dimension(points: np.ndarray, dimension: int, path: Path) -> None:
 
 def _in_blocks(apply: Callable[[jax.Array], Any], points: np.ndarray) -> Any:
     """Map block by block; the last one is filled up, so that one compiled program serves all."""
-    size = min(BLOCK, len(points))
+    size = min(BLOCK, len(points), max(1, BLOCK_NUMBERS // points.shape[1]))
     results = []
     for start in range(0, len(points), size):
         block = points[start : start + size]

@@ -98,6 +98,8 @@ def _origin(studies: Sequence[Study]) -> str:
     """Say on what and with which preset it was made."""
     first = studies[0].metadata
     text = f"{first['settings']['samples']:,} points; {first['provenance']['device']}"
+    if any(study.metadata.get("measures_source") == "generated" for study in studies):
+        text = f"measures generated here, not the published ones; {text}"
     if first["preset"]["reduced"]:
         text = f"reduced budget: preset {first['preset']['name']}; {text}"
     return text

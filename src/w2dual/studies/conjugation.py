@@ -64,7 +64,7 @@ class Study:
     """What the job found for one cell.
 
     Attributes:
-        metadata: cell, preset, seed, settings and provenance.
+        metadata: cell, preset, where its measures are from, seed, settings and provenance.
         values: J_f at each iterate by (solver, start), a row for each point, the start first; not
             a number beyond its last iterate.
         samples: by kind of start.
@@ -237,6 +237,7 @@ def run(params: Path, metrics: Path, pair: Path, settings: Mapping[str, Any], ou
         "kind": STREAM,
         "cell": record["cell"],
         "preset": record["preset"],
+        "measures_source": record["measures"].get("source"),
         "seed": None if cell is None else cell.seed,
         "settings": settings,
         "provenance": provenance.gather(started, now()),

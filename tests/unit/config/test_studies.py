@@ -31,6 +31,18 @@ def test_the_papers_cells() -> None:
     assert chosen.name == "hd256-mlp-regression-lbfgs"
 
 
+def test_the_papers_images_are_studied_pair_by_pair() -> None:
+    pairs = [f"celeba64_{generator}" for generator in ("early", "mid", "late")]
+    found = [cell.name for cell in studies.studied_images(PAPER)]
+    assert found == [f"{pair}-conv-regression-lbfgs" for pair in pairs]
+    plain = [{"amortization": "cycle", "solver": "none"}]
+    other = [*plain, {"amortization": "objective", "solver": "adam"}]
+    found = studies.studied_images(merge(PAPER, {"celeba64": {"methods": other}}))
+    assert {cell.solver for cell in found} == {"adam"}
+    for lacking in ({"methods": plain}, {"generators": []}):
+        assert studies.studied_images(merge(PAPER, {"celeba64": lacking})) == []
+
+
 def test_a_smaller_grid_shows_its_largest_dimensions() -> None:
     assert studies.dimensions(with_hd(dimensions=[8, 2, 16, 4])) == [4, 8, 16]
     assert studies.dimensions(with_hd(dimensions=[2])) == [2]

@@ -128,11 +128,14 @@ def test_ground_truth_is_the_closed_form(
     np.testing.assert_allclose(mapped, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("bound", [("BLOCK", 4), ("BLOCK_NUMBERS", 8)])
 @pytest.mark.parametrize("count", [1, 4, 5, 9])
-def test_blocks_leave_no_seam(monkeypatch: pytest.MonkeyPatch, pair_file: Path, count: int):
+def test_blocks_leave_no_seam(
+    monkeypatch: pytest.MonkeyPatch, pair_file: Path, count: int, bound: tuple[str, int]
+):
     points = np.random.default_rng(count).normal(size=(count, 2)).astype(np.float32)
     whole = push.ground_truth(pair_file, points, standardised=True)
-    monkeypatch.setattr(push, "BLOCK", 4)
+    monkeypatch.setattr(push, *bound)
     blocks = push.ground_truth(pair_file, points, standardised=True)
     assert blocks.shape == points.shape
     np.testing.assert_allclose(blocks, whole, rtol=1e-5, atol=1e-6)

@@ -258,6 +258,8 @@ def test_sections_stand_in_the_order_of_an_evaluation(
         title for title, _ in captions.SECTIONS if title != captions.IMAGE_SECTION
     ]
     for title, introduction in captions.INTRODUCTIONS.items():
+        if title == captions.IMAGE_SECTION:  # nothing of it was given
+            continue
         assert text.index(title + "}") < text.index(introduction)
     assert (
         captions.FIGURES["accuracy_vs_cost"] + r" Preset smoke; trained on cpu: a\_b \& c." in text

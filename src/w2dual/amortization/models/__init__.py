@@ -1,4 +1,8 @@
-"""Kinds of amortization models x_tilde: R^n -> R^n: a module each, `make(settings, dimension)`."""
+"""Kinds of amortization models x_tilde: R^n -> R^n: a module each, `make(settings, dimension)`.
+
+One that has `start_from_potential(params)` starts from the parameters that this makes of the
+potential's, once those are pre-trained; any other is drawn and pre-trained to the identity itself.
+"""
 
 from __future__ import annotations
 

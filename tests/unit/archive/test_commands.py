@@ -1,0 +1,34 @@
+"""What the commands of an archive have to say of the settings, against what rules give the jobs."""
+
+import json
+
+import pytest
+from tests.unit.settings import PAPER
+
+from w2dual.archive import commands
+from w2dual.archive.steps import Step
+from w2dual.config import arguments
+
+
+@pytest.mark.parametrize(
+    ("job", "settings"),
+    [
+        (["table"], arguments.table(PAPER)),
+        (["claims"], arguments.verdict(PAPER)),
+        (["claims"], arguments.celeba64_table(PAPER)),
+        (["celeba64-table", "celeba64"], arguments.celeba64_table(PAPER)),
+    ],
+    ids=["table", "claims", "claims of images", "images"],
+)
+def test_settings_are_those_of_the_jobs_own_cells(job, settings):
+    def said(record):
+        written = ("--tex", "tables/x.tex", "--csv", "tables/x.csv")
+        words = (*job, "--settings", json.dumps(record), *written)
+        step = Step("rule", words, (), written[1::2])
+        return [line for line in commands.problems([step], ".", PAPER, ()) if "of another" in line]
+
+    assert said(settings) == []
+    for key, value in (("dimensions", [3]), ("methods", []), ("decimals", 5)):
+        assert said(settings | {key: value}) == [f"step rule is of another `{key}` than the config"]
+    other = settings | {"budget": settings["budget"] | {"seeds": [0]}}
+    assert said(other) == ["step rule is of another `budget` than the config"]
