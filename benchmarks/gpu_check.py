@@ -47,7 +47,6 @@ from w2dual.training.pretraining import fresh_params, initial_params
 
 EQUALITY_DIMENSIONS = (2, 16, 64)
 EQUALITY_METHOD = ("regression", "lbfgs")
-EQUALITY_PLANE = ("gauss8",)
 TRAINED_SEEDS, TRAINED_BATCH = 2, 1024
 PRETRAINING = 1000
 """Steps of pre-training before anything that is timed or compared."""
@@ -219,7 +218,7 @@ def main() -> int:
     one.add_argument("--seeds", type=int, default=10)
     one.add_argument("--dimensions", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64, 128])
     one.add_argument("--equality", type=int, nargs="*", default=list(EQUALITY_DIMENSIONS))
-    one.add_argument("--plane", nargs="*", default=list(EQUALITY_PLANE), metavar="PAIR")
+    one.add_argument("--plane", nargs="*", default=[], metavar="PAIR")
     one.add_argument("--steps", type=int, default=300, help="of the trained networks")
     commands.add_parser("device")
     one = commands.add_parser("equality")

@@ -63,9 +63,9 @@ class Count:
         solver: of a turn of the largest of them, its condition's too; 0 where there is no loop.
         nested: of a turn of all loops within that loop.
         round_trips: operations that wait for the host, and loops whose condition it is asked for.
-        registers: of a thread of our own kernel; empty where there is none.
-        spilled_bytes: stores of what does not fit the registers.
-        shared_bytes: of a block of our own kernel.
+        registers: of a thread of our own kernels, the most; empty where there is none.
+        spilled_bytes: stores of what does not fit the registers, of all our own kernels.
+        shared_bytes: of a block of our own kernels, the most.
         compile_cpu_s: seconds of processor time that compiling took, where it was counted.
         program: digest of the program and of what compiles it.
     """
@@ -132,23 +132,40 @@ class Thunks:
         return found
 
 
-def registers(dump: Path, kernel: str) -> tuple[int, int]:
-    """Ask ptxas for registers and spilled bytes of a kernel.
+def registers(dump: Path, kernel: str) -> list[tuple[int, int]]:
+    """Ask ptxas for registers and spilled bytes of all kernels of a name.
 
     Raises:
-        LookupError: it is not in XLA's dump, or ptxas says nothing of it.
+        LookupError: there is none in XLA's dump, or ptxas says nothing of it.
     """
+    found = []
     for path in dump.glob(f"*{MODULE}.*.ptx"):
-        if f".entry {kernel}(" not in path.read_text():
+        entries = re.findall(r"\.entry (\w+)\(", path.read_text())
+        if not any(_is(kernel, entry) for entry in entries):
             continue
         command = [_ptxas(), "-v", f"-arch={ARCHITECTURE}", str(path), "-o", os.devnull]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stderr  # noqa: S603
-        part = text.partition(f"Compiling entry function '{kernel}'")[2]
+        found += used(text, kernel)
+    if not found:
+        raise LookupError(f"{kernel}: no registers found in {dump}")
+    return found
+
+
+def used(text: str, kernel: str) -> list[tuple[int, int]]:
+    """Read registers and spilled bytes of all kernels of a name from what ptxas says."""
+    numbers = []
+    for part in text.split("Compiling entry function ")[1:]:
+        name = part.partition("'")[2].partition("'")[0]
         spilled = re.search(r"(\d+) bytes spill stores", part)
-        used = re.search(r"Used (\d+) registers", part)
-        if spilled and used:
-            return int(used[1]), int(spilled[1])
-    raise LookupError(f"{kernel}: no registers found in {dump}")
+        registers = re.search(r"Used (\d+) registers", part)
+        if _is(kernel, name) and spilled and registers:
+            numbers.append((int(registers[1]), int(spilled[1])))
+    return numbers
+
+
+def _is(kernel: str, name: str) -> bool:
+    """Whether a name is a kernel's; XLA numbers the second of a name and those that follow."""
+    return re.fullmatch(rf"{kernel}(_\d+)?", name) is not None
 
 
 def _ptxas() -> str:
@@ -174,6 +191,8 @@ def counter(dump: Path, known: Callable[[str], Count | None]) -> Callable[[str],
     from w2dual import backend
 
     backend.configure()
+    # A kernel's text would have the lines and the folder that it is from, and the digest with it.
+    jax.config.update("jax_traceback_in_locations_limit", 0)
     topology = topologies.get_topology_desc(
         platform="cuda", topology="1x1x1", target_config=TARGET.read_text()
     )
@@ -211,7 +230,7 @@ def counted(name: str, dump: Path, own: set[str], seconds: float, digest: str) -
     Args:
         name: of the cell.
         dump: of this program alone.
-        own: names of our own kernels, of which the largest numbers are kept.
+        own: names of our own kernels.
         seconds: of processor time that compiling took.
         digest: of the program.
     """
@@ -221,8 +240,13 @@ def counted(name: str, dump: Path, own: set[str], seconds: float, digest: str) -
     largest = max(steps.loops, key=lambda loop: loop.operations, default=Loop())
     of_kernels: tuple[int | str, ...] = ("", "", "")
     if own:
-        each = [(*registers(dump, kernel), thunks.shared_bytes[kernel]) for kernel in own]
-        of_kernels = tuple(map(max, zip(*each, strict=True)))
+        found = [numbers for kernel in own for numbers in registers(dump, kernel)]
+        shared = (
+            size
+            for name, size in thunks.shared_bytes.items()
+            if any(_is(kernel, name) for kernel in own)
+        )
+        of_kernels = (max(r for r, _ in found), sum(spilled for _, spilled in found), max(shared))
     return Count(
         name,
         steps.operations,

@@ -57,6 +57,11 @@ def in_queue(needed: Int[np.ndarray, "seeds points"], lanes: int) -> Work:
     return Work(turns, turns * lanes * len(needed))
 
 
+def way_of(sizes: Sequence[int]) -> str:
+    """Name stages of these numbers of lanes."""
+    return f"stages of {', '.join(f'{size:,}' for size in sizes)}"
+
+
 def ways(needed: Int[np.ndarray, "seeds points"]) -> dict[str, Any]:
     """Compare ways for the points of one batch, of each seed as many."""
     points = needed.shape[1]
@@ -70,8 +75,7 @@ def ways(needed: Int[np.ndarray, "seeds points"]) -> dict[str, Any]:
     counted = {"a lane for each point": in_stages(needed, [points])}
     for factor, least in ((2, 64), (4, 256), (4, 64), (4, 16), (8, 16)):
         sizes = ladder(factor, least)
-        words = f"stages of {', '.join(f'{size:,}' for size in sizes)}"
-        counted[words] = in_stages(needed, sizes)
+        counted[way_of(sizes)] = in_stages(needed, sizes)
     for lanes in (512, 256, 128, 64):
         counted[f"a queue with {lanes} lanes"] = in_queue(needed, lanes)
     return {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from benchmarks import gpu_count, gpu_floor
 from benchmarks.gpu_costs import PAPER, of_paper
 from benchmarks.gpu_count import Count
 from benchmarks.gpu_floor import GPU, Floor, card
+from benchmarks.gpu_stages import way_of
 from benchmarks.render import DOCUMENT, insert, number, table
 from w2dual.config.cells import Cell
 from w2dual.config.grid import grid
@@ -37,6 +39,11 @@ END = "<!-- gpu: end -->"
 OPERATIONS = GPU / "h200_operations.csv"
 SHARE = 0.5
 """Of the card's rate of float32 products: what is assumed of XLA's products, in the projection."""
+HD_CASE = re.compile(r"hd(\d+)-\w+")
+BATCH = 10_240
+"""Points of the paper's batch, of ten seeds, which the floor counts."""
+STAGES = (1024, 256, 64)
+"""What `conjugate.base.default_stages` has for the paper's batch; a test compares them."""
 SOLVERS = ("lbfgs", "adam", "lbfgs_high_precision")
 
 
@@ -148,15 +155,29 @@ def times(found: Iterable[dict[str, Any]]) -> str:
 
 def stages(found: Iterable[dict[str, Any]]) -> str:
     """Tabulate what each way to share lanes costs, against what the points need."""
-    rows = []
+    rows, ways = [], {}
     for record in found:
         for solver in (name for name in SOLVERS if name in record):
             result = record[solver]
-            for way, work in result["ways"].items():
-                times = work["evaluations"] / result["needed"]
-                case = f"{record['case']}, {record['networks']['trained_steps']} steps"
-                rows.append([case, solver, way, str(work["turns"]), f"{times:.2f}"])
-    return table(["case", "solver", "way", "turns", "evaluations, times what is needed"], rows)
+            ways |= dict.fromkeys(result["ways"])
+            rows.append(
+                [
+                    f"{record['case']}, {record['networks']['trained_steps']:,} steps",
+                    solver,
+                    f"{result['needed_mean']:.1f}, {result['needed_most']}",
+                ]
+                + [
+                    f"{work['evaluations'] / result['needed']:.2f}, {work['turns']}"
+                    for work in result["ways"].values()
+                ]
+            )
+    return "\n\n".join(
+        [
+            "Evaluations spent for one that is needed, and turns of the loop, of ten seeds with "
+            "1,024 points each:",
+            table(["networks", "solver", "needed: mean, most", *ways], rows),
+        ]
+    )
 
 
 # ---------------------------------------------------------------- floor and projection
@@ -179,30 +200,30 @@ class Solved:
     source: str
 
 
-def solved(cell: Cell, kept: Iterable[dict[str, Any]], way: str | None) -> Solved | None:
-    """Return what a cell's solver needs; None without one.
+def solved(cell: Cell, kept: Iterable[dict[str, Any]]) -> Solved | None:
+    """Return what a cell's solver needs, by records of stages; None without a solver.
 
-    Args:
-        cell: the cell.
-        kept: records of stages.
-        way: of sharing lanes; None for the first that has stages of a quarter each.
+    Raises:
+        LookupError: there is no record of its potential and solver.
     """
     if cell.solver == "none":
         return None
     alike = [
         record
         for record in kept
-        if cell.solver in record and record["case"].endswith(f"-{cell.potential}")
+        if cell.solver in record
+        and HD_CASE.fullmatch(record["case"])
+        and record["case"].endswith(f"-{cell.potential}")
     ]
     if not alike:
         raise LookupError(f"no record of {cell.potential} with {cell.solver}")
 
-    def n_of(record: dict[str, Any]) -> int:
-        return int(record["case"].partition("-")[0].removeprefix("hd"))
+    def distance(record: dict[str, Any]) -> int:
+        return abs(int(HD_CASE.sub(r"\1", record["case"])) - cell.dimension)
 
-    nearest = min(alike, key=lambda record: abs(n_of(record) - cell.dimension))
+    nearest = min(alike, key=distance)
     found = nearest[cell.solver]
-    work = found["ways"][way or "stages of 1,024, 256, 64"]
+    work = found["ways"][way_of(STAGES)]
     return Solved(
         found["needed_mean"],
         work["turns"],
@@ -227,19 +248,18 @@ def operation_ms() -> float:
 
 
 def kernel_rate(floors: dict[str, Floor]) -> float:
-    """Operations a second of the kernels on a card, from their times on trained networks.
+    """Operations a second of the kernels on a card, over all trained networks that were tried.
 
     A point has at least one evaluation more than iterations, so this is a lower bound.
     """
-    rates = []
+    gflop = us = 0.0
     for record in records("h200_equality.jsonl"):
         for solver in ("lbfgs", "adam"):
-            gflop = floors[f"{record['case']}-regression-{solver}"].evaluation_gflop
-            result = record[solver]
-            share = result["points"] / 10_240  # what the floor counts is of ten seeds
-            evaluations = 1 + result["iterations_mean"]
-            rates.append(share * evaluations * gflop * 1e15 / result["kernel"]["median_us"])
-    return median(rates)
+            row, result = floors[f"{record['case']}-regression-{solver}"], record[solver]
+            batches = result["points"] / BATCH
+            gflop += batches * (1 + result["iterations_mean"]) * row.evaluation_gflop
+            us += result["kernel"]["median_us"]
+    return gflop * 1e15 / us
 
 
 def projected_ms(
@@ -266,13 +286,16 @@ def floors(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
         if cost.kind == "gpu" and cost.seeds == 10 and cost.hidden == "paper"  # noqa: PLR2004
     }
     an_operation, kernel = operation_ms(), kernel_rate(rows)
-    lines, hours, floor_hours, missing = [], 0.0, 0.0, 0
+    lines, hours, missing = [], 0.0, 0
+    floor_hours = {True: 0.0, False: 0.0}
     for n in sorted({row.n for row in rows.values()}):
         of_n = [cells[row.cell] for row in rows.values() if row.n == n]
         projected, least = [], []
         for cell in of_n:
-            need, steps = solved(cell, kept, None), cell.training.iterations
+            need, steps = solved(cell, kept), cell.training.iterations
             row = rows[cell.name]
+            for tensor in floor_hours:
+                floor_hours[tensor] += floor_ms(row, need, tensor) * steps / 3.6e6
             least.append(floor_ms(row, need, tensor=True) * steps / 3.6e6)
             if cell.name not in counts:
                 missing += 1
@@ -281,7 +304,7 @@ def floors(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
             projected.append(ms * steps / 3.6e6)
         for potential in ("icnn", "mlp"):
             name = f"hd{n}-{potential}-regression-lbfgs"
-            row, need = rows[name], solved(cells[name], kept, None)
+            row, need = rows[name], solved(cells[name], kept)
             assert need is not None  # noqa: S101  (L-BFGS is a solver)
             ms = measured.get((n, potential, "regression", "lbfgs"))
             tensor = floor_ms(row, need, tensor=True)
@@ -302,7 +325,6 @@ def floors(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
                 ]
             )
         hours += sum(projected)
-        floor_hours += sum(least)
     header = ["n, potential", "evaluations from", "evaluations a point", "GFLOP a step"]
     header += ["GFLOP an evaluation", "MB a step", "floor, ms", "on tensor cores, ms"]
     header += ["H200, ms", "times that floor", "floor of all cells, h", "projected, h"]
@@ -310,12 +332,14 @@ def floors(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
     return "\n\n".join(
         [
             table(header, lines),
-            f"All {len(rows)} cells of ten seeds: the floor is {number(floor_hours)} hours of an "
-            f"H100. **A projection, not a measurement:** {number(hours)} hours"
+            f"All {len(rows)} cells of ten seeds: the floor is {number(floor_hours[True])} hours "
+            f"of an H100 with all products on tensor cores ({gpu_floor.TF32_TERMS} of TF32 for one "
+            f"of float32), {number(floor_hours[False])} hours with none there. "
+            f"**A projection, not a measurement:** {number(hours)} hours"
             f"{f' for the {known} cells that are counted' if missing else ''}. It takes "
             f"{1e3 * an_operation:.2f} us for each operation (the median of the cells without a "
             f"solver that were measured on an H200), {kernel / 1e12:.1f} TFLOP/s for our kernels "
-            f"(the median of theirs there), {SHARE:.0%} of the card's float32 rate "
+            f"(all of theirs there, a call's overhead with them), {SHARE:.0%} of the float32 rate "
             f"({card().float32 / 1e12:.0f} TFLOP/s) for products of XLA's, and the turns of the "
             "solver's loop of the record nearest in n. Evaluations during training, "
             "initialisation and compiling are not in it.",

@@ -67,6 +67,17 @@ def test_our_own_kernels_are_those_that_a_program_names():
     assert gpu_count.OWN.findall('custom_call @Sharding(%1) {name = "a"}') == []
 
 
+def test_registers_are_those_of_every_kernel_of_a_name():
+    line = """ptxas info    : Compiling entry function '{}' for 'sm_90a'
+ptxas info    : Function properties for {}
+    0 bytes stack frame, {} bytes spill stores, 9 bytes spill loads
+ptxas info    : Used {} registers, used 1 barriers
+"""
+    kernels = [("network_a", 0, 40), ("network_a_1", 16, 255), ("network_ab", 8, 99)]
+    text = "".join(line.format(name, name, spilled, used) for name, spilled, used in kernels)
+    assert gpu_count.used(text, "network_a") == [(40, 0), (255, 16)]
+
+
 def test_the_table_is_read_as_it_was_written(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_count, "TABLE", tmp_path / "launches.csv")
     assert gpu_count.read() == {}

@@ -44,6 +44,7 @@ EXPECTED = {
     "bench-render": ["python", "{BENCH_RECORD}", "--document", "{BENCH_DOCUMENT}"],
     "gpu-count": ["python", "benchmarks.gpu_count", "write"],
     "gpu-check": ["python", "benchmarks.gpu_count", "check"],
+    "gpu-tables": ["python", "benchmarks.gpu_tables"],
     "env": ["python", "pip", "--editable"],
     "crate-env": ["python", "pip", "envs/crate.txt"],
     "bench-env": ["python", "pip", "envs/bench.txt"],

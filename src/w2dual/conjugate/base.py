@@ -9,7 +9,8 @@ lane, the evaluation of the start included.
 The driver keeps a fixed number of lanes busy: where a lane has finished, its result is stored and
 the next point of the queue takes its place, so a straggler holds up no other point, and no point
 pays for an evaluation after it has finished, but for the last few, when the queue is empty. As many
-lanes as points is the case without a queue.
+lanes as points is the case without a queue; on a GPU, points that still run are then gathered into
+fewer lanes, in stages.
 
 A kind of solver is one module of this package with `make(settings) -> ConjugateSolver`.
 """
@@ -235,10 +236,9 @@ def default_lanes(seeds: int, points: int) -> int:
 def default_stages(points: int) -> list[int]:
     """Return the lanes of each seed, stage by stage, where every point has a lane.
 
-    On a GPU with arithmetic to do, most points finish in a third of the turns that the slowest
-    takes. When no more than the next stage's lanes still run, in every seed, these are gathered and
-    go on alone. The sizes are fixed, so that nothing asks the host. Chosen by what
-    docs/performance.md counts.
+    Most points finish in a third of the turns that the slowest takes. On a GPU, when no more than
+    the next stage's lanes still run in any seed, these are gathered and go on alone. The sizes are
+    fixed, so that nothing asks the host; docs/performance.md counts what other sizes would cost.
     """
     sizes = [points]
     if jax.default_backend() != "cpu":
