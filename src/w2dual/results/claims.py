@@ -256,12 +256,10 @@ def judge(judged: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
         settings: what the config says.
     """
     reason = _reason(judged, settings)
+    sides = [cells_of(judged, side) for side in ("ours", "published")]
     rows: list[dict[str, Any]] = []
     for claim in CLAIMS:
-        ours, paper = (
-            count(claim.check(cells_of(judged, side)), settings.alpha)
-            for side in ("ours", "published")
-        )
+        ours, paper = (count(claim.check(cells), settings.alpha) for cells in sides)
         found = word(*ours)
         doubted = reason if found != MISSING else "the preset lacks cells to compare"
         rows.append(
