@@ -627,8 +627,11 @@ def test_killed_jobs_end_with_the_same_bits(pair_file: Path, tmp_path: Path):
     moments = random.Random(1)  # noqa: S311
     ends = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL]
     for i, signum in enumerate(ends, start=1):
+        before = job.said().count("steps/s")
         process = job.start()
         wait_for(job, process, "compiled in", i)
+        if signum == signal.SIGTERM:  # which ends a job at once before its first step
+            wait_for(job, process, "steps/s", before + 1)
         time.sleep(moments.uniform(0.0, 0.3))
         process.send_signal(signum)
         code = process.wait(timeout=60)
