@@ -48,7 +48,7 @@ hd:
   methods:
     - {amortization: objective, solver: none}
     - {amortization: regression, solver: lbfgs}
-  training: {batch_size: 64, iterations: 40}
+  training: {batch_size: 64, iterations: 40, hidden: [8, 8]}
   pretraining: {iterations: 20, min_iterations: 10}
   evaluation: {samples: 512, history_every: 20, history_samples: 256}
   logging: {every: 20}
