@@ -1,6 +1,7 @@
 """Strict numerics on the CPU, programs compiled once, and which tests a machine cannot run."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -32,6 +33,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+# Tracing makes many objects that live; to look through all of them again and again is a 20th of it.
+gc.set_threshold(100_000, 50, 100)
 
 _REASONS = {
     "benchmark_weights": "W2BENCHMARK_MIRROR is not set, so the published weights are not at hand",

@@ -13,7 +13,7 @@ import hashlib
 import io
 import tokenize
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,15 @@ def closure(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
     """
     found: set[str] = set()
     waiting: list[str] = []
+    file = cache(partial(_file, package=package))  # most names are imported by many modules
     for name in modules:
         full = f"{package.name}.{name}" if name else package.name
-        if _file(full, package) is None:
+        if file(full) is None:
             raise ValueError(f"{full}: no such module in {package}")
         waiting.append(full)
     while waiting:
         name = waiting.pop()
-        path = _file(name, package)
+        path = file(name)
         if path is None or (inside := path.relative_to(package.parent).as_posix()) in found:
             continue
         found.add(inside)

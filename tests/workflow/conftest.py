@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.workflow import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,18 +21,24 @@ class Checkout:
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake at the copy's root; standard output and error come as one text."""
-        # What a user's shell has: not the strictness of these tests, nor the checkout's package.
-        dropped = ("JAX_NUMPY_RANK_PROMOTION", "PYTHONPATH", "SNAKEMAKE_PROFILE")
-        environment = {key: value for key, value in os.environ.items() if key not in dropped}
+        return forked.snakemake(arguments, self.path, self._environment())
+
+    def started(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Do the same in a process of its own, as a user does; it takes a second or two more."""
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.path,
-            env=environment,
+            env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
+
+    def _environment(self) -> dict[str, str]:
+        """What a user's shell has: not the strictness of these tests, nor their package."""
+        dropped = ("JAX_NUMPY_RANK_PROMOTION", "PYTHONPATH", "SNAKEMAKE_PROFILE")
+        return {key: value for key, value in os.environ.items() if key not in dropped}
 
 
 def copy_checkout(to: Path) -> Checkout:

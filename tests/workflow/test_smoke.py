@@ -48,7 +48,7 @@ hd:
   methods:
     - {amortization: objective, solver: none}
     - {amortization: regression, solver: lbfgs}
-  training: {batch_size: 64, iterations: 40}
+  training: {batch_size: 64, iterations: 40, hidden: [8, 8]}
   pretraining: {iterations: 20, min_iterations: 10}
   evaluation: {samples: 512, history_every: 20, history_samples: 256}
   logging: {every: 20}
@@ -106,21 +106,38 @@ class Smoke:
         text = AT_EXIT.replace("FOLDER", repr(str(self.loaded)))
         (checkout.path / "src" / "sitecustomize.py").write_text(text)
 
-    def snakemake(self, *arguments: str, target: str = "everything_but_pdf", more: str = "") -> str:
-        """Run it, which must go well; `more` is YAML that is merged over the preset."""
-        code, output = self.attempt(*arguments, target=target, more=more)
+    def snakemake(
+        self,
+        *arguments: str,
+        target: str = "everything_but_pdf",
+        more: str = "",
+        process: bool = False,
+    ) -> str:
+        """Run it, which must go well.
+
+        Args:
+            arguments: options of Snakemake.
+            target: what to make.
+            more: YAML that is merged over the preset.
+            process: in a process of its own, which has a hash seed of its own.
+        """
+        code, output = self.attempt(*arguments, target=target, more=more, process=process)
         assert code == 0, output
         return output
 
     def attempt(
-        self, *arguments: str, target: str = "everything_but_pdf", more: str = ""
+        self,
+        *arguments: str,
+        target: str = "everything_but_pdf",
+        more: str = "",
+        process: bool = False,
     ) -> tuple[int, str]:
         """Run it; gives the exit code and the output."""
         configs = ["presets/smoke.yaml", "presets/tiny.yaml"]
         if more:
             (self.checkout.path / "presets" / "more.yaml").write_text(more)
             configs.append("presets/more.yaml")
-        run = self.checkout.snakemake(
+        run = (self.checkout.started if process else self.checkout.snakemake)(
             "--cores", "2", "--show-failed-logs", *arguments, "--configfile", *configs, "--", target
         )
         return run.returncode, run.stdout
@@ -222,7 +239,7 @@ def test_the_report_is_one_page_that_needs_no_network(smoke: Smoke) -> None:
 
 
 def test_second_run_has_nothing_to_do(smoke: Smoke) -> None:
-    assert "Nothing to be done" in smoke.snakemake()
+    assert "Nothing to be done" in smoke.snakemake(process=True)
 
 
 def test_other_words_for_the_preset_train_nothing(smoke: Smoke) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from w2dual import measures, rng
 from w2dual.evaluation import cell as cell_evaluation
@@ -78,7 +78,7 @@ def compare(stored: float, samples: int, fresh: np.ndarray, size: int, confidenc
     """
     spread = float(fresh.std(ddof=1))
     error = spread * math.sqrt(size / samples + 1 / len(fresh))
-    quantile = float(stats.t.ppf(0.5 + confidence / 2, len(fresh) - 1))
+    quantile = float(stdtrit(len(fresh) - 1, 0.5 + confidence / 2))
     return quantile * error + ROUNDING * abs(stored)
 
 

@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -65,6 +64,8 @@ def _runs(cells: Cells) -> pd.DataFrame:
 
 
 def _panel(axes: Axes, cells: Cells, runs: pd.DataFrame) -> None:
+    import seaborn as sns  # takes a second, and the other figures do without
+
     methods = [method_words(*method) for method in cells.settings.methods]
     common: dict[str, Any] = {"x": "value", "y": "method", "order": methods}
     common |= {"hue": "potential", "hue_order": list(cells.potentials), "palette": _palette(cells)}

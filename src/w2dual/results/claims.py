@@ -274,6 +274,7 @@ def judge(judged: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
     """
     reason = _reason(judged, settings)
     images = "pair" in judged.columns
+    sides = [cells_of(judged, side) for side in ("ours", "published")]
     rows: list[dict[str, Any]] = []
     for claim in CLAIMS:
         said = (claim.source, (claim.check.__doc__ or "").splitlines()[0])
@@ -281,10 +282,7 @@ def judge(judged: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
             if claim.on_images is None:
                 continue
             said = claim.on_images
-        ours, paper = (
-            count(claim.check(cells_of(judged, side)), settings.alpha)
-            for side in ("ours", "published")
-        )
+        ours, paper = (count(claim.check(cells), settings.alpha) for cells in sides)
         found = word(*ours)
         doubted = reason if found != MISSING else "the preset lacks cells to compare"
         rows.append(

@@ -108,14 +108,11 @@ def cell_rows(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -
     Raises:
         InputError: a cell lacks a seed, has one twice, or comes from another preset.
     """
+    keys = ["potential", "amortization", "solver", "dimension"]
+    ours: dict[Any, pd.DataFrame] = {key: cell for key, cell in frame.groupby(keys)}
     rows = []
     for known in published_hd(published).itertuples(index=False):
-        cell = frame[
-            (frame["potential"] == known.potential)
-            & (frame["amortization"] == known.amortization)
-            & (frame["solver"] == known.solver)
-            & (frame["dimension"] == known.dimension)
-        ]
+        cell = ours.get((known.potential, known.amortization, known.solver, known.dimension))
         row = {
             "potential": known.potential,
             "amortization": known.amortization,
@@ -126,7 +123,7 @@ def cell_rows(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -
             "published_seeds": PAPER_SEEDS,
             "published_diverged": bool(known.diverged),
         }
-        if not cell.empty:
+        if cell is not None:
             what = f"{known.potential}, {known.amortization}, {known.solver}, n={known.dimension}"
             check_cell(cell, what, settings)
             entry = Entry.as_published(cell)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tests.slow.kill import OUTPUTS, Job, alone, differences
@@ -22,7 +23,7 @@ from w2dual.config.cells import Cell, modules, pair_modules
 from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, load_arrays, read_json, save_arrays, write_json
-from w2dual.training import checkpoint
+from w2dual.training import checkpoint, methods
 from w2dual.training import files as trained_files
 from w2dual.training import run as training
 from w2dual.training.checkpoint import Checkpoints, Snapshot, read, write
@@ -71,6 +72,53 @@ class Dying(Checkpoints):
         super().tend(snapshot, signum, last)
         if self.chunks == 0:
             raise Interrupted
+
+
+def remembered(function, key):
+    """Call a function once for each key of its arguments."""
+    known = {}
+
+    def call(*arguments):
+        name = key(*arguments)
+        if name not in known:  # with the arguments, so that no other object gets their `id`
+            known[name] = (function(*arguments), arguments)
+        return known[name][0]
+
+    return call
+
+
+def moving(settings, dimension: int) -> str:
+    """What moves a bit of a state, of a cell's settings."""
+    rest = {name: settings[name] for name in settings.keys() - {"evaluation", "logging"}}
+    return json.dumps([rest, dimension], sort_keys=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def traced_once():
+    """Attempts of a cell in this process share its programs, and what it is pre-trained to.
+
+    To trace these again would be most of an attempt. `test_killed_jobs` does it, in processes.
+    """
+    pretrained = remembered(training.initial_params, lambda method, cell: (id(method), cell.seeds))
+
+    def copies(*arguments):
+        params, report = pretrained(*arguments)
+        # The loop takes its state over.
+        return jax.tree.map(lambda leaf: jnp.array(np.asarray(leaf)), params), dict(report)
+
+    def of_loop(method, seeds, size, _, pair):
+        return id(method), tuple(seeds), size, id(pair)
+
+    def of_evaluator(method, most):
+        return id(method), most
+
+    metrics = cell_evaluation.l2_uvp
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "make", remembered(methods.make, moving))
+        patch.setattr(training, "initial_params", copies)
+        patch.setattr(training, "compile_loop", remembered(training.compile_loop, of_loop))
+        patch.setattr(metrics, "evaluator", remembered(metrics.evaluator, of_evaluator))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -579,8 +627,11 @@ def test_killed_jobs_end_with_the_same_bits(pair_file: Path, tmp_path: Path):
     moments = random.Random(1)  # noqa: S311
     ends = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL]
     for i, signum in enumerate(ends, start=1):
+        before = job.said().count("steps/s")
         process = job.start()
         wait_for(job, process, "compiled in", i)
+        if signum == signal.SIGTERM:  # which ends a job at once before its first step
+            wait_for(job, process, "steps/s", before + 1)
         time.sleep(moments.uniform(0.0, 0.3))
         process.send_signal(signum)
         code = process.wait(timeout=60)
