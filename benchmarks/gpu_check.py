@@ -36,7 +36,6 @@ from benchmarks.gpu_stages import stages
 from w2dual import backend, measures
 from w2dual.backend import configure
 from w2dual.config.cells import Cell
-from w2dual.measures.benchmark import push_kernel
 from w2dual.records import InputError, json_argument, load_arrays, save_arrays, write_json
 from w2dual.training import kernels
 from w2dual.training.files import flatten, unflatten
@@ -50,8 +49,6 @@ EQUALITY_METHOD = ("regression", "lbfgs")
 TRAINED_SEEDS, TRAINED_BATCH = 2, 1024
 PRETRAINING = 1000
 """Steps of pre-training before anything that is timed or compared."""
-OWN_KERNELS: dict[str, Any] = {"networks": kernels, "truth": push_kernel}
-"""Of a step but the solver's; each has a `LARGEST_WIDTH`."""
 
 
 def prepare(
@@ -140,12 +137,12 @@ def device() -> dict[str, Any]:
 
 
 def speed(
-    folder: Path, name: str, warm_up: int, steps: int, precision: str, xla: list[str]
+    folder: Path, name: str, warm_up: int, steps: int, precision: str, xla: bool
 ) -> dict[str, Any]:
     """Time steps of training after `warm_up`, begun as `train` does."""
     backend.PRODUCTS_GPU = precision
-    for part in xla:
-        OWN_KERNELS[part].LARGEST_WIDTH = 0
+    if xla:
+        kernels.LARGEST_WIDTH = 0
     began = time.perf_counter()
     cell, problem, pair = _cell(folder, name, pretraining=PRETRAINING)
     seeds, batch = cell.seeds, cell.training.batch_size
@@ -249,10 +246,8 @@ def main() -> int:
     )
     one.add_argument(
         "--xla",
-        nargs="*",
-        default=[],
-        choices=list(OWN_KERNELS),
-        help="leave the networks and their gradients, or T*, to XLA in place of a kernel",
+        action="store_true",
+        help="leave networks and their gradients to XLA, in place of a kernel each",
     )
     args = vars(parser.parse_args())
     command = args.pop("command")

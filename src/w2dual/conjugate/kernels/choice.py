@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from w2dual import code
-from w2dual.blocks import PRECISION, padded
+from w2dual.conjugate.kernels.blocks import PRECISION, padded
 from w2dual.conjugate.base import ConjugateResult, Points
 from w2dual.conjugate.kernels.launch import Body, Plan, launch
 from w2dual.conjugate.kernels.layout import Layout

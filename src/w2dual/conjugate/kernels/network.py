@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from w2dual.blocks import padded
+from w2dual.conjugate.kernels.blocks import padded
 from w2dual.conjugate.kernels.layout import Layout, Vector
 from w2dual.potentials.layered import Layered
 

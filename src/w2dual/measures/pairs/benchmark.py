@@ -40,8 +40,7 @@ class BenchmarkPair(Pair):
         strong_convexity: of each potential.
         shift: mean of the unstandardised push, subtracted.
         scale: factor after the shift.
-        packed: their weights for a kernel, which then maps the points (see `in_loop`).
-        joint: the potentials as one network, which then maps the points.
+        joint: the potentials as one network, which then maps the points (see `in_loop`).
     """
 
     source: Mixture
@@ -49,7 +48,6 @@ class BenchmarkPair(Pair):
     strong_convexity: Float[Array, ""]
     shift: Float[Array, " n"]
     scale: Float[Array, ""]
-    packed: Float[Array, "potentials numbers"] | None = None
     joint: Joint | None = None
 
     def sample_both(
@@ -62,13 +60,9 @@ class BenchmarkPair(Pair):
         return x, self.ground_truth(y)
 
     def in_loop(self) -> BenchmarkPair:
-        """Return the pair with both potentials as one kernel or network takes them, on a GPU."""
+        """Return the pair with both potentials as one network, on a GPU."""
         if not backend.few_launches():
             return self
-        from w2dual.measures.benchmark import push_kernel  # which loads Pallas
-
-        if push_kernel.fits(self.potentials):
-            return replace(self, packed=push_kernel.pack(self.potentials))
         return replace(self, joint=icnn_dense.join(self.potentials))
 
     def sample_source(self, key: Key[Array, ""], size: int) -> Float[Array, "{size} n"]:
@@ -77,22 +71,14 @@ class BenchmarkPair(Pair):
 
     def ground_truth_unstandardised(self, x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """Map points by the gradient of D1 + D2."""
-        if self.packed is not None:
-            from w2dual.measures.benchmark import push_kernel
-
-            points = jnp.reshape(x, (-1, self.dimension))
-            pushed = push_kernel.push(self.potentials, self.packed, points)
-            count = self.potentials.final.shape[0]
-            return jnp.reshape(pushed + count * self.strong_convexity * points, x.shape)
-        if self.joint is not None:
-            points = jnp.reshape(x, (-1, self.dimension))
-            pushed = icnn_dense.push_joint(self.joint, self.strong_convexity, points)
-            return jnp.reshape(pushed, x.shape)
         # Full single precision also where a GPU would round products to TF32: this map is what
         # errors of less than a percent are measured against.
         with jax.default_matmul_precision("highest"):
             points = jnp.reshape(x, (-1, self.dimension))
-            pushed = icnn_dense.push_sum(self.potentials, self.strong_convexity, points)
+            if self.joint is None:
+                pushed = icnn_dense.push_sum(self.potentials, self.strong_convexity, points)
+            else:
+                pushed = icnn_dense.push_joint(self.joint, self.strong_convexity, points)
         return jnp.reshape(pushed, x.shape)
 
     def ground_truth(self, x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
