@@ -23,9 +23,8 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
-from w2dual.conjugate.kernels import blocks
+from w2dual.conjugate.kernels import blocks, choice
 from w2dual.conjugate.kernels.blocks import Matrix, product
-from w2dual.conjugate.kernels import choice
 from w2dual.potentials.layered import Layer, layered
 
 POINTS = {"outputs": 64, "gradient": 32}

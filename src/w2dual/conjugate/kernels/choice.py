@@ -12,8 +12,8 @@ import numpy as np
 from jax import lax
 
 from w2dual import code
-from w2dual.conjugate.kernels.blocks import PRECISION, padded
 from w2dual.conjugate.base import ConjugateResult, Points
+from w2dual.conjugate.kernels.blocks import PRECISION, padded
 from w2dual.conjugate.kernels.launch import Body, Plan, launch
 from w2dual.conjugate.kernels.layout import Layout
 from w2dual.conjugate.kernels.network import elu_slope, leaky_relu_slope, pack
