@@ -60,7 +60,7 @@ class Moments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measures(abc.ABC):
+class Pair(abc.ABC):
     """A source and a target measure, as samplers; the optimal map between them may be unknown.
 
     Subclasses are frozen dataclasses registered as pytrees, so that a pair passes through
@@ -82,7 +82,7 @@ class Measures(abc.ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair(Measures):
+class SolvedPair(Pair):
     """A source and a target measure with the optimal map T* between them.
 
     Attributes:

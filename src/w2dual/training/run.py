@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 from w2dual.config.cells import Cell
-from w2dual.measures import Measures
+from w2dual.measures import Pair
 from w2dual.training import methods
 from w2dual.training.checkpoint import Checkpoints, Snapshot
 from w2dual.training.incidents import Totals
@@ -43,7 +43,7 @@ class TrainingResult:
 
 def train(
     cell: Cell,
-    pair: Measures,
+    pair: Pair,
     evaluation_of: EvaluationOf,
     checkpoints: Checkpoints | None = None,
     chunk_s: float = CHUNK_S,

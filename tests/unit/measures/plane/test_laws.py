@@ -456,7 +456,7 @@ def test_a_pair_tells_its_laws(tmp_path: Path):
         "laws": ["rings", "gauss_8"],
     }
     with pytest.raises(InputError, match="optimal map of this pair is not known"):
-        measures.load_pair(tmp_path / "mine.safetensors")
+        measures.load_solved(tmp_path / "mine.safetensors")
 
 
 @pytest.mark.parametrize(
