@@ -220,7 +220,7 @@ def test_wrong_solver(write: Write, old: str, new: str, parts: list[str]) -> Non
 
 
 PAIR = """\
-from w2dual.measures.plane.laws import LAWS, Law
+from w2dual.measures.synthetic.laws import LAWS, Law
 from w2dual.measures.pairs.synthetic import SyntheticPair
 from w2dual.measures.base import Pair
 

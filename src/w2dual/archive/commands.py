@@ -123,5 +123,5 @@ def _settings(job: str, config: Mapping[str, Any]) -> dict[str, Any]:
             for key, part in config.items()
         }
     if job == "synthetic-table":
-        return arguments.plane_table(dict(config))
+        return arguments.synthetic_table(dict(config))
     return arguments.verdict(dict(config))

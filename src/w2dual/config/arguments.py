@@ -42,7 +42,7 @@ def _row(config: Config, row: Row) -> dict[str, Any]:
     return found if list(row.potentials) == tables else found | {"potentials": list(row.potentials)}
 
 
-def plane_table(config: Config) -> dict[str, Any]:
+def synthetic_table(config: Config) -> dict[str, Any]:
     """Return how to print the table of the plane, and how its numbers were made."""
     return {
         "epsilon": config["synthetic"]["evaluation"]["epsilon"],
@@ -64,9 +64,9 @@ def verdict(config: Config) -> dict[str, Any]:
     return table(config) | {"verdict": config["verdict"]}
 
 
-def report(config: Config, plane_cells: Sequence[str]) -> dict[str, Any]:
+def report(config: Config, synthetic_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
-    plane = plane_table(config) | {"cells": list(plane_cells)}
+    plane = synthetic_table(config) | {"cells": list(synthetic_cells)}
     return table(config) | {
         "potentials": potentials(config, config["hd"]),
         "plane": plane,

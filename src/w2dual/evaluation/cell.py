@@ -9,7 +9,7 @@ from typing import Any
 from jaxtyping import Array, Key
 
 from w2dual.config.cells import Cell
-from w2dual.config.settings import PlaneEvaluationSettings
+from w2dual.config.settings import SyntheticEvaluationSettings
 from w2dual.evaluation import conjugation_time, l2_uvp
 from w2dual.evaluation import samples as transport_metrics
 from w2dual.evaluation.samples import ENDS
@@ -86,7 +86,7 @@ def make(method: Method[Any], pair: Pair, cell: Cell) -> CellEvaluation:
         headline = Headline("l2_uvp_forward_percent", "L2-UVP %")
         evaluator = l2_uvp.evaluator(method, most)
     else:
-        if not isinstance(settings, PlaneEvaluationSettings):
+        if not isinstance(settings, SyntheticEvaluationSettings):
             raise InputError(
                 f"cell {cell.name}: `settings.evaluation` lacks `epsilon`, which measures without "
                 "a known map are evaluated with"

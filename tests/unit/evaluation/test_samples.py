@@ -15,7 +15,7 @@ from w2dual.evaluation import samples as transport_metrics
 from w2dual.evaluation.samples import TransportEvaluation, assignment, evaluator, sinkhorn
 from w2dual.measures import Pair
 from w2dual.measures.pairs.synthetic import SyntheticPair
-from w2dual.measures.plane.laws import Gaussians
+from w2dual.measures.synthetic.laws import Gaussians
 from w2dual.training.loop import streams
 from w2dual.training.methods.dual import DualProblem, Networks
 from w2dual.training.methods.dual import make as make_problem

@@ -21,8 +21,8 @@ from w2dual.config.reader import load
 from w2dual.evaluation.trained import Trained
 from w2dual.measures import Pair
 from w2dual.measures.pairs import images, synthetic
-from w2dual.measures.plane.laws import Gaussians
 from w2dual.measures.preparation import images as preparation_of_images
+from w2dual.measures.synthetic.laws import Gaussians
 from w2dual.plots import density, interpolation, landscape, overview, style
 from w2dual.records import InputError
 from w2dual.training.methods.dual import Networks

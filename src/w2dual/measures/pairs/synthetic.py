@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.measures.base import Pair
-from w2dual.measures.plane.laws import LAWS, Law
+from w2dual.measures.synthetic.laws import LAWS, Law
 from w2dual.records import InputError
 
 KIND = "synthetic"

@@ -23,8 +23,8 @@ from w2dual import measures
 from w2dual.__main__ import main
 from w2dual.config.reader import load
 from w2dual.measures.pairs import synthetic
-from w2dual.measures.plane import laws
-from w2dual.measures.plane.laws import LAWS, Law
+from w2dual.measures.synthetic import laws
+from w2dual.measures.synthetic.laws import LAWS, Law
 from w2dual.records import InputError, load_arrays, save_arrays
 
 ROOT = Path(__file__).parents[4]
