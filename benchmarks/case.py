@@ -130,7 +130,7 @@ def make(dimension: int, potential: str, quick: bool) -> Case:
         "min_iterations": PRETRAINING_STEPS // shorter,
     }
     cell = replace(cell, settings=cell.settings | {"seeds": [SEED], "pretraining": pre})
-    pair, pair_source = load_pair(dimension, settings["measures"]["benchmark"])
+    pair, pair_source = load_solved(dimension, settings["measures"]["benchmark"])
     problem = make_problem(cell.settings, dimension)
     steps = WARMUP_STEPS // shorter
     log.info("n = %d, %s: %s pair, %d warm-up steps", dimension, potential, pair_source, steps)
@@ -178,7 +178,7 @@ def adamw(training: TrainingSettings) -> optax.GradientTransformation:
     return optax.adamw(schedule, b1=training.b1, b2=training.b2, weight_decay=training.weight_decay)
 
 
-def load_pair(dimension: int, settings: dict[str, Any]) -> tuple[base.Pair, str]:
+def load_solved(dimension: int, settings: dict[str, Any]) -> tuple[base.SolvedPair, str]:
     """Make the benchmark's pair in memory; nothing is downloaded.
 
     Its weights are the published ones where a mirror has them, and random ones otherwise, which

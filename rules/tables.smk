@@ -103,7 +103,7 @@ rule synthetic_table:
         "../envs/w2dual.yaml"
     params:
         code=lambda wc: code_of("synthetic_table"),
-        settings=lambda wc: as_json(arguments.plane_table(config)),
+        settings=lambda wc: as_json(arguments.synthetic_table(config)),
         cells=lambda wc: as_json(list(SYNTHETIC)),
     message:
         "Rendering {output.tex}"

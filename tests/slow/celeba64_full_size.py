@@ -61,7 +61,7 @@ def prepare_pair(folder: Path, images: int) -> Path:
 
 def check_pair(path: Path, images: int) -> None:
     """Draw images of two seeds at once, map them, and check that the map is monotone."""
-    pair = measures.load_pair(path)
+    pair = measures.load_solved(path)
     keys = jax.random.split(jax.random.key(0), 2)
 
     @jax.jit

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from w2dual.config.reader import load
-from w2dual.measures import Measures
+from w2dual.measures import Pair
 
 PAPER = load([Path(__file__).parents[2] / "config.yaml"])
 
@@ -36,7 +36,7 @@ def benchmark(**changes: Any) -> dict[str, Any]:
     return _changed(_changed(given, {**small, "generated": given["generated"] | budget}), changes)
 
 
-def plane_pair(name: str, settings: Mapping[str, Any]) -> Measures:
+def plane_pair(name: str, settings: Mapping[str, Any]) -> Pair:
     """A pair of the config's `measures.synthetic`, prepared and read again."""
     rest = dict(settings)
     kind = rest.pop("kind")

@@ -220,9 +220,9 @@ def test_wrong_solver(write: Write, old: str, new: str, parts: list[str]) -> Non
 
 
 PAIR = """\
-from w2dual.measures.plane.laws import LAWS, Law
+from w2dual.measures.synthetic.laws import LAWS, Law
 from w2dual.measures.pairs.synthetic import SyntheticPair
-from w2dual.measures.base import Measures
+from w2dual.measures.base import Pair
 
 @dataclass(frozen=True)
 class Square(Law):
@@ -242,7 +242,7 @@ def test_a_right_pair_is_read_back_from_its_file(write: Write, tmp_path: Path) -
     write(pairs, PAIR)
     save_arrays(tmp_path / "p.safetensors", *own.prepare("p", "mine", {"side": 2.0}))
     pair = measures.load(tmp_path / "p.safetensors")
-    assert isinstance(pair, measures_base.Measures)
+    assert isinstance(pair, measures_base.Pair)
     assert pair == own.make("mine", {"side": 2.0})
 
 
@@ -263,7 +263,7 @@ def test_a_right_pair_is_read_back_from_its_file(write: Write, tmp_path: Path) -
         (
             "def make(settings):\n",
             "@dataclass(frozen=True, kw_only=True)\n"
-            "class Own(Measures):\n"
+            "class Own(Pair):\n"
             "    def sample_source(self, key, size): return jnp.zeros((size, 2))\n"
             "    def sample_target(self, key, size): return jnp.zeros((size, 2))\n"
             "def make(settings):\n    return Own(dimension=2)\n",
@@ -286,7 +286,7 @@ def test_pair_without_one_of_its_samplers(write: Write) -> None:
     text += "    def sample_target(self, key, size): return key\n\ndef make(settings): return M()\n"
     write(pairs, text)
     said = message(lambda: own.make("mine", {}))
-    expect(said, "gives M, which lacks `sample_source`;", "expected a `w2dual.measures.Measures`")
+    expect(said, "gives M, which lacks `sample_source`;", "expected a `w2dual.measures.Pair`")
 
 
 def test_prepare_names_the_module_that_a_pairs_kind_needs(tmp_path: Path) -> None:

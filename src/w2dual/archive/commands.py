@@ -129,7 +129,7 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
             for key, part in config.items()
         }
     if job == "synthetic-table":
-        return arguments.plane_table(dict(config))
+        return arguments.synthetic_table(dict(config))
     if images:
         return arguments.celeba64_table(dict(config))
     return arguments.verdict(dict(config))

@@ -47,7 +47,7 @@ def _rows(config: Config, section: str) -> list[dict[str, Any]]:
     return found
 
 
-def plane_table(config: Config) -> dict[str, Any]:
+def synthetic_table(config: Config) -> dict[str, Any]:
     """Return how to print the table of the plane, and how its numbers were made."""
     return {
         "epsilon": config["synthetic"]["evaluation"]["epsilon"],
@@ -84,9 +84,9 @@ def celeba64_table(config: Config) -> dict[str, Any]:
     }
 
 
-def report(config: Config, plane_cells: Sequence[str]) -> dict[str, Any]:
+def report(config: Config, synthetic_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
-    plane = plane_table(config) | {"cells": list(plane_cells)}
+    plane = synthetic_table(config) | {"cells": list(synthetic_cells)}
     images = celeba64_table(config) if config["celeba64"]["generators"] else None
     return table(config) | {
         "potentials": potentials(config, config["hd"]),

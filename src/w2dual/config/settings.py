@@ -81,7 +81,7 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True)
-class PlaneEvaluationSettings(EvaluationSettings):
+class SyntheticEvaluationSettings(EvaluationSettings):
     """The same of cells on the plane, whose maps are judged by samples.
 
     Attributes:
@@ -118,7 +118,7 @@ class CellSettings:
     seeds: tuple[int, ...]
     training: TrainingSettings
     pretraining: PretrainingSettings
-    evaluation: EvaluationSettings | PlaneEvaluationSettings
+    evaluation: EvaluationSettings | SyntheticEvaluationSettings
     logging: LoggingSettings
     potential: Mapping[str, Any] = field(default_factory=dict)
     amortization_model: Mapping[str, Any] = field(default_factory=dict)

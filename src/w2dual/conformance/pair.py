@@ -14,7 +14,7 @@ import numpy as np
 
 from w2dual import measures
 from w2dual.conformance.base import Check, Verdict, judge, keeps_no_state, require, same
-from w2dual.measures import Measures, Pair
+from w2dual.measures import Pair, SolvedPair
 from w2dual.records import file_sha256
 
 SIZE = 256
@@ -48,7 +48,7 @@ class _Suite:
         self.key = jax.random.key(0)
 
     @cached_property
-    def pair(self) -> Measures:
+    def pair(self) -> Pair:
         return self._prepared("once")
 
     @cached_property
@@ -113,7 +113,7 @@ class _Suite:
         return "prepared and read again, it gives the same points"
 
     def optimal_map(self) -> str:
-        if not isinstance(self.pair, Pair):
+        if not isinstance(self.pair, SolvedPair):
             return "none is known: the pair is evaluated by samples"
         x = self.points["source"]
         image = np.asarray(self.pair.ground_truth(jnp.asarray(x)), np.float64)
@@ -125,14 +125,14 @@ class _Suite:
         )
         return "T* is monotone where it was tried"
 
-    def _prepared(self, name: str) -> Measures:
+    def _prepared(self, name: str) -> Pair:
         path = self.folder / f"{name}.safetensors"
         self.prepare(path)
         return measures.load(path)
 
-    def _points(self, pair: Measures, key: Any) -> dict[str, np.ndarray]:
+    def _points(self, pair: Pair, key: Any) -> dict[str, np.ndarray]:
         return {end: np.asarray(found) for end, found in self.sampled(pair, key).items()}
 
 
-def _sample(pair: Measures, key: Any) -> dict[str, Any]:
+def _sample(pair: Pair, key: Any) -> dict[str, Any]:
     return {end: getattr(pair, f"sample_{end}")(key, SIZE) for end in ENDS}

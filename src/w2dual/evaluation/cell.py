@@ -9,11 +9,11 @@ from typing import Any
 from jaxtyping import Array, Key
 
 from w2dual.config.cells import Cell
-from w2dual.config.settings import PlaneEvaluationSettings
+from w2dual.config.settings import SyntheticEvaluationSettings
 from w2dual.evaluation import conjugation_time, l2_uvp
 from w2dual.evaluation import samples as transport_metrics
 from w2dual.evaluation.samples import ENDS
-from w2dual.measures import Measures, Pair
+from w2dual.measures import Pair, SolvedPair
 from w2dual.records import InputError, finite
 from w2dual.training.incidents import SOLVED
 from w2dual.training.methods import Conjugating, Method
@@ -28,7 +28,7 @@ class CellEvaluation:
     """What evaluates one cell on its measures (`watch.Evaluation`)."""
 
     method: Method[Any]
-    pair: Measures
+    pair: Pair
     cell: Cell
     headline: Headline
     columns: tuple[str, ...]
@@ -61,7 +61,7 @@ class CellEvaluation:
         )
 
 
-def make(method: Method[Any], pair: Measures, cell: Cell) -> CellEvaluation:
+def make(method: Method[Any], pair: Pair, cell: Cell) -> CellEvaluation:
     """Build what evaluates a cell.
 
     Args:
@@ -75,7 +75,7 @@ def make(method: Method[Any], pair: Measures, cell: Cell) -> CellEvaluation:
     settings = cell.evaluation
     common = ("dual_objective", "conjugate_iterations_mean")
     common = common if isinstance(method, Conjugating) else ()
-    if isinstance(pair, Pair):
+    if isinstance(pair, SolvedPair):
         most = max(settings.history_samples, settings.samples)
         columns = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
         columns += ("cosine_forward", "cosine_inverse", *common)
@@ -86,7 +86,7 @@ def make(method: Method[Any], pair: Measures, cell: Cell) -> CellEvaluation:
         headline = Headline("l2_uvp_forward_percent", "L2-UVP %")
         evaluator = l2_uvp.evaluator(method, most, settings.block)
     else:
-        if not isinstance(settings, PlaneEvaluationSettings):
+        if not isinstance(settings, SyntheticEvaluationSettings):
             raise InputError(
                 f"cell {cell.name}: `settings.evaluation` lacks `epsilon`, which measures without "
                 "a known map are evaluated with"

@@ -15,7 +15,7 @@ import numpy as np
 
 from w2dual import rng
 from w2dual.backend import jit
-from w2dual.measures import Measures
+from w2dual.measures import Pair
 from w2dual.training.loop import streams
 from w2dual.training.methods import Conjugating, Method
 
@@ -28,7 +28,7 @@ FIELDS = ("conjugation_ms", "conjugation_ms_low", "conjugation_ms_high")
 def measure(
     method: Method[Any],
     params: Any,
-    pair: Measures,
+    pair: Pair,
     seeds: Sequence[int],
     batch_size: int,
     repetitions: int = REPETITIONS,

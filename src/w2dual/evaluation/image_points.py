@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from w2dual.measures.plane.image_files import opened, upright_of
+from w2dual.measures.synthetic.image_files import opened, upright_of
 from w2dual.records import InputError, atomic_path
 
 log = logging.getLogger(__name__)

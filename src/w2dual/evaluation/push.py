@@ -43,7 +43,7 @@ def ground_truth(
     Raises:
         InputError: the pair's optimal map is not known, or the points are of another dimension.
     """
-    pair = measures.load_pair(path)
+    pair = measures.load_solved(path)
     _check_dimension(points, pair.dimension, path)
     name = "ground_truth" if standardised else "ground_truth_unstandardised"
     apply = jax.jit(lambda pair, x: getattr(pair, name)(x))

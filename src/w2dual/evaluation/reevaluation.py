@@ -106,7 +106,7 @@ def evaluate(
     if measured is None or measured["status"] != "finished":
         raise InputError(f"{params}: seed {seeds[0]} has no numbers in the metrics")
     samples = cell.evaluation.samples
-    prepared = measures.load_pair(pair)
+    prepared = measures.load_solved(pair)
     # The program that made the metrics; a set of fresh samples fills one of its blocks.
     method = methods.make(cell.settings, cell.dimension)
     run = cell_evaluation.make(method, prepared, cell).evaluate

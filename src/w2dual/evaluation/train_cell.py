@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from w2dual import code, measures, provenance
 from w2dual.config.cells import Cell, modules, pair_modules
 from w2dual.evaluation import cell as cell_evaluation
-from w2dual.measures import Measures, Pair
+from w2dual.measures import Pair, SolvedPair
 from w2dual.records import (
     InputError,
     file_sha256,
@@ -32,8 +32,8 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _variances(pair: Measures) -> dict[str, float]:
-    if not isinstance(pair, Pair):
+def _variances(pair: Pair) -> dict[str, float]:
+    if not isinstance(pair, SolvedPair):
         return {}
     return {"var_source": float(pair.var_source), "var_target": float(pair.var_target)}
 

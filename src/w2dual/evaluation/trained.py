@@ -17,7 +17,7 @@ from w2dual import measures, potentials, rng
 from w2dual.config.cells import Cell, method_kind
 from w2dual.conjugate import ConjugateResult, tally
 from w2dual.conjugate.tally import Tally
-from w2dual.measures import Measures
+from w2dual.measures import Pair
 from w2dual.records import InputError, read_json
 from w2dual.training import methods
 from w2dual.training.files import load_params
@@ -46,7 +46,7 @@ class Trained:
     seed: int
     problem: DualProblem
     params: Networks
-    pair: Measures
+    pair: Pair
     tallies: list[Tally] = field(default_factory=list, compare=False, repr=False)
 
     @property

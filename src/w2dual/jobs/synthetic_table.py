@@ -7,7 +7,7 @@ from pathlib import Path
 
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
-from w2dual.report.tables.plane import SyntheticSettings, write
+from w2dual.report.tables.synthetic import SyntheticSettings, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 from w2dual import code
 from w2dual.measures import own
-from w2dual.measures.base import FORMAT, Measures, Moments, Pair
+from w2dual.measures.base import FORMAT, Moments, Pair, SolvedPair
 from w2dual.records import InputError, load_arrays
 
-__all__ = ["FORMAT", "Measures", "Moments", "Pair", "load", "load_pair"]
+__all__ = ["FORMAT", "Pair", "Moments", "SolvedPair", "load", "load_solved"]
 
 
-def load(path: str | os.PathLike[str]) -> Measures:
+def load(path: str | os.PathLike[str]) -> Pair:
     """Read a prepared pair.
 
     Raises:
@@ -47,14 +47,14 @@ def _reader(kind: Any) -> Any:
     return importlib.import_module(f"w2dual.measures.pairs.{kind}")
 
 
-def load_pair(path: str | os.PathLike[str]) -> Pair:
+def load_solved(path: str | os.PathLike[str]) -> SolvedPair:
     """Read a prepared pair whose optimal map is known.
 
     Raises:
         InputError: as for `load`; or the optimal map is not known.
     """
     pair = load(path)
-    if not isinstance(pair, Pair):
+    if not isinstance(pair, SolvedPair):
         raise InputError(
             f"{path}: the optimal map of this pair is not known, so there is no ground truth; "
             "expected a pair of the benchmark, such as hd2.safetensors"

@@ -73,7 +73,7 @@ class Moments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measures(abc.ABC):
+class Pair(abc.ABC):
     """A source and a target measure, as samplers; the optimal map between them may be unknown.
 
     Subclasses are frozen dataclasses registered as pytrees, so that a pair passes through
@@ -104,7 +104,7 @@ class Measures(abc.ABC):
         source, target = self.sample_source, self.sample_target
         return _for_each(source, keys[0], size), _for_each(target, keys[1], size)
 
-    def in_loop(self) -> Measures:
+    def in_loop(self) -> Pair:
         """Return the measures as a loop over many batches takes them.
 
         What is the same for all batches may be computed here; what is drawn is the same.
@@ -125,7 +125,7 @@ def _over_first_axis(sample: Callable[[Any, int], Array], keys: Any, size: int) 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair(Measures):
+class SolvedPair(Pair):
     """A source and a target measure with the optimal map T* between them.
 
     Attributes:

@@ -15,7 +15,7 @@ import numpy as np
 from w2dual import extensions
 from w2dual.config import kinds
 from w2dual.measures import pairs
-from w2dual.measures.base import FORMAT, Measures, Pair
+from w2dual.measures.base import FORMAT, Pair, SolvedPair
 from w2dual.records import InputError
 
 KIND = "own"
@@ -23,7 +23,7 @@ PLANE = 2
 """Dimension of such a pair."""
 
 
-def make(kind: str, settings: Mapping[str, Any]) -> Measures:
+def make(kind: str, settings: Mapping[str, Any]) -> Pair:
     """Make the pair that a module gives for some settings, and check it.
 
     Raises:
@@ -34,7 +34,7 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
         pairs.__name__,
         "pair of measures",
         "make(settings)",
-        "a `Measures`, such as a `SyntheticPair` of two laws",
+        "a `Pair`, such as a `SyntheticPair` of two laws",
         kind,
         dict(settings),
         known=lambda: kinds.of("measures.synthetic"),
@@ -48,14 +48,14 @@ def make(kind: str, settings: Mapping[str, Any]) -> Measures:
         for name in ("sample_source", "sample_target")
         if not callable(getattr(pair, name, None))
     ]
-    if lacking or not isinstance(pair, Measures):
+    if lacking or not isinstance(pair, Pair):
         without = f" lacks {' and '.join(f'`{name}`' for name in lacking)}" if lacking else ""
         refuse(
-            f"`make` gives {extensions.described(pair)}, which{without or ' is not a `Measures`'}",
-            "expected a `w2dual.measures.Measures`, such as "
+            f"`make` gives {extensions.described(pair)}, which{without or ' is not a `Pair`'}",
+            "expected a `w2dual.measures.Pair`, such as "
             "`SyntheticPair(dimension=2, source=LAW, target=LAW)`",
         )
-    if isinstance(pair, Pair):
+    if isinstance(pair, SolvedPair):
         refuse("has a known optimal map", "pairs on the plane are evaluated by samples alone")
     if pair.dimension != PLANE:
         refuse(f"has the dimension {pair.dimension!r}", "expected 2: such pairs are on the plane")
@@ -107,7 +107,7 @@ def prepare(
 
 def from_arrays(
     arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any], name: str = "pair"
-) -> Measures:
+) -> Pair:
     """Take a pair from a prepared file's content.
 
     Raises:

@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from w2dual import measures, rng
 from w2dual.measures import linear
-from w2dual.measures.base import Pair
+from w2dual.measures.base import SolvedPair
 from w2dual.records import atomic_path, load_arrays
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _Points = Float[np.ndarray, "batch n"]
 _Map = Callable[[_Points], _Points]
 
 
-def trivial_maps(pair: Pair) -> dict[str, tuple[_Map, _Map]]:
+def trivial_maps(pair: SolvedPair) -> dict[str, tuple[_Map, _Map]]:
     """Return the forward and inverse trivial maps of a pair, in float64 on the host."""
     moments = pair.moments
     source = np.asarray(moments.mean_source, np.float64)
@@ -60,7 +60,7 @@ def trivial_maps(pair: Pair) -> dict[str, tuple[_Map, _Map]]:
     }
 
 
-def score(pair: Pair, samples: int, seed: int) -> list[dict[str, Any]]:
+def score(pair: SolvedPair, samples: int, seed: int) -> list[dict[str, Any]]:
     """Score the trivial maps on fresh points x and y = T*(x).
 
     With a map T, L2-UVP is 100 E||T(x) - T*(x)||^2 / Var(target) and the cosine is
@@ -120,7 +120,7 @@ def write(pair_files: Sequence[Path], samples: int, seed: int, out: Path) -> Non
     """
     rows = []
     for path in pair_files:
-        pair = measures.load_pair(path)
+        pair = measures.load_solved(path)
         _, metadata = load_arrays(path)
         log.info("%s: trivial maps on %d points", path, samples)
         lead = {
@@ -135,13 +135,13 @@ def write(pair_files: Sequence[Path], samples: int, seed: int, out: Path) -> Non
         writer.writerows(rows)
 
 
-def _points(pair: Pair, samples: int, seed: int) -> Iterator[tuple[_Points, _Points]]:
+def _points(pair: SolvedPair, samples: int, seed: int) -> Iterator[tuple[_Points, _Points]]:
     """Yield batches of source points and their images, float64."""
     key = rng.stream(seed, "trivial maps")
     size = min(BATCH, BATCH_NUMBERS // pair.dimension)
 
     @jax.jit
-    def batch(current: Pair, step: int) -> tuple[jax.Array, jax.Array]:
+    def batch(current: SolvedPair, step: int) -> tuple[jax.Array, jax.Array]:
         x = current.sample_source(rng.at(key, step), size)
         return x, current.ground_truth(x)
 

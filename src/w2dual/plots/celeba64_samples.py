@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from w2dual.config.names import method_words, words
 from w2dual.evaluation.trained import Points, Trained
-from w2dual.measures import Pair
+from w2dual.measures import SolvedPair
 from w2dual.records import InputError, read_json
 
 PAGE_WIDTH_IN = 7.0
@@ -88,7 +88,7 @@ def _title(pair: str, cell: Trained) -> str:
 def _strips(block: Sequence[Trained]) -> list[tuple[str, Points]]:
     """Return the rows of a pair, each with its label."""
     pair = block[0].pair
-    if not isinstance(pair, Pair):
+    if not isinstance(pair, SolvedPair):
         raise InputError(f"figure celeba64_samples: {block[0].cell.name} has no optimal map")
     x = block[0].source(IMAGES)
     y = np.asarray(pair.ground_truth(jnp.asarray(x)))

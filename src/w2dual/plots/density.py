@@ -22,7 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from w2dual.config.names import words
 from w2dual.evaluation.trained import Points, Trained, Values
 from w2dual.measures.pairs.synthetic import SyntheticPair
-from w2dual.measures.plane.laws import Law
+from w2dual.measures.synthetic.laws import Law
 from w2dual.plots import style
 from w2dual.records import InputError
 

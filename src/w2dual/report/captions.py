@@ -14,7 +14,7 @@ OVERVIEW = "overview"
 """Name of the figure that stands on the first page."""
 TABLE_SECTION = "Accuracy on the benchmark"
 """Title of the section for tables that no section names."""
-PLANE_SECTION = "Couplings on the plane"
+SYNTHETIC_SECTION = "Couplings on the plane"
 """Title of the section for figures that no section names: those of cells on the plane."""
 IMAGE_SECTION = "Images: CelebA64"
 """Title of the section of the CelebA64 cells."""
@@ -30,7 +30,7 @@ SECTIONS = (
         "How conjugates are found",
         ("lbfgs_line_search", "wolfe_vs_armijo", "conjugation_hd_icnn", "conjugation_hd_mlp"),
     ),
-    (PLANE_SECTION, ("synthetic",)),
+    (SYNTHETIC_SECTION, ("synthetic",)),
     (
         IMAGE_SECTION,
         ("celeba64", "verdict_celeba64", "claims_celeba64", "costs_celeba64", "celeba64_samples")
@@ -48,7 +48,7 @@ INTRODUCTIONS = {
         "trained cells of the benchmark, by L-BFGS and by Adam, started at $y$ itself (cold) and "
         r"at the amortization model's $\tilde x(y)$ (warm)."
     ),
-    PLANE_SECTION: (
+    SYNTHETIC_SECTION: (
         "What the cells on the plane have learned, the first seed of each that has not diverged. "
         r"Each step draws fresh samples of source $\alpha$ and target $\beta$, from laws in closed "
         r"form or from the dark pixels of images. $f$ is the learned potential, $T=\nabla f$ moves "

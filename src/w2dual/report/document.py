@@ -22,7 +22,7 @@ from w2dual.report import captions
 from w2dual.report.latex import build_pdf, escape
 from w2dual.report.tables import celeba64 as celeba64_tables
 from w2dual.report.tables import verdict as verdict_table
-from w2dual.report.tables.plane import SyntheticSettings
+from w2dual.report.tables.synthetic import SyntheticSettings
 from w2dual.results import aggregate, celeba64, verdict
 from w2dual.results.celeba64 import ImageSettings
 from w2dual.results.summary import TableSettings, seeds_in_words
@@ -41,7 +41,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneSettings(SyntheticSettings):
+class SyntheticPart(SyntheticSettings):
     """What the config says about the cells on the plane.
 
     Attributes:
@@ -62,14 +62,14 @@ class ReportSettings(TableSettings):
     """
 
     potentials: tuple[str, ...]
-    plane: PlaneSettings
+    plane: SyntheticPart
     images: ImageSettings | None
 
     @classmethod
     def _flat(cls, record: Mapping[str, Any]) -> dict[str, Any]:
         found = super()._flat(record)
         if "plane" in found:
-            found["plane"] = vars(PlaneSettings.from_json(found["plane"], "plane"))
+            found["plane"] = vars(SyntheticPart.from_json(found["plane"], "plane"))
         if found.get("images") is not None:
             found["images"] = vars(ImageSettings.from_json(found["images"], "images"))
         return found
@@ -111,7 +111,7 @@ def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["kind"] == "hd"]
 
 
-def plane_part(frame: pd.DataFrame) -> pd.DataFrame:
+def synthetic_part(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the cells on the plane."""
     return frame[frame["kind"] == "synthetic"]
 
@@ -150,7 +150,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
     commits = sorted({str(commit) for commit in frame["git_commit"].dropna()})
     times = frame.drop_duplicates("cell")[["training_s", "compile_s", "pretraining_s"]]
     hours = times.sum().sum() / 3600
-    pairs = plane_pairs(frame, settings)
+    pairs = synthetic_pairs(frame, settings)
     rows = [
         ("Preset", f"{settings.preset}: {settings.label}"),
         (
@@ -165,7 +165,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
         ("Evaluation", f"on {settings.evaluation_samples:,} fresh samples of each measure"),
         *(("Measures", line) for line in measures_lines(hd_part(frame))),
         ("Pairs on the plane", ", ".join(words(pair) for pair in pairs)),
-        ("Cells there", _cells_and_runs(plane_part(frame))),
+        ("Cells there", _cells_and_runs(synthetic_part(frame))),
         (
             "Budget there",
             f"{plane.iterations:,} training iterations at batch size {plane.batch_size:,}, "
@@ -318,7 +318,7 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
-    pairs = plane_pairs(frame, settings)
+    pairs = synthetic_pairs(frame, settings)
     images = settings.images.methods if settings.images else ()
     methods_on_images = {method: number for number, method in enumerate(images)}
 
@@ -342,9 +342,9 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
     return [str(row.cell) for row in sorted(cells.itertuples(index=False), key=key)]
 
 
-def plane_pairs(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+def synthetic_pairs(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
     """Return the pairs on the plane, in the order of their first cells."""
-    cells = plane_part(frame).drop_duplicates("cell").itertuples(index=False)
+    cells = synthetic_part(frame).drop_duplicates("cell").itertuples(index=False)
     ordered = sorted(cells, key=lambda row: _place(row.cell, settings.plane.cells))
     return list(dict.fromkeys(str(row.pair) for row in ordered))
 
@@ -446,7 +446,7 @@ def document(
     for number, path in enumerate(drawn, start=1):
         name = f"drawn-{number}.pdf"
         beside[name] = path
-        title = _section(path, captions.PLANE_SECTION)
+        title = _section(path, captions.SYNTHETIC_SECTION)
         kind = "half page" if path.stem in captions.HALF_PAGE else "figure"
         text = f"{captions.caption(path, captions.FIGURES)} {_made(frame, settings, title)}"
         first = path.stem == captions.OVERVIEW
@@ -489,7 +489,7 @@ def _section(path: Path, other: str) -> str:
 
 def _made(frame: pd.DataFrame, settings: ReportSettings, section: str) -> str:
     """Name the preset, and the devices of the cells that a section is about, for a caption."""
-    kinds = {captions.PLANE_SECTION: "synthetic", captions.IMAGE_SECTION: IMAGES}
+    kinds = {captions.SYNTHETIC_SECTION: "synthetic", captions.IMAGE_SECTION: IMAGES}
     kind = kinds.get(section, "hd")
     devices = sorted({str(name) for name in frame[frame["kind"] == kind]["device"].dropna()})
     if section == captions.SETTINGS_SECTION or not devices:

@@ -128,7 +128,7 @@ def time_cells(
     log.info("%d cells on %s", len(cells), device)
     commit = commit or provenance.git_commit() or ""
     # Cells follow one another by pair and potential, so that the last of each is all to keep.
-    pairs: dict[str, tuple[measures.Measures, str]] = {}
+    pairs: dict[str, tuple[measures.Pair, str]] = {}
     starts: dict[str, Start] = {}
     for cell in cells:
         what = {
@@ -198,7 +198,7 @@ def cells_of(axes: Axes, config: Config) -> list[Cell]:
     return sorted(cells, key=lambda cell: cell.dimension)
 
 
-def _pair(cell: Cell, folder: Path | None) -> tuple[measures.Measures, str]:
+def _pair(cell: Cell, folder: Path | None) -> tuple[measures.Pair, str]:
     """Return the cell's pair of measures, and where it is from in words."""
     if folder is None:
         return random_pair(cell.dimension), (
@@ -235,7 +235,7 @@ def _start_key(cell: Cell) -> str:
     return short_hash([cell.dimension, has_model, *parts])
 
 
-def measure(cell: Cell, pair: measures.Measures, start: Start, effort: Effort) -> dict[str, Any]:
+def measure(cell: Cell, pair: measures.Pair, start: Start, effort: Effort) -> dict[str, Any]:
     """Time the training of one cell, from its pre-trained networks.
 
     Returns:

@@ -22,7 +22,7 @@ import numpy as np
 
 from w2dual.backend import jit
 from w2dual.config.cells import Cell
-from w2dual.measures import Measures
+from w2dual.measures import Pair
 from w2dual.training import methods
 from w2dual.training.checkpoint import Checkpoints, Snapshot
 from w2dual.training.incidents import Totals
@@ -49,7 +49,7 @@ class TrainingResult:
 
 def train(
     cell: Cell,
-    pair: Measures,
+    pair: Pair,
     evaluation_of: EvaluationOf,
     checkpoints: Checkpoints | None = None,
     chunk_s: float = CHUNK_S,
@@ -125,7 +125,7 @@ def _together(groups: Sequence[TrainingResult]) -> TrainingResult:
 
 def _train(
     cell: Cell,
-    pair: Measures,
+    pair: Pair,
     evaluation_of: EvaluationOf,
     checkpoints: Checkpoints | None,
     chunk_s: float,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from w2dual.config.cells import Cell
-from w2dual.measures import Measures
+from w2dual.measures import Pair
 from w2dual.records import finite
 from w2dual.training.incidents import Totals
 from w2dual.training.loop import streams
@@ -61,7 +61,7 @@ class Evaluation(Protocol):
         ...
 
 
-EvaluationOf = Callable[[Method[Any], Measures, Cell], Evaluation]
+EvaluationOf = Callable[[Method[Any], Pair, Cell], Evaluation]
 """Builds the evaluation of a cell from its method and its measures."""
 
 

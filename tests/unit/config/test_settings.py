@@ -12,7 +12,7 @@ from tests.unit.settings import PAPER
 from w2dual.config import reader
 from w2dual.config.cells import Cell
 from w2dual.config.grid import grid, hd_grid, synthetic_grid
-from w2dual.config.settings import EvaluationSettings, PlaneEvaluationSettings
+from w2dual.config.settings import EvaluationSettings, SyntheticEvaluationSettings
 from w2dual.records import InputError, read_json
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +35,8 @@ def test_typed_settings_are_those_of_the_record():
 
 def test_cells_on_the_plane_have_settings_of_their_own():
     assert {type(cell.evaluation) for cell in hd_grid(PAPER)} == {EvaluationSettings}
-    assert {type(cell.evaluation) for cell in synthetic_grid(PAPER)} == {PlaneEvaluationSettings}
+    on_plane = {type(cell.evaluation) for cell in synthetic_grid(PAPER)}
+    assert on_plane == {SyntheticEvaluationSettings}
 
 
 @pytest.mark.parametrize("preset", [None, *PRESETS], ids=lambda path: path and path.stem)

@@ -25,7 +25,7 @@ from w2dual.records import save_arrays
 
 SQUARE = """\
 import numpy as np
-from w2dual.measures.plane.laws import LAWS, Law
+from w2dual.measures.synthetic.laws import LAWS, Law
 from w2dual.measures.pairs.synthetic import SyntheticPair
 
 MADE = []

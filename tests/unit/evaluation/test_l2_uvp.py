@@ -16,7 +16,7 @@ from w2dual.records import save_arrays
 def pair(tmp_path_factory):
     path = tmp_path_factory.mktemp("pair") / "hd2.safetensors"
     save_arrays(path, *gaussian.draw(2, 0))
-    return measures.load_pair(path)
+    return measures.load_solved(path)
 
 
 @pytest.mark.parametrize("block", [64, 300])

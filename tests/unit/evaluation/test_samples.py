@@ -13,9 +13,9 @@ from tests.unit import settings
 from w2dual.conjugate import Status
 from w2dual.evaluation import samples as transport_metrics
 from w2dual.evaluation.samples import TransportEvaluation, assignment, evaluator, sinkhorn
-from w2dual.measures import Measures
+from w2dual.measures import Pair
 from w2dual.measures.pairs.synthetic import SyntheticPair
-from w2dual.measures.plane.laws import Gaussians
+from w2dual.measures.synthetic.laws import Gaussians
 from w2dual.training.loop import streams
 from w2dual.training.methods.dual import DualProblem, Networks
 from w2dual.training.methods.dual import make as make_problem
@@ -173,7 +173,7 @@ def gaussians(factor: float, shift: tuple[float, float]) -> SyntheticPair:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class Fixed(Measures):
+class Fixed(Pair):
     """Always the same points."""
 
     source: Any

@@ -26,7 +26,7 @@ PUBLISHED_LINEAR = {2: 14.1, 4: 14.7, 8: 27.1, 16: 41.6, 32: 55.1, 64: 63.9, 128
 def test_linear_maps_error_is_the_published_one(n: int, prepared: Callable[[int], Path]):
     """Within 3 % relative: the published value is from 4,096 points, 1 % noise by itself."""
     samples = 32_768 if n <= 16 else 16_384
-    rows = trivial.score(measures.load_pair(prepared(n)), samples, seed=0)
+    rows = trivial.score(measures.load_solved(prepared(n)), samples, seed=0)
     by_map = {row["map"]: row for row in rows}
     found = by_map["linear"]["l2_uvp_forward_percent"]
     assert found == pytest.approx(PUBLISHED_LINEAR[n], rel=0.03)

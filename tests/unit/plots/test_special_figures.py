@@ -19,10 +19,10 @@ from w2dual import rng
 from w2dual.config.grid import synthetic_grid
 from w2dual.config.reader import load
 from w2dual.evaluation.trained import Trained
-from w2dual.measures import Measures
+from w2dual.measures import Pair
 from w2dual.measures.pairs import images, synthetic
-from w2dual.measures.plane.laws import Gaussians
 from w2dual.measures.preparation import images as preparation_of_images
+from w2dual.measures.synthetic.laws import Gaussians
 from w2dual.plots import density, interpolation, landscape, overview, style
 from w2dual.records import InputError
 from w2dual.training.methods.dual import Networks
@@ -34,11 +34,11 @@ SAMPLES = 64  # conjugated at: one number throughout, since each compiles the so
 METHOD = "regression-lbfgs_high_precision"
 
 
-def measures(name: str) -> Measures:
+def measures(name: str) -> Pair:
     return plane_pair(name, CONFIG["measures"]["synthetic"][name])
 
 
-def untrained(name: str, pair: Measures | None = None) -> Trained:
+def untrained(name: str, pair: Pair | None = None) -> Trained:
     """A cell with 8 units a layer, as it is initialised."""
     (cell,) = [c for c in synthetic_grid(CONFIG) if c.name == f"{name}-{METHOD}"]
     narrow = {"hidden": [8, 8]}
@@ -74,7 +74,7 @@ def pictures() -> Trained:
     return untrained("images-mlp_image")
 
 
-def gaussian(std: float) -> Measures:
+def gaussian(std: float) -> Pair:
     source, target = (Gaussians(((0.0, 0.0),), s) for s in (std, 1.0))
     return synthetic.SyntheticPair(dimension=2, source=source, target=target)
 

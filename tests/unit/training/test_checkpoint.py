@@ -129,12 +129,12 @@ def pair_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pair(pair_file: Path) -> measures.Pair:
-    return measures.load_pair(pair_file)
+def pair(pair_file: Path) -> measures.SolvedPair:
+    return measures.load_solved(pair_file)
 
 
 @pytest.fixture(scope="module")
-def base(pair: measures.Pair) -> training.TrainingResult:
+def base(pair: measures.SolvedPair) -> training.TrainingResult:
     return training.train(cell(), pair, cell_evaluation.make)
 
 

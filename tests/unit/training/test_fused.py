@@ -10,7 +10,7 @@ import pytest
 from tests.unit import settings
 
 from w2dual import backend
-from w2dual.measures.base import Measures
+from w2dual.measures.base import Pair
 from w2dual.measures.benchmark import icnn_dense
 from w2dual.site.measured import random_pair
 from w2dual.training import loop
@@ -54,7 +54,7 @@ class Drawing:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class Noise(Measures):
+class Noise(Pair):
     """Numbers that no product rounds."""
 
     def sample_source(self, key, size):

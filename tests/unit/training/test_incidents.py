@@ -76,14 +76,14 @@ def spiking() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> measures.Pair:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> measures.SolvedPair:
     path = tmp_path_factory.mktemp("pair") / "hd2.safetensors"
     save_arrays(path, *gaussian.draw(2, 0))
-    return measures.load_pair(path)
+    return measures.load_solved(path)
 
 
 @pytest.fixture(scope="module")
-def result(pair: measures.Pair) -> run.TrainingResult:
+def result(pair: measures.SolvedPair) -> run.TrainingResult:
     return run.train(cell(), pair, cell_evaluation.make)
 
 
@@ -227,7 +227,7 @@ def test_spans_add_up_however_they_are_cut():
     assert one.not_converged == pytest.approx(1 - converged / counted)
 
 
-def test_the_devices_that_share_a_batch_count_all_of_it(pair: measures.Pair):
+def test_the_devices_that_share_a_batch_count_all_of_it(pair: measures.SolvedPair):
     """On one device, and on two that share it: the same points, the same worst residual."""
     problem = make_problem(cell().settings, 2)
     state = problem.init(pretraining.initial_params(problem, cell())[0])

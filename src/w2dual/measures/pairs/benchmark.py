@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Key
 
 from w2dual import backend
 from w2dual.measures import base
-from w2dual.measures.base import Moments, Pair
+from w2dual.measures.base import Moments, SolvedPair
 from w2dual.measures.benchmark import icnn_dense, mixture
 from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN, Joint
 from w2dual.measures.benchmark.mixture import Mixture
@@ -31,7 +31,7 @@ STRONG_CONVEXITY = 1e-2
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkPair(Pair):
+class BenchmarkPair(SolvedPair):
     """A prepared Mix3ToMix10 pair.
 
     Attributes:

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.measures import base
-from w2dual.measures.base import FORMAT, Moments, Pair
+from w2dual.measures.base import FORMAT, Moments, SolvedPair
 from w2dual.measures.benchmark.icnn_dense import VERSIONS
 from w2dual.measures.celeba64 import generator, icnn_conv
 from w2dual.measures.celeba64.generator import Generator
@@ -45,7 +45,7 @@ MAP_PIXELS = 2**19
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class CelebaPair(Pair):
+class CelebaPair(SolvedPair):
     """A prepared pair of images.
 
     Attributes:

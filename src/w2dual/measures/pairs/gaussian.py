@@ -17,14 +17,14 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.measures import base, linear
-from w2dual.measures.base import FORMAT, Moments, Pair
+from w2dual.measures.base import FORMAT, Moments, SolvedPair
 
 KIND = "gaussian"
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class GaussianPair(Pair):
+class GaussianPair(SolvedPair):
     """A Gaussian source m1 + R e, e standard normal, and the map T*(x) = A x + b.
 
     Attributes:

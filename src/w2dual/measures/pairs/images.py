@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from w2dual.measures.base import Measures, check_arrays
+from w2dual.measures.base import Pair, check_arrays
 from w2dual.records import InputError
 
 KIND = "images"
@@ -38,7 +38,7 @@ class Image(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class ImagePair(Measures):
+class ImagePair(Pair):
     """Two images; `scale` is the side of the square that they fill, static under `jit`."""
 
     source: Image

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from w2dual.measures.base import Measures
-from w2dual.measures.plane.laws import LAWS, Law
+from w2dual.measures.base import Pair
+from w2dual.measures.synthetic.laws import LAWS, Law
 from w2dual.records import InputError
 
 KIND = "synthetic"
@@ -20,7 +20,7 @@ KIND = "synthetic"
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class SyntheticPair(Measures):
+class SyntheticPair(Pair):
     """Two laws of `laws.LAWS`; both are static under `jit`."""
 
     source: Law = field(metadata={"static": True})

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 
 from w2dual.measures.base import FORMAT
 from w2dual.measures.pairs.images import ENDS, KIND
-from w2dual.measures.plane.image_files import read_image
 from w2dual.measures.preparation.keys import check_keys
+from w2dual.measures.synthetic.image_files import read_image
 from w2dual.records import InputError, file_sha256
 
 SECTION = "measures.synthetic"

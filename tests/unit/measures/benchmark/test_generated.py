@@ -102,7 +102,7 @@ def test_weights_that_must_not_be_negative_are_not(short_run: Path):
 
 
 def test_the_prepared_pair_is_a_monotone_map_with_a_standardised_target(short_run: Path):
-    pair = measures.load_pair(short_run)
+    pair = measures.load_solved(short_run)
     x, y = jax.jit(lambda p, k: (p.sample_source(k, 512), p.sample_target(k, 512)))(
         pair, jax.random.key(0)
     )

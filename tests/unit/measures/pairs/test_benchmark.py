@@ -67,7 +67,7 @@ def test_ground_truth_equals_the_gradient_by_hand(
 ):
     """At 1,000 points, the standardised map and the plain gradient, to 1e-5 relative."""
     path = prepared(n)
-    pair = measures.load_pair(path)
+    pair = measures.load_solved(path)
     assert isinstance(pair, benchmark.BenchmarkPair)
     points, pushed, standardised = mapped_points(pair, jax.random.key(n))
     exact = np.asarray(points, np.float64)
@@ -165,7 +165,7 @@ def test_file_round_trip(
 ):
     path = tmp_path / "hd3.safetensors"
     save_arrays(path, *toy_content)
-    loaded = measures.load_pair(path)
+    loaded = measures.load_solved(path)
     assert isinstance(loaded, benchmark.BenchmarkPair)
     assert jax.tree.structure(loaded) == jax.tree.structure(toy_pair)
     for stored, made in zip(jax.tree.leaves(loaded), jax.tree.leaves(toy_pair), strict=True):

@@ -146,7 +146,7 @@ def test_a_conjugate_of_high_precision_gives_back_the_point(pair):
 def test_the_file_gives_the_pair_back(pair, content, tmp_path: Path):
     path = tmp_path / "celeba64_early.safetensors"
     save_arrays(path, *content)
-    loaded = measures.load_pair(path)
+    loaded = measures.load_solved(path)
     assert jax.tree.structure(loaded) == jax.tree.structure(pair)
     jax.tree.map(np.testing.assert_array_equal, loaded, pair)
     assert loaded.moments.cov_source is None

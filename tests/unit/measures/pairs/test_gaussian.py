@@ -59,7 +59,7 @@ def test_map_is_the_gradient_of_a_convex_function():
 def test_pair_passes_through_jit_and_a_file(tmp_path: Path):
     arrays, metadata = gaussian.draw(3, seed=0)
     save_arrays(tmp_path / "gaussian3.safetensors", arrays, metadata)
-    pair = measures.load_pair(tmp_path / "gaussian3.safetensors")
+    pair = measures.load_solved(tmp_path / "gaussian3.safetensors")
     mapped = jax.jit(lambda p, k: p.sample_target(k, 8) / p.var_target)(pair, jax.random.key(0))
     direct = gaussian.from_arrays(arrays, metadata)
     expected = direct.sample_target(jax.random.key(0), 8) / float(direct.var_target)

@@ -18,8 +18,8 @@ from scipy import stats
 from w2dual import measures
 from w2dual.__main__ import main
 from w2dual.measures.pairs import images
-from w2dual.measures.plane.image_files import MOST_PIXELS, read_image
 from w2dual.measures.preparation import images as preparation
+from w2dual.measures.synthetic.image_files import MOST_PIXELS, read_image
 from w2dual.records import InputError, file_sha256, load_arrays, save_arrays
 
 Tables = tuple[np.ndarray, np.ndarray]

@@ -194,7 +194,7 @@ def test_published_pair_from_the_mirror_named_by_the_environment(
     assert arrays["v1.linear.2"].shape == (32, 2)
     assert arrays["v2.convex.1"].shape == (32, 64)
     assert arrays["strong_convexity"] == np.float32(1e-2)
-    pair = measures.load_pair(tmp_path / "hd2.safetensors")
+    pair = measures.load_solved(tmp_path / "hd2.safetensors")
     assert pair.dimension == 2
     assert 0.2 < float(pair.cost) < 0.5
 

@@ -109,7 +109,7 @@ def test_a_pair_from_a_mirror(
     assert metadata["widths"] == list(published.WIDTHS)
     assert not any(name.startswith("cov") for name in arrays)
 
-    pair = measures.load_pair(out)
+    pair = measures.load_solved(out)
     assert isinstance(pair, pairs.CelebaPair)
     assert pair.dimension == 768
     potentials = [

@@ -12,7 +12,7 @@ import pytest
 from PIL import ExifTags, ImageCms, PngImagePlugin
 from PIL import Image as Pillow
 
-from w2dual.measures.plane.image_files import read_image
+from w2dual.measures.synthetic.image_files import read_image
 from w2dual.records import InputError
 
 TONES = np.kron(np.arange(0, 240, 40).reshape(2, 3), np.ones((16, 16))).astype(np.uint8)

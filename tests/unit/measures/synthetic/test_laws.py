@@ -23,8 +23,8 @@ from w2dual import measures
 from w2dual.__main__ import main
 from w2dual.config.reader import load
 from w2dual.measures.pairs import synthetic
-from w2dual.measures.plane import laws
-from w2dual.measures.plane.laws import LAWS, Law
+from w2dual.measures.synthetic import laws
+from w2dual.measures.synthetic.laws import LAWS, Law
 from w2dual.records import InputError, load_arrays, save_arrays
 
 ROOT = Path(__file__).parents[4]
@@ -456,7 +456,7 @@ def test_a_pair_tells_its_laws(tmp_path: Path):
         "laws": ["rings", "gauss_8"],
     }
     with pytest.raises(InputError, match="optimal map of this pair is not known"):
-        measures.load_pair(tmp_path / "mine.safetensors")
+        measures.load_solved(tmp_path / "mine.safetensors")
 
 
 @pytest.mark.parametrize(

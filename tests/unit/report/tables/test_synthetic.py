@@ -15,7 +15,7 @@ from tests.unit.results.test_aggregate import expected, plane_record, plane_seed
 from w2dual.jobs import synthetic_table as synthetic_table_job
 from w2dual.records import InputError
 from w2dual.report.latex import build_pdf
-from w2dual.report.tables import plane
+from w2dual.report.tables import synthetic
 from w2dual.results import aggregate
 
 MOON = [f"maf_moon-{potential}-regression-lbfgs" for potential in ("icnn_leaky", "mlp_leaky")]
@@ -51,9 +51,9 @@ def frame(cells: dict[str, dict[str, Any]], folder: Path) -> pd.DataFrame:
 def rendered(
     cells: dict[str, dict[str, Any]], folder: Path, **changes: Any
 ) -> tuple[pd.DataFrame, str]:
-    chosen = plane.SyntheticSettings.from_json(settings(**changes))
-    tidy = plane.synthetic_tidy(frame(cells, folder), CELLS, chosen)
-    return tidy, plane.synthetic_tex(tidy, chosen)
+    chosen = synthetic.SyntheticSettings.from_json(settings(**changes))
+    tidy = synthetic.synthetic_tidy(frame(cells, folder), CELLS, chosen)
+    return tidy, synthetic.synthetic_tex(tidy, chosen)
 
 
 def entry(tidy: pd.DataFrame, cell: str, quantity: str) -> pd.Series:
@@ -84,7 +84,7 @@ def test_mean_and_std_over_seeds_above_the_floor(tmp_path: Path) -> None:
 def test_rows_by_pair_then_potential_in_the_order_of_the_cells(tmp_path: Path) -> None:
     tidy, tex = rendered(records(), tmp_path)
     assert tidy["cell"].drop_duplicates().tolist() == [*MOON, SMOOTH, GAUSS]
-    assert len(tidy) == 4 * len(plane.QUANTITIES)
+    assert len(tidy) == 4 * len(synthetic.QUANTITIES)
     body = tex[tex.index(r"\midrule") : tex.index(r"\bottomrule")].splitlines()[1:]
     assert [row.split(" & ")[0] for row in body if row] == [
         "Moon",
@@ -111,7 +111,7 @@ def test_one_diverged_seed_makes_every_entry_infinite_and_counted(tmp_path: Path
     row = entry(tidy, GAUSS, "w2_inverse")
     assert math.isinf(row["mean"])
     assert (row["seeds"], row["diverged_seeds"]) == (2, 1)
-    assert line(tex, "8 Gaussians").count("diverged (1/2)") == len(plane.QUANTITIES)
+    assert line(tex, "8 Gaussians").count("diverged (1/2)") == len(synthetic.QUANTITIES)
     assert "which makes the mean infinite" in tex
     assert "diverged" not in rendered(records(), tmp_path)[1]
 
@@ -169,7 +169,7 @@ def test_methods_are_named_once_or_in_columns(tmp_path: Path) -> None:
     ],
 )
 def test_significant_digits(mean: float, std: float | None, shown: str) -> None:
-    assert plane.number(mean, std) == shown
+    assert synthetic.number(mean, std) == shown
 
 
 def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
@@ -193,14 +193,14 @@ def test_notes_say_samples_and_a_reduced_budget(tmp_path: Path) -> None:
 
 
 def test_missing_cell_seed_and_other_preset_are_refused(tmp_path: Path) -> None:
-    chosen = plane.SyntheticSettings.from_json(settings())
+    chosen = synthetic.SyntheticSettings.from_json(settings())
     whole = frame(records(), tmp_path)
     with pytest.raises(InputError, match=f"the metrics have no cell {GAUSS}"):
-        plane.synthetic_tidy(whole[whole["cell"] != GAUSS], CELLS, chosen)
+        synthetic.synthetic_tidy(whole[whole["cell"] != GAUSS], CELLS, chosen)
     with pytest.raises(InputError, match=rf"cell {MOON[0]} has seeds \[0\], expected \[0, 1\]"):
-        plane.synthetic_tidy(whole[whole["seed"] == 0], CELLS, chosen)
+        synthetic.synthetic_tidy(whole[whole["seed"] == 0], CELLS, chosen)
     with pytest.raises(InputError, match="comes from preset laptop, expected smoke"):
-        plane.synthetic_tidy(whole.assign(preset="laptop"), CELLS, chosen)
+        synthetic.synthetic_tidy(whole.assign(preset="laptop"), CELLS, chosen)
 
 
 def run(folder: Path, name: str, cells: Any = CELLS) -> tuple[bytes, bytes]:
@@ -217,7 +217,7 @@ def test_rendering_again_gives_the_same_bytes(tmp_path: Path) -> None:
     frame(records(), tmp_path)
     first = run(tmp_path, "a")
     assert first == run(tmp_path, "b")
-    assert first[1].count(b"\n") == 1 + 4 * len(plane.QUANTITIES)
+    assert first[1].count(b"\n") == 1 + 4 * len(synthetic.QUANTITIES)
 
 
 def test_refused_table_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_settings_name_the_key_that_is_missing(key: str) -> None:
     incomplete = settings()
     del incomplete[key]
     with pytest.raises(InputError, match=f"`{key}`"):
-        plane.SyntheticSettings.from_json(incomplete)
+        synthetic.SyntheticSettings.from_json(incomplete)
 
 
 @pytest.mark.tex
