@@ -23,7 +23,7 @@ from w2dual.config.reader import CELEBA64_GENERATOR as GENERATOR
 from w2dual.decoding import decode
 from w2dual.measures.base import Moments
 from w2dual.measures.benchmark.weights import SOURCES
-from w2dual.measures.celeba64 import weights
+from w2dual.measures.celeba64 import maps, weights
 from w2dual.measures.celeba64.generated import Budget
 from w2dual.measures.celeba64.generator import Generator
 from w2dual.measures.celeba64.icnn_conv import ConvICNN
@@ -157,14 +157,14 @@ def estimate_moments(
     n = generator.architecture.dimension
     size = min(samples, max(1, MOMENT_NUMBERS // n))
     key = rng.stream(seed, "celeba64 moments")
-    mu = jnp.float32(celeba64.STRONG_CONVEXITY)
+    mu = jnp.float32(maps.STRONG_CONVEXITY)
 
     @functools.partial(jax.jit, static_argnames="count")
     def batch(
         source: Generator, both: tuple[ConvICNN, ...], step: int, count: int
     ) -> tuple[jax.Array, jax.Array]:
-        x = celeba64.sample(source, jnp.float32(noise), rng.at(key, step), count)
-        return x, celeba64.push_mean(both, mu, x)
+        x = maps.sample(source, jnp.float32(noise), rng.at(key, step), count)
+        return x, maps.push_mean(both, mu, x)
 
     on_device = jax.tree.map(jnp.asarray, (generator, tuple(potentials)))
     x_sum, y_sum = np.zeros(n), np.zeros(n)

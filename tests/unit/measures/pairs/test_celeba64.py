@@ -12,7 +12,7 @@ from tests.unit.measures.celeba64 import published
 
 from w2dual import measures
 from w2dual.measures.base import Moments
-from w2dual.measures.celeba64 import generator, icnn_conv
+from w2dual.measures.celeba64 import generator, icnn_conv, maps
 from w2dual.measures.pairs import celeba64
 from w2dual.records import InputError, load_arrays, save_arrays
 
@@ -97,7 +97,7 @@ def test_blocks_change_nothing(count: int):
         return jnp.concatenate([2 * rows, rows], axis=1)
 
     rows = jnp.arange(3.0 * count).reshape(count, 3)
-    found = celeba64.in_blocks(double, rows, at_once=4)
+    found = maps.in_blocks(double, rows, at_once=4)
     np.testing.assert_array_equal(found, jnp.concatenate([2 * rows, rows], axis=1))
     assert max(seen) <= 4
 
