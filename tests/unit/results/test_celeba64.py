@@ -94,6 +94,19 @@ def test_a_stand_in_is_said_to_be_one(frame: pd.DataFrame):
     assert set(judged["verdict"]) == {verdict.INCONCLUSIVE}
 
 
+def test_cells_of_another_potential_have_no_published_value(frame: pd.DataFrame):
+    other = frame.assign(potential="conv_small")
+    judged = images.judge(other, PUBLISHED, settings())
+    assert set(judged["verdict"]) == {verdict.MISSING}
+    tex = tables.verdict_tex(judged, settings())
+    assert "No cell of this preset has a published value" in tex
+    assert "Cells of the paper that this preset does not have: 24." in tex
+    found = claims.judge(judged, settings())
+    assert set(found["verdict"]) == {claims.MISSING}
+    ours = images.tidy(other, PUBLISHED, settings())
+    assert ours["published_mean"].isna().all()
+
+
 def test_each_published_cell_is_judged_by_our_forward_errors(frame: pd.DataFrame, tmp_path: Path):
     judged = images.judge(frame, PUBLISHED, settings())
     assert len(judged) == 24

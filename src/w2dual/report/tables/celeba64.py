@@ -133,11 +133,11 @@ def verdict_tex(judged: pd.DataFrame, settings: ImageSettings) -> str:
             text = f"{back:.{settings.decimals}f}" if math.isfinite(back) else "--"
             fields += [verdict_table.entry(row, settings), text]
         rows.append(Row(fields, above=r"\addlinespace" if rows else ""))
-    if not rows:
-        rows.append(Row([Span("No cell of this preset has a published value", 2)]))
     heads = ["Amortization", "Solver"]
     for generator in settings.generators:
         heads += [escape(words(generator).capitalize()), "ours inv."]
+    if not rows:
+        rows.append(Row([Span("No cell of this preset has a published value", len(heads))]))
     body = booktabs(heads, rows, "ll" + "cr" * len(settings.generators))
     missing = counts(judged)[MISSING]
     notes = verdict_table.method_notes(settings)
