@@ -12,10 +12,10 @@ from w2dual.config.strict_yaml import load
 
 def test_what_there_is():
     assert {section: kinds.of(section) for section in kinds.ROOMS} == {
-        "potentials": ["icnn", "mlp"],
+        "potentials": ["conv", "icnn", "mlp"],
         "amortizations": ["none", "cycle", "objective", "regression"],
         "solvers": ["none", "adam", "lbfgs"],
-        "amortization_model": ["mlp_skip"],
+        "amortization_model": ["gradient", "mlp_skip"],
         "methods": ["dual"],
         "measures.synthetic": ["images", "synthetic"],
     }
