@@ -34,9 +34,9 @@ class Moments:
     """
 
     mean_source: Float[Any, " n"]
-    cov_source: Float[Any, "n n"] | None
+    cov_source: Float[Any, "n n"]
     mean_target: Float[Any, " n"]
-    cov_target: Float[Any, "n n"] | None
+    cov_target: Float[Any, "n n"]
     var_source: Float[Any, ""]
     var_target: Float[Any, ""]
     cost: Float[Any, ""]

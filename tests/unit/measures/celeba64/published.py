@@ -16,7 +16,7 @@ from w2dual.measures.celeba64 import generator, icnn_conv
 from w2dual.measures.celeba64.generator import Architecture
 
 SMALL = Architecture(size=16, latent=16, filters=8, max_filters=32)
-WIDTHS = (8, 16, 32, 64)
+WIDTHS = (4, 8, 8, 16)
 FOLDER = "CelebA64"
 Tensors = dict[str, np.ndarray]
 
@@ -45,7 +45,7 @@ def generator_tensors(architecture: Architecture) -> Tensors:
 
 
 def potential_tensors(size: int, widths: tuple[int, ...], seed: int) -> Tensors:
-    """Return the tensors of a potential whose gradient is not far from the identity."""
+    """Return the tensors of a random potential that is convex."""
     drawn = np.random.default_rng(seed)
     tensors = {}
     for name, shape in icnn_conv.published_shapes(size, widths).items():

@@ -68,7 +68,7 @@ def test_a_short_run_keeps_both_potentials_convex(trained):
         assert min(leaf.min() for leaf in clamped) >= 0.0
         # Not by being driven away from zero: some were clamped, at the start or later.
         assert np.mean(np.concatenate([leaf.ravel() for leaf in clamped]) < 1e-6) > 0.01
-        assert weights.bias[0].min() < 0.0  # what need not be positive is not clamped
+        assert weights.linear[0].min() < 0.0  # what need not be positive is not clamped
     first, second = trained.potentials
     assert not np.array_equal(first.final, second.final)
 
