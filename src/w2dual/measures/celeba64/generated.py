@@ -34,7 +34,6 @@ from w2dual.measures.benchmark.icnn_dense import VERSIONS
 from w2dual.measures.celeba64 import generator, icnn_conv
 from w2dual.measures.celeba64.generator import Architecture, Generator, Layer
 from w2dual.measures.celeba64.icnn_conv import ConvICNN
-from w2dual.measures.pairs import celeba64
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
@@ -226,7 +225,7 @@ def fit_identity(
     shape = (budget.batch_size, budget.architecture.dimension)
 
     def loss(current: ConvICNN, points: Float[Array, "batch n"]) -> Float[Array, ""]:
-        return _mse(icnn_conv.push(current, celeba64.STRONG_CONVEXITY, points), points)
+        return _mse(icnn_conv.push(current, icnn_conv.STRONG_CONVEXITY, points), points)
 
     def unfinished(carry: tuple) -> Array:
         step, _, _, error = carry
@@ -253,7 +252,7 @@ def dual_and_cycle_losses(
     y: Float[Array, "batch n"],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Return mean(D(x) - D(xi)) and the two cycle errors added, without their weight."""
-    mu = celeba64.STRONG_CONVEXITY
+    mu = icnn_conv.STRONG_CONVEXITY
     forward = functools.partial(icnn_conv.push, potential, mu)
     backward = functools.partial(icnn_conv.push, conjugate, mu)
     value = functools.partial(icnn_conv.values, potential, mu)
@@ -264,7 +263,7 @@ def dual_and_cycle_losses(
 
 @functools.partial(jax.jit, static_argnames=("noise", "size"))
 def _pool(source: Generator, key: Key[Array, ""], noise: float, size: int) -> Array:
-    return celeba64.sample(source, jnp.float32(noise), key, size)
+    return generator.sample(source, jnp.float32(noise), key, size)
 
 
 def _optimizers(budget: Budget) -> list[optax.GradientTransformation]:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from w2dual.decoding import decode
 from w2dual.measures.base import check_arrays
@@ -29,6 +29,8 @@ from w2dual.records import InputError
 
 FIRST_SIDE = 4
 """Pixels, side of the image that the first layer makes."""
+IMAGES_PIXELS = 2**18
+"""Pixels of the images that a generator makes at once, 64 images of 64 x 64: bounds memory."""
 SLOPE = 0.2
 RESIDUAL = 0.1
 EPSILON = 1e-5
@@ -148,6 +150,34 @@ def images(generator: Generator, latent: Float[Array, "batch latent"]) -> Float[
         return affine(x, layer.weight) + broadcast(layer.bias, x)
 
     return run(generator.architecture, latent, apply)
+
+
+def sample(
+    source: Generator, noise: Float[Array, ""], key: Key[Array, ""], size: int
+) -> Float[Array, "{size} n"]:
+    """Draw images of a generator, and add noise to each of their numbers."""
+    architecture = source.architecture
+    latent_key, noise_key = jax.random.split(key)
+    latent = jax.random.normal(latent_key, (size, architecture.latent), jnp.float32)
+    at_once = max(1, IMAGES_PIXELS // architecture.size**2)
+    drawn = in_blocks(lambda z: images(source, z), latent, at_once)
+    return drawn + noise * jax.random.normal(noise_key, drawn.shape, jnp.float32)
+
+
+def in_blocks(
+    function: Callable[[Float[Array, "block a"]], Float[Array, "block b"]],
+    rows: Float[Array, "batch a"],
+    at_once: int,
+) -> Float[Array, "batch b"]:
+    """Apply a function of rows to blocks of them, one block after the other, to bound memory."""
+    count = len(rows)
+    if count <= at_once:
+        return function(rows)
+    whole = count - count % at_once
+    blocks = rows[:whole].reshape(-1, at_once, rows.shape[1])
+    done = jax.lax.map(function, blocks)
+    done = done.reshape(whole, done.shape[-1])
+    return done if whole == count else jnp.concatenate([done, function(rows[whole:])])
 
 
 def run(

@@ -28,6 +28,8 @@ from jaxtyping import Array, Float, Key
 from w2dual.measures.base import check_arrays
 from w2dual.records import InputError
 
+STRONG_CONVEXITY = 1e-2
+"""Of each of the two potentials, in the ground truth and while they were trained."""
 COLOURS = 3
 RANK = 4
 """Squares that a channel of a quadratic layer adds up, in the published networks."""

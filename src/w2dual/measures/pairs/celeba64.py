@@ -17,12 +17,11 @@ Source: Korotin et al., NeurIPS 2021, the repository's CelebA64Benchmark.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -31,14 +30,10 @@ from w2dual.measures.base import FORMAT, Moments, Pair
 from w2dual.measures.benchmark.icnn_dense import VERSIONS
 from w2dual.measures.celeba64 import generator, icnn_conv
 from w2dual.measures.celeba64.generator import Generator
-from w2dual.measures.celeba64.icnn_conv import ConvICNN
+from w2dual.measures.celeba64.icnn_conv import STRONG_CONVEXITY, ConvICNN
 from w2dual.records import InputError
 
 KIND = "celeba64"
-STRONG_CONVEXITY = 1e-2
-"""Of each of the two potentials, in the ground truth and while they were trained."""
-IMAGES_PIXELS = 2**18
-"""Pixels of the images that a generator makes at once, 64 images of 64 x 64: bounds memory."""
 MAP_PIXELS = 2**19
 """Pixels of the images that are mapped by T* at once, 128 images of 64 x 64."""
 
@@ -73,18 +68,6 @@ class CelebaPair(Pair):
         return self.ground_truth(x)
 
 
-def sample(
-    source: Generator, noise: Float[Array, ""], key: Key[Array, ""], size: int
-) -> Float[Array, "{size} n"]:
-    """Draw images of a generator, and add noise to each of their numbers."""
-    architecture = source.architecture
-    latent_key, noise_key = jax.random.split(key)
-    latent = jax.random.normal(latent_key, (size, architecture.latent), jnp.float32)
-    at_once = max(1, IMAGES_PIXELS // architecture.size**2)
-    drawn = in_blocks(lambda z: generator.images(source, z), latent, at_once)
-    return drawn + noise * jax.random.normal(noise_key, drawn.shape, jnp.float32)
-
-
 def push_mean(
     potentials: tuple[ConvICNN, ...],
     strong_convexity: Float[Array, ""],
@@ -102,22 +85,6 @@ def push_mean(
     with jax.default_matmul_precision("highest"):
         pushed = in_blocks(block, x.reshape(-1, x.shape[-1]), at_once)
     return pushed.reshape(x.shape)
-
-
-def in_blocks(
-    function: Callable[[Float[Array, "block a"]], Float[Array, "block b"]],
-    rows: Float[Array, "batch a"],
-    at_once: int,
-) -> Float[Array, "batch b"]:
-    """Apply a function of rows to blocks of them, one block after the other, to bound memory."""
-    count = len(rows)
-    if count <= at_once:
-        return function(rows)
-    whole = count - count % at_once
-    blocks = rows[:whole].reshape(-1, at_once, rows.shape[1])
-    done = jax.lax.map(function, blocks)
-    done = done.reshape(whole, done.shape[-1])
-    return done if whole == count else jnp.concatenate([done, function(rows[whole:])])
 
 
 def to_arrays(
