@@ -115,7 +115,11 @@ def compile_loop(
 
 
 def _chunk(
-    method: Method[Any], seeds: Sequence[int], batch_size: int, count: int, shared: bool = False
+    method: Method[Any],
+    seeds: Sequence[int],
+    batch_size: int,
+    count: int,
+    shared: bool = False,
 ) -> Callable[[AnyState, Any, Array], tuple[AnyState, Chunk]]:
     """Return the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
     parts = PARTS if batch_size % PARTS == 0 else 1
