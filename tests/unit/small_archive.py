@@ -37,6 +37,7 @@ CONFIG = {
         "evaluation": {"samples": 4096, "history_every": 20, "history_samples": 64},
         "logging": {"every": 20},
     },
+    "baselines": {"methods": []},
     "synthetic": {
         "grids": [
             {"pairs": ["gauss8"], "potentials": ["icnn_leaky"], "hidden": [8]}

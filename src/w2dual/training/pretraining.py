@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from w2dual import rng
 from w2dual.backend import jit
 from w2dual.config.cells import Cell
 from w2dual.training.loop import streams
-from w2dual.training.methods import Method
+from w2dual.training.methods import Method, Network
 
 
 class Pretraining(NamedTuple):
@@ -39,14 +39,19 @@ def pretrain_to_identity(
     batch_size: int,
     iterations: int,
     learning_rate: float,
-    bound: float,
     tolerance: float,
-    min_iterations: int,
+    bound: float | None = None,
+    spread: float | None = None,
+    min_iterations: int = 0,
+    weight_decay: float = 0.0,
+    project: Callable[[Any], Any] | None = None,
 ) -> Pretraining:
-    """Minimise mean ||push(x) - x||^2 over x uniform on [-bound, bound]^n, for all seeds.
+    """Minimise the distance of push(x) to x, for all seeds.
 
-    A seed stops at a loss below `tolerance`, but not in the first `min_iterations` steps
-    (the published code's rule). The whole loop runs on the device.
+    Over x uniform on [-bound, bound]^n it is mean ||push(x) - x||^2, as the paper's code has it. A
+    seed stops at a loss below `tolerance`, but not in the first `min_iterations` steps. Over x of
+    N(0, spread^2 I) it is that over n, as the benchmark's code has it (`tools.py`,
+    `pretrain_identity`). The whole loop runs on the device.
 
     Args:
         push: (params of one seed, (batch, n)) -> (batch, n).
@@ -56,22 +61,29 @@ def pretrain_to_identity(
         batch_size: points per step.
         iterations: steps at most.
         learning_rate: of Adam.
-        bound: half the side of the cube.
         tolerance: loss to stop at.
+        bound: half the side of the cube; None for the normal law.
+        spread: standard deviation of the normal law; None for the cube.
         min_iterations: steps at least.
+        weight_decay: of an L2 penalty, which is a part of the gradient.
+        project: what is done to the parameters of one seed after each step.
     """
-    optimizer = optax.flatten(optax.adam(learning_rate))
+    adam = optax.adam(learning_rate)
+    if weight_decay:
+        adam = optax.chain(optax.add_decayed_weights(weight_decay), adam)
+    optimizer = optax.flatten(adam)
+    draw = _points(bound, spread)
 
     def loss(params: Any, x: Array) -> Array:
-        return jnp.mean(jnp.sum((push(params, x) - x) ** 2, axis=-1))
+        error = jnp.mean(jnp.sum((push(params, x) - x) ** 2, axis=-1))
+        return error if spread is None else error / dimension
 
     def one_seed(params: Any, opt_state: Any, key: Array, step: Array) -> tuple[Array, Any, Any]:
-        x = jax.random.uniform(
-            rng.at(key, step), (batch_size, dimension), minval=-bound, maxval=bound
-        )
+        x = draw(rng.at(key, step), (batch_size, dimension))
         value, gradient = jax.value_and_grad(loss)(params, x)
         updates, opt_state = optimizer.update(gradient, opt_state, params)
-        return value, optax.apply_updates(params, updates), opt_state
+        moved = optax.apply_updates(params, updates)
+        return value, moved if project is None else project(moved), opt_state
 
     def step(carry: Pretraining) -> Pretraining:
         value, new, opt_state = jax.vmap(one_seed, (0, 0, 0, None))(
@@ -106,6 +118,17 @@ def pretrain_to_identity(
     return jit(run)(params)
 
 
+def _points(
+    bound: float | None, spread: float | None
+) -> Callable[[Key[Array, ""], tuple[int, int]], Float[Array, "batch n"]]:
+    """Return what draws points, from a key and a shape: of the cube, or of the normal law."""
+    if bound is not None:
+        return lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+    if spread is not None:
+        return lambda key, shape: spread * jax.random.normal(key, shape)
+    raise ValueError("points have no law: expected `bound` or `spread`")
+
+
 _jit_once = partial(jit, once=True)
 
 
@@ -117,23 +140,31 @@ def fresh_params(method: Method[Any], cell: Cell, jit: Callable[..., Any] = _jit
         cell: its cell.
         jit: what compiles; a function that does nothing where only shapes are asked for.
     """
-    bound = cell.pretraining.bound
+    given = asdict(cell.pretraining)
+    draw = _points(given.get("bound"), given.get("spread"))
     shape = (cell.training.batch_size, cell.dimension)
+    first = jax.vmap(lambda key: draw(key, shape))(streams(cell.seeds, "initial batch"))
+    trees: dict[str, Any] = {}
+    for name, network in method.networks.items():
+        if network.start_from is not None:
+            trees[name] = _copied(network, trees)
+        else:
+            keys = streams(cell.seeds, network.stream)
+            trees[name] = jit(jax.vmap(network.init))(keys, first)
+    return method.assemble(trees)
 
-    def uniform(key: Array) -> Array:
-        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
-    first = jax.vmap(uniform)(streams(cell.seeds, "initial batch"))
-    return method.assemble(
-        {
-            name: jit(jax.vmap(network.init))(streams(cell.seeds, network.stream), first)
-            for name, network in method.networks.items()
-        }
-    )
+def _copied(network: Network, trees: Mapping[str, Any]) -> Any:
+    """Return the parameters of a network that starts from another's."""
+    assert network.start_from is not None  # noqa: S101  (the caller's check)
+    name, start = network.start_from
+    return start(trees[name])
 
 
 def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, float]]:
     """Initialise the networks of every seed, and pre-train to the identity those that are maps.
+
+    One that starts from another's parameters takes them once that one is pre-trained.
 
     Returns:
         The parameters, and what pre-training cost and reached; the steps are those of the first
@@ -149,11 +180,16 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
     report: dict[str, float] = {}
     steps = 0
     for name, network in method.networks.items():
+        if network.start_from is not None:
+            trees[name] = _copied(network, trees)
+            continue
         trees[name] = getattr(params, name)
         if network.map is None:
             continue
         keys = streams(cell.seeds, f"pretraining {network.stream}")
-        trained = pretrain_to_identity(network.map, trees[name], keys, **arguments)
+        trained = pretrain_to_identity(
+            network.map, trees[name], keys, project=network.project, **arguments
+        )
         trees[name] = trained.params
         report[f"pretraining_loss_{name}"] = float(jnp.max(trained.loss))
         steps = steps or int(trained.step)
