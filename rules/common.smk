@@ -14,7 +14,7 @@ from w2dual.config import arguments, places
 from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
-from w2dual.config.grid import hd_grid, synthetic_grid
+from w2dual.config.grid import baselines_grid, hd_grid, synthetic_grid
 from w2dual.config.reader import pairs
 from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
@@ -57,8 +57,9 @@ if config["resources"]["xla_flags"]:
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 HD = {cell.name: cell for cell in hd_grid(config)}
+BASELINES = {cell.name: cell for cell in baselines_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
-CELLS = HD | SYNTHETIC
+CELLS = HD | BASELINES | SYNTHETIC
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = potentials(config, config["hd"])
@@ -71,6 +72,7 @@ SETTINGS_TABLES = {
 }
 TABLES = (
     [f"hd_{potential}" for potential in POTENTIALS]
+    + (["hd_baselines"] if BASELINES else [])
     + ["verdict_hd", "claims", "trivial_maps", *COST_TABLES, "synthetic"]
     + list(SETTINGS_TABLES)
 )

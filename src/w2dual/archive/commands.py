@@ -122,6 +122,8 @@ def _settings(job: str, config: Mapping[str, Any]) -> dict[str, Any]:
             key: {k: v for k, v in part.items() if k != hidden} if isinstance(part, dict) else part
             for key, part in config.items()
         }
+    if job == "baselines-table":
+        return arguments.baselines_table(dict(config))
     if job == "synthetic-table":
         return arguments.synthetic_table(dict(config))
     return arguments.verdict(dict(config))
