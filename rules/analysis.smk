@@ -31,6 +31,7 @@ rule accuracy_figure:
     """L2-UVP of the benchmark's cells against cost, against dimension, or seed by seed."""
     input:
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
+        baselines=rules.aggregate_baselines.output if BASELINES else [],
         published=published(),
     output:
         pdf="figures/{accuracy}.pdf",
@@ -56,6 +57,7 @@ rule accuracy_figure:
         "Drawing {output.pdf}"
     shell:
         "python -m w2dual accuracy-figure {wildcards.accuracy} --metrics {input.metrics}"
+        " --baselines {input.baselines}"
         " --potentials {params.potentials} --settings {params.settings:q}"
         " --published {params.published:q} --pdf {output.pdf} --png {output.png} > {log} 2>&1"
 

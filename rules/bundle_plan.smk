@@ -18,6 +18,7 @@ def bundled():
         *expand(rules.train.output, cell=CELLS),
         *expand(rules.prepare.output, pair=sorted({cell.pair for cell in CELLS.values()})),
         *expand(rules.aggregate.output, potential=POTENTIALS),
+        *(rules.aggregate_baselines.output if BASELINES else []),
         *rules.aggregate_synthetic.output,
         *(rules.aggregate_celeba64.output if IMAGES else []),
         *expand(

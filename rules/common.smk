@@ -14,7 +14,7 @@ from w2dual.config import arguments, places
 from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
-from w2dual.config.grid import celeba64_grid, hd_grid, synthetic_grid
+from w2dual.config.grid import baselines_grid, celeba64_grid, hd_grid, synthetic_grid
 from w2dual.config.reader import CELEBA64_GENERATOR, pairs
 from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
@@ -58,9 +58,10 @@ if config["resources"]["xla_flags"]:
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 HD = {cell.name: cell for cell in hd_grid(config)}
+BASELINES = {cell.name: cell for cell in baselines_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
 IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
-CELLS = HD | SYNTHETIC | IMAGES
+CELLS = HD | BASELINES | SYNTHETIC | IMAGES
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 IMAGE_DIMENSION = config["celeba64"]["dimension"]
@@ -74,6 +75,7 @@ SETTINGS_TABLES = {
 }
 TABLES = (
     [f"hd_{potential}" for potential in POTENTIALS]
+    + (["hd_baselines"] if BASELINES else [])
     + ["verdict_hd", "claims", "trivial_maps", *COST_TABLES, "synthetic"]
     + list(SETTINGS_TABLES)
 )

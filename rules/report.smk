@@ -17,7 +17,10 @@ rule report:
     """The evaluation as one PDF: preset, budget, tables, the plane and training curves."""
     input:
         tables=expand("tables/{name}.tex", name=TABLES),
-        metrics=expand(rules.aggregate.output, potential=POTENTIALS),
+        metrics=[
+            *expand(rules.aggregate.output, potential=POTENTIALS),
+            *(rules.aggregate_baselines.output if BASELINES else []),
+        ],
         synthetic=rules.aggregate_synthetic.output,
         celeba64=rules.aggregate_celeba64.output if IMAGES else [],
         verdict="tables/verdict_hd.csv",

@@ -47,6 +47,52 @@ rule table:
         " --tex {output.tex} --csv {output.csv} > {log} 2>&1"
 
 
+rule aggregate_baselines:
+    """One row per cell of the benchmark's own methods and seed."""
+    input:
+        metrics=expand(rules.train.output.metrics, cell=BASELINES),
+    output:
+        "results/metrics/baselines.csv",
+    log:
+        "logs/aggregate/baselines.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        code=lambda wc: code_of("aggregate"),
+        cells=lambda wc: hashes(BASELINES),
+    message:
+        "Gathering the metrics of the benchmark's own methods"
+    shell:
+        "python -m w2dual aggregate --metrics {input.metrics} --cells {params.cells:q}"
+        " --out {output} > {log} 2>&1"
+
+
+rule baselines_table:
+    """The benchmark's own methods next to their published values."""
+    input:
+        metrics=rules.aggregate_baselines.output,
+        published=published(),
+    output:
+        tex="tables/hd_baselines.tex",
+        csv="tables/hd_baselines.csv",
+    log:
+        "logs/table/hd_baselines.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        code=lambda wc: code_of("baselines_table"),
+        settings=lambda wc: as_json(arguments.baselines_table(config)),
+        published=lambda wc, input: PUBLISHED,
+    message:
+        "Rendering {output.tex}"
+    shell:
+        "python -m w2dual baselines-table --metrics {input.metrics}"
+        " --settings {params.settings:q} --published {params.published:q}"
+        " --tex {output.tex} --csv {output.csv} > {log} 2>&1"
+
+
 rule trivial_table:
     """The maps that need no training, as a table."""
     input:

@@ -29,6 +29,8 @@ rule claims:
     """The paper's claims about its tables, each as a count of comparisons."""
     input:
         verdict=rules.verdict.output.csv,
+        baselines=rules.baselines_table.output.csv if BASELINES else [],
+        published=published(),
     output:
         tex="tables/claims.tex",
         csv="tables/claims.csv",
@@ -40,10 +42,12 @@ rule claims:
     params:
         code=lambda wc: code_of("claims"),
         settings=lambda wc: as_json(arguments.verdict(config)),
+        published=lambda wc, input: PUBLISHED,
     message:
         "Checking the paper's claims"
     shell:
-        "python -m w2dual claims --verdict {input.verdict} --settings {params.settings:q}"
+        "python -m w2dual claims --verdict {input.verdict} --baselines {input.baselines}"
+        " --published {params.published:q} --settings {params.settings:q}"
         " --tex {output.tex} --csv {output.csv} > {log} 2>&1"
 
 

@@ -64,6 +64,7 @@ JOBS = {
     "aggregate": Job("gather the metrics of cells into one tidy file", writes=("--out",)),
     "table": Job("render one table of the HD evaluation", writes=TABLE),
     "celeba64-table": Job("render a table of the CelebA64 cells", writes=TABLE),
+    "baselines-table": Job("render the benchmark's own methods beside its values", writes=TABLE),
     "trivial-table": Job("render the table of the maps that need no training", writes=("--tex",)),
     "synthetic-table": Job("render the table of the cells on the plane", writes=TABLE),
     "cost-table": Job("render a table of run times or conjugations", writes=TABLE),

@@ -38,6 +38,7 @@ CONFIG = {
         "logging": {"every": 20},
     },
     "celeba64": {"generators": []},
+    "baselines": {"methods": []},
     "synthetic": {
         "grids": [
             {"pairs": ["gauss8"], "potentials": ["icnn_leaky"], "hidden": [8]}

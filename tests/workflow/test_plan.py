@@ -23,10 +23,10 @@ def test_paper_config_plans_every_cell_of_all_tables_in_time(checkout: Checkout)
     took_s = cpu_s() - before_s
     assert run.returncode == 0, run.stdout
     plan = planned(run.stdout)
-    assert plan["train"] == plan["cell"] == 128 + 21 + 24
-    assert len(trained(run.stdout)) == 128 + 21 + 24
+    assert plan["train"] == plan["cell"] == 128 + 80 + 21 + 24
+    assert len(trained(run.stdout)) == 128 + 80 + 21 + 24
     assert plan["prepare"] == 8 + 10 + 4  # of images the generator once, for all pairs
-    assert (plan["curves"], plan["figure"], plan["animation"]) == (173, 8, 1)
+    assert (plan["curves"], plan["figure"], plan["animation"]) == (253, 8, 1)
     assert (plan["conjugation_study"], plan["conjugation_figure"]) == (9, 3)
     assert (plan["celeba64_table"], plan["claims_celeba64"]) == (3, 1)
     assert (plan["line_search"], plan["line_search_table"]) == (2, 2)
@@ -41,6 +41,24 @@ def test_one_table_plans_its_own_cells_alone(checkout: Checkout) -> None:
         **{"aggregate": 1, "table": 1},
     }
     assert all("-mlp-" in cell for cell in trained(run.stdout))
+
+
+def test_the_benchmarks_own_methods_plan_their_cells_alone(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    run = checkout.snakemake("--dry-run", "tables/hd_baselines.tex")
+    assert run.returncode == 0, run.stdout
+    assert planned(run.stdout) == {
+        **{"cell": 80, "prepare": 8, "train": 80},
+        **{"aggregate_baselines": 1, "baselines_table": 1},
+    }
+    assert all("-dense_" in cell for cell in trained(run.stdout))
+    none = tmp_path / "none.yaml"
+    none.write_text("baselines: {methods: []}\n", encoding="utf-8")
+    run = checkout.snakemake("--dry-run", "--configfile", str(none))
+    assert run.returncode == 0, run.stdout
+    assert len(trained(run.stdout)) == 128 + 21
+    assert "rule aggregate_baselines" not in run.stdout
 
 
 def test_the_table_of_the_plane_plans_its_own_cells_alone(checkout: Checkout) -> None:

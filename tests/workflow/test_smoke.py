@@ -52,6 +52,7 @@ hd:
   pretraining: {iterations: 20, min_iterations: 10}
   evaluation: {samples: 512, history_every: 20, history_samples: 256}
   logging: {every: 20}
+baselines: {methods: []}
 conjugation:
   line_search: {points: 16, rows: [ours_parallel, ours_sequential, optimistix]}
   wolfe_vs_armijo: {points: 16}

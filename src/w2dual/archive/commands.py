@@ -128,6 +128,8 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
             key: {k: v for k, v in part.items() if k != hidden} if isinstance(part, dict) else part
             for key, part in config.items()
         }
+    if job == "baselines-table":
+        return arguments.baselines_table(dict(config))
     if job == "synthetic-table":
         return arguments.synthetic_table(dict(config))
     if images:

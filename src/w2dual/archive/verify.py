@@ -30,7 +30,7 @@ from w2dual.archive.container import MANIFEST, Archive, read_manifest, sha256
 from w2dual.config import places
 from w2dual.config import reader as config
 from w2dual.config.cells import Cell
-from w2dual.config.grid import grid, hd_grid
+from w2dual.config.grid import benchmark_grid, grid
 from w2dual.records import InputError, file_sha256, load_arrays, no_file, parse_json, write_text
 
 SAMPLE = 4
@@ -231,7 +231,7 @@ def check_sample(opened: Opened, check: Check, number: int, seed: int) -> None:
 
     configure()
     names = set(opened.archive.names)
-    benchmark = {cell.name for cell in hd_grid(opened.config)}
+    benchmark = {cell.name for cell in benchmark_grid(opened.config)}
     candidates = []
     for cell in grid(opened.config):
         pair = opened.inside(f"results/measures/{cell.pair}.safetensors")

@@ -14,7 +14,7 @@ from w2dual.config.rows import potentials, rows
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how much was spent on the cells of `hd`, `synthetic` or `celeba64`."""
+    """Return how much was spent on the cells of a grid."""
     return {
         "iterations": grid["training"]["iterations"],
         "batch_size": grid["training"]["batch_size"],
@@ -32,6 +32,19 @@ def table(config: Config) -> dict[str, Any]:
         "diverged_above": config["tables"]["diverged_above"],
         "preset": config["preset"],
         "budget": budget(config["hd"]),
+    }
+
+
+def baselines_table(config: Config) -> dict[str, Any]:
+    """Return how to print and judge the benchmark's own methods, and how they were trained."""
+    section = config["baselines"]
+    return verdict(config) | {
+        "dimensions": section["dimensions"],
+        "methods": [
+            {"amortization": row.amortization, "solver": row.solver}
+            for row in rows(config, section)
+        ],
+        "budget": budget(section),
     }
 
 

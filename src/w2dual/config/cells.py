@@ -12,6 +12,7 @@ from w2dual.config.settings import (
     CellSettings,
     EvaluationSettings,
     LoggingSettings,
+    NormalPretrainingSettings,
     PretrainingSettings,
     TrainingSettings,
 )
@@ -75,7 +76,7 @@ class Cell:
         return self.typed.training
 
     @property
-    def pretraining(self) -> PretrainingSettings:
+    def pretraining(self) -> PretrainingSettings | NormalPretrainingSettings:
         """How they become the identity first."""
         return self.typed.pretraining
 

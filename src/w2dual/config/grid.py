@@ -26,8 +26,13 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Return all cells of a valid config: of the HD benchmark, on the plane, then of CelebA64."""
-    return hd_grid(config) + synthetic_grid(config) + celeba64_grid(config)
+    """Return all cells of a valid config: the benchmark's, on the plane, then of CelebA64."""
+    return benchmark_grid(config) + synthetic_grid(config) + celeba64_grid(config)
+
+
+def benchmark_grid(config: Config) -> list[Cell]:
+    """Return the cells whose measures are the benchmark's: of the paper's methods, and its own."""
+    return hd_grid(config) + baselines_grid(config)
 
 
 def hd_grid(config: Config) -> list[Cell]:
@@ -42,9 +47,20 @@ def hd_grid(config: Config) -> list[Cell]:
     ]
 
 
-def _hd_cell(config: Config, dimension: int, potential: str, row: Row) -> Cell:
-    hidden = hidden_widths(config["hd"]["training"]["hidden"], dimension)
-    return _cell(config, "hd", f"hd{dimension}", dimension, potential, row, hidden, hidden)
+def baselines_grid(config: Config) -> list[Cell]:
+    """Return the cells of the benchmark's own methods, by row of their table, then n."""
+    section = config["baselines"]
+    return [
+        _hd_cell(config, dimension, potential, row, "baselines")
+        for row in rows(config, section)
+        for potential in row.potentials
+        for dimension in section["dimensions"]
+    ]
+
+
+def _hd_cell(config: Config, dimension: int, potential: str, row: Row, section: str = "hd") -> Cell:
+    hidden = hidden_widths(config[section]["training"]["hidden"], dimension)
+    return _cell(config, section, f"hd{dimension}", dimension, potential, row, hidden, hidden)
 
 
 def synthetic_grid(config: Config) -> list[Cell]:

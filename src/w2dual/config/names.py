@@ -30,6 +30,18 @@ WORDS = {
     "gauss_sq": "Gaussians on a square",
     "s_curve": "S curve",
     "swiss": "swiss roll",
+    "dense_icnn": "DenseICNN",
+    "dense_free": "DenseICNN, not clamped",
+    "w2": "W2",
+    "w2_r": "W2:R",
+    "mm": "MM",
+    "mm_r": "MM:R",
+    "mmv1": "MMv1",
+    "mmv2": "MMv2",
+    "mmv2_r": "MMv2:R",
+    "mm_b": "MM-B",
+    "ls": "LS",
+    "qc": "QC",
     "maf_moon": "moon",
 }
 

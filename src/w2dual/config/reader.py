@@ -12,7 +12,7 @@ from typing import Any
 
 from w2dual.config import kinds, strict_yaml
 from w2dual.config.cells import DUAL
-from w2dual.config.rows import Row, check_known, check_methods, resolve
+from w2dual.config.rows import Row, check_known, check_methods, resolve, rows
 from w2dual.records import InputError
 
 Config = dict[str, Any]
@@ -179,6 +179,13 @@ def _known_keys(schema: Mapping[str, Any]) -> list[str]:
 def _check_grids(config: Config) -> None:
     _check_rows(config, "hd", config["hd"])
     _check_rows(config, "celeba64", config["celeba64"])
+    own = _check_rows(config, "baselines", config["baselines"])
+    there = {row.method for row in rows(config, config["hd"]) if row.method}
+    if twice := sorted(there & {row.method for row in own}):
+        raise InputError(
+            f"config key `baselines.methods`: `hd.methods` has {', '.join(twice)} too, and their "
+            "cells would have the same names; leave out one of them"
+        )
     seen: dict[str, int] = {}
     drawn: set[tuple[str, str]] = set()
     for index, part in enumerate(config["synthetic"]["grids"]):
@@ -206,7 +213,7 @@ def _check_grids(config: Config) -> None:
 
 
 def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[Row]:
-    for potential in grid["potentials"]:
+    for potential in grid.get("potentials", ()):
         check_known(config, f"{section}.potentials", potential, "potentials")
     named = [
         (f"{section}.{part}.{index}", entry)
@@ -277,10 +284,11 @@ def _check_measures(config: Config) -> None:
         _check_foreign_kind("measures.synthetic", name, settings["kind"])
     benchmark = config["measures"]["benchmark"]
     published = benchmark["published_dimensions"]
-    for dimension in config["hd"]["dimensions"]:
+    wanted = [(name, n) for name in ("hd", "baselines") for n in config[name]["dimensions"]]
+    for name, dimension in wanted:
         if dimension not in published and "generated" not in benchmark["sources"]:
             raise InputError(
-                f"config key `hd.dimensions`: the benchmark has no weights for n = {dimension} "
+                f"config key `{name}.dimensions`: the benchmark has no weights for n = {dimension} "
                 f"(it has {', '.join(map(str, published))}); take one of these, or add `generated` "
                 "to `measures.benchmark.sources` to train a new pair"
             )
@@ -312,9 +320,9 @@ def _check_images(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    for name in ("hd", "synthetic", "celeba64"):
+    for name in ("hd", "baselines", "synthetic", "celeba64"):
         pretraining, evaluation = config[name]["pretraining"], config[name]["evaluation"]
-        if pretraining["min_iterations"] > pretraining["iterations"]:
+        if pretraining.get("min_iterations", 0) > pretraining["iterations"]:
             raise InputError(
                 f"config key `{name}.pretraining.min_iterations`: is above "
                 f"`{name}.pretraining.iterations`, so the tolerance could never be met"
@@ -350,7 +358,8 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
     With those of CelebA64, if there are any, comes the generator that they share.
     """
     benchmark = {"kind": "benchmark"} | config["measures"]["benchmark"]
-    used = {f"hd{dimension}": benchmark for dimension in config["hd"]["dimensions"]}
+    dimensions = [*config["hd"]["dimensions"], *config["baselines"]["dimensions"]]
+    used = {f"hd{dimension}": benchmark for dimension in dimensions}
     # One published repository, one mirror of it.
     published = {key: benchmark[key] for key in ("mirror", "url")}
     celeba64 = {"kind": "celeba64"} | config["measures"]["celeba64"] | published

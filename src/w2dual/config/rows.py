@@ -80,7 +80,7 @@ def rows(config: Mapping[str, Any], grid: Mapping[str, Any]) -> list[Row]:
 def potentials(config: Mapping[str, Any], grid: Mapping[str, Any]) -> list[str]:
     """Return the potentials of a grid, then those that its methods bring."""
     brought = (name for row in rows(config, grid) for name in row.potentials)
-    return list(dict.fromkeys([*grid["potentials"], *brought]))
+    return list(dict.fromkeys([*grid.get("potentials", ()), *brought]))
 
 
 def resolve(
@@ -121,7 +121,7 @@ def resolve(
                     "made" + (f"; name one here or in `methods.{method}`" if method else "")
                 )
             parts[part] = entry[part] if part in entry else settings[part]
-    own = (settings["potential"],) if "potential" in settings else tuple(grid["potentials"])
+    own = (settings["potential"],) if "potential" in settings else tuple(grid.get("potentials", ()))
     named = tuple(part for part in parts if part in entry)
     return Row(kind, method, own if "potential" in needed else (OWN,), parts, named)
 

@@ -63,6 +63,25 @@ class PretrainingSettings:
 
 
 @dataclass(frozen=True)
+class NormalPretrainingSettings:
+    """The same, as the benchmark's own methods have it.
+
+    Attributes:
+        iterations: steps at most.
+        learning_rate: of Adam.
+        weight_decay: of its L2 penalty, which is a part of the gradient.
+        spread: standard deviation of the normal law that points are drawn from.
+        tolerance: squared error to stop at, a mean over points and coordinates.
+    """
+
+    iterations: int
+    learning_rate: float
+    weight_decay: float
+    spread: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
 class EvaluationSettings:
     """On how many fresh points maps are evaluated, and when.
 
@@ -117,7 +136,7 @@ class CellSettings:
 
     seeds: tuple[int, ...]
     training: TrainingSettings
-    pretraining: PretrainingSettings
+    pretraining: PretrainingSettings | NormalPretrainingSettings
     evaluation: EvaluationSettings | SyntheticEvaluationSettings
     logging: LoggingSettings
     potential: Mapping[str, Any] = field(default_factory=dict)

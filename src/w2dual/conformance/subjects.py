@@ -91,7 +91,7 @@ def _methods(config: Config) -> dict[str, Mapping[str, Any]]:
     """
     studied = studies.method(config)
     found: dict[str, Mapping[str, Any]] = {}
-    for row in rows(config, config["hd"]):
+    for row in [*rows(config, config["hd"]), *rows(config, config["baselines"])]:
         name = row.method or row.kind
         if name in found or (not row.method and (row.amortization, row.solver) != studied):
             continue

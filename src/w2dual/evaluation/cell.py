@@ -32,6 +32,7 @@ class CellEvaluation:
     cell: Cell
     headline: Headline
     columns: tuple[str, ...]
+    errors: tuple[str, ...]
     evaluator: Callable[[Any, Key[Array, " seeds"], Any, int], Any]
 
     def evaluate(self, params: Any, keys: Key[Array, " seeds"], samples: int) -> Any:
@@ -77,8 +78,8 @@ def make(method: Method[Any], pair: Pair, cell: Cell) -> CellEvaluation:
     common = common if isinstance(method, Conjugating) else ()
     if isinstance(pair, SolvedPair):
         most = max(settings.history_samples, settings.samples)
-        columns = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
-        columns += ("cosine_forward", "cosine_inverse", *common)
+        errors = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
+        columns = (*errors, "cosine_forward", "cosine_inverse", *common)
         if _has_solver(method):  # without one there is no optimum to be above
             columns += ("amortization_gap_mean",)
         if isinstance(method, Conjugating):
@@ -93,9 +94,10 @@ def make(method: Method[Any], pair: Pair, cell: Cell) -> CellEvaluation:
             )
         kinds = ("sinkhorn", "w2", "monge_gap", "cycle")
         columns = (*(f"{name}_{end}" for name in kinds for end in ENDS), *common)
+        errors = ("w2_forward", "w2_inverse")
         headline = Headline("w2_forward", "W2 squared")
         evaluator = transport_metrics.evaluator(method, settings.epsilon)
-    return CellEvaluation(method, pair, cell, headline, columns, evaluator)
+    return CellEvaluation(method, pair, cell, headline, columns, errors, evaluator)
 
 
 def _has_solver(method: Method[Any]) -> bool:

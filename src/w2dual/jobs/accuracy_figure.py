@@ -20,10 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--potentials", nargs="+", required=True, help="names, in order")
     parser.add_argument("--settings", required=True, help="table settings: JSON or a file of it")
     parser.add_argument("--published", type=Path, required=True, help="folder of published values")
+    parser.add_argument(
+        "--baselines",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="tidy metrics of the benchmark's own methods, or none",
+    )
     add_picture(parser)
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the job."""
     settings = TableSettings.from_json(json_argument(args.settings))
-    write(args.name, args.metrics, args.potentials, args.published, settings, args.pdf, args.png)
+    files = (args.pdf, args.png, next(iter(args.baselines), None))
+    write(args.name, args.metrics, args.potentials, args.published, settings, *files)

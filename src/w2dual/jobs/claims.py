@@ -6,18 +6,31 @@ import argparse
 from pathlib import Path
 
 from w2dual.jobs.options import add_table
-from w2dual.records import json_argument
+from w2dual.records import InputError, json_argument
 from w2dual.report.tables.claims import write
+from w2dual.results.claims import PriorWork
 from w2dual.results.verdict import VerdictSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     parser.add_argument("--verdict", type=Path, required=True, help=".csv of the verdict")
+    parser.add_argument(
+        "--baselines",
+        type=Path,
+        nargs="*",
+        default=[],
+        help=".csv of the benchmark's own methods, or none",
+    )
+    parser.add_argument("--published", type=Path, help="folder of quoted values, for --baselines")
     parser.add_argument("--settings", required=True, help="verdict settings: JSON or a file of it")
     add_table(parser, csv="the same, tidy")
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the job."""
-    write(args.verdict, VerdictSettings.from_json(json_argument(args.settings)), args.tex, args.csv)
+    if args.baselines and args.published is None:
+        raise InputError("--baselines needs --published, whose quoted values are compared with")
+    prior = PriorWork.read(args.baselines[0], args.published) if args.baselines else None
+    settings = VerdictSettings.from_json(json_argument(args.settings))
+    write(args.verdict, prior, settings, args.tex, args.csv)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from w2dual.config.names import method_words, potential_words
+from w2dual.config.names import method_words, potential_words, words
 from w2dual.plots import style
-from w2dual.plots.cells import Cells, gather
+from w2dual.plots.cells import Cells, gather, native_cells
 from w2dual.plots.seeds import over_seeds
 from w2dual.results import aggregate
 from w2dual.results.summary import TableSettings
@@ -49,11 +50,13 @@ def against_cost(cells: Cells) -> Figure:
             _mark(axes, cells, row, row["seconds"])
         for row, height in _stacked(mine[mine["above_limit"]], mine["seconds"]):
             _mark(axes, cells, row, row["seconds"], height)
+        shown = [mine["mean"], cells.baselines[cells.baselines.index == n]]
+        shown.append(_name_native(axes, cells, n))
         if n in cells.baselines.index:
             axes.axhline(cells.baselines[n], color=style.GREY, linestyle=":", linewidth=0.8)
         axes.set_title(f"n = {n}")
         axes.set_xscale("log")
-        _finish(axes, pd.concat([mine["mean"], cells.baselines[cells.baselines.index == n]]))
+        _finish(axes, pd.concat(shown))
         style.plain_log(axes, "x")
     for axes in panels[len(dimensions) :]:
         axes.remove()
@@ -62,7 +65,7 @@ def against_cost(cells: Cells) -> Figure:
             axes.set_ylabel("L²-UVP (%)")
         if number + across >= len(dimensions):
             axes.set_xlabel("training of one seed (s)")
-    _legend(figure, cells)
+    _legend(figure, cells, name_native=True)
     return figure
 
 
@@ -189,6 +192,27 @@ def _mark(axes: Axes, cells: Cells, row: dict[Any, Any], x: float, height: float
     axes.plot([x], [row["mean"]], color=colour, markeredgewidth=0, linestyle="none", **shape)
 
 
+def _name_native(axes: Axes, cells: Cells, n: int) -> pd.Series:
+    """Draw the benchmark's own methods of a dimension by their names; return their means."""
+    mine = cells.native[cells.native["dimension"] == n]
+    limit = cells.settings.diverged_above
+    for row in mine.to_dict("records"):
+        fine = row["mean"] <= limit
+        axes.text(
+            row["seconds"],
+            row["mean"] if fine else EDGE,
+            words(row["method"]),
+            transform=axes.transData if fine else axes.get_xaxis_transform(),
+            color=style.GREY,
+            fontsize=4.5,
+            fontstyle="normal" if fine else "italic",
+            ha="center",
+            va="center" if fine else "top",
+        )
+        axes.plot([row["seconds"]], [row["mean"] if fine else limit], alpha=0.0)  # for the limits
+    return mine["mean"].astype(float)
+
+
 def _finish(axes: Axes, shown: pd.Series) -> None:
     """Scale the vertical axis to what is shown, with room at the top for cells beyond the limit."""
     axes.set_yscale("log")
@@ -200,7 +224,12 @@ def _finish(axes: Axes, shown: pd.Series) -> None:
     style.plain_log(axes, "y")
 
 
-def _legend(figure: Figure, cells: Cells, line: tuple[Line2D, str] | None = None) -> None:
+def _legend(
+    figure: Figure,
+    cells: Cells,
+    line: tuple[Line2D, str] | None = None,
+    name_native: bool = False,
+) -> None:
     """Name methods by colour, potentials by marker, and what the other marks are."""
     handles: list[tuple[Line2D, str]] = [
         (Line2D([], [], color=cells.colour(method), linewidth=2), method_words(*method))
@@ -214,6 +243,9 @@ def _legend(figure: Figure, cells: Cells, line: tuple[Line2D, str] | None = None
         handles.append((_dot("o", filled=False), f"top edge: above {limit} % or diverged"))
     if line is not None:
         handles.append(line)
+    if name_native and len(cells.native):
+        named = Line2D([], [], color=style.GREY, marker="$W2$", markersize=9, linestyle="none")
+        handles.append((named, "the benchmark's own methods, by name"))
     if cells.baselines.index.isin(cells.settings.dimensions).any():
         dotted = Line2D([], [], color=style.GREY, linestyle=":", linewidth=0.8)
         handles.append((dotted, "best quoted baseline"))
@@ -243,6 +275,7 @@ def write(
     settings: TableSettings,
     pdf: Path,
     png: Path,
+    native: Path | None = None,
 ) -> None:
     """Draw one figure, and write it.
 
@@ -254,12 +287,15 @@ def write(
         settings: what the config says.
         pdf: figure to write.
         png: the same to write.
+        native: tidy metrics of the benchmark's own methods, for the figure of costs.
 
     Raises:
         InputError: the metrics cannot be used.
     """
     frame = pd.concat([aggregate.read(path) for path in metrics], ignore_index=True)
     cells = gather(frame, potentials, published, settings)
+    if native is not None:
+        cells = replace(cells, native=native_cells(aggregate.read(native)))
     with style.style():
         style.save(FIGURES[name](cells), pdf, png)
     log.info("%s, %s: written", pdf, png)

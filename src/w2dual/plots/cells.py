@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib
@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from w2dual.results.published import read_published
-from w2dual.results.summary import TableSettings, hd_tidy, seeds_in_words
+from w2dual.results.summary import METRIC, Entry, TableSettings, hd_tidy, seeds_in_words
 
 PALETTE = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"),
@@ -19,6 +19,7 @@ PALETTE = (
 """Okabe and Ito's colours, yellow replaced by brown, which shows on white."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
+NATIVE = ("method", "dimension", "mean", "seconds")
 Method = tuple[str, str]
 
 
@@ -33,6 +34,8 @@ class Cells:
         baselines: the best quoted value of each dimension, percent.
         potentials: in order.
         settings: methods, dimensions and preset.
+        native: of the benchmark's own methods a row for each cell: `method`, `dimension`, `mean`
+            (of the last evaluation, as in `frame`), `seconds`; empty where they are not drawn.
     """
 
     runs: pd.DataFrame
@@ -40,6 +43,7 @@ class Cells:
     baselines: pd.Series
     potentials: tuple[str, ...]
     settings: TableSettings
+    native: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(NATIVE)))
 
     def colour(self, method: Method) -> str:
         """The colour of a method, by its place in the config; beyond the palette another map's."""
@@ -66,6 +70,20 @@ class Cells:
     def footnote(self) -> str:
         """What the mark of a cell is, and where it was made."""
         return f"mean and standard deviation over {seeds_in_words(self.settings)}; {self.origin}"
+
+
+def native_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each cell of the benchmark's own methods; columns as `NATIVE`.
+
+    Args:
+        frame: their tidy metrics.
+    """
+    rows = []
+    for (method, n), cell in frame.groupby(["amortization", "dimension"], sort=False):
+        mean = Entry.of(cell[METRIC].astype(float).tolist(), cell["status"].tolist()).mean
+        seconds = float(cell["training_s"].iloc[0]) / len(cell)
+        rows.append(dict(zip(NATIVE, (method, n, mean, seconds), strict=True)))
+    return pd.DataFrame(rows, columns=list(NATIVE))
 
 
 def gather(

@@ -2,7 +2,8 @@
 
 A kind of potential is one module of this package with a function
 `make(settings: dict, dimension: int) -> flax.linen.Module`, whose module maps points of shape
-(batch, n) to values of shape (batch,). The name in the config is the module's name.
+(batch, n) to values of shape (batch,). The name in the config is the module's name. One whose
+parameters may not be what they like has `project(params) -> params`, for after each step.
 """
 
 from __future__ import annotations
@@ -126,6 +127,12 @@ def value_and_gradient(
 
     gradients, values = jax.grad(total, has_aux=True)(x)
     return values, gradients
+
+
+def projected(module: nn.Module, params: Any) -> Any:
+    """Return the parameters as `project` of the potential has them; as they are without one."""
+    project = getattr(module, "project", None)
+    return params if project is None else project(params)
 
 
 def gradient(

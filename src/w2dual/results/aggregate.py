@@ -58,6 +58,8 @@ SPIKES = ("steps", "largest_loss", "first_step", "last_step")
 """What is recorded of the steps of training whose loss was a spike."""
 BEFORE = ("before_divergence_step", "before_divergence")
 """Of a diverged seed: the step of its last evaluation, and the headline there."""
+BEST = {"hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent"), "synthetic": ()}
+"""Metrics of which the best evaluation of a seed's history is gathered too, with its step."""
 TIMINGS = (
     "seconds_per_step",
     "steps_per_second",
@@ -79,6 +81,7 @@ COLUMNS = {
         "steps",
         *BEFORE,
         *measured,
+        *(f"best_{name}{part}" for name in BEST[kind] for part in ("", "_step")),
         *(f"conjugate_{status}" for status in CONJUGATE_STATUSES),
         *(f"training_{status}" for status in CONJUGATE_STATUSES),
         "worst_conjugate_residual",
@@ -101,6 +104,7 @@ INTEGERS = (
     "before_divergence_step",
     *(f"{when}_{status}" for when in ("conjugate", "training") for status in CONJUGATE_STATUSES),
     *(f"spikes_{name}" for name in SPIKES if name != "largest_loss"),
+    *(f"best_{name}_step" for names in BEST.values() for name in names),
 )
 
 
@@ -169,7 +173,7 @@ def aggregate(
 def tidy(rows: Iterable[Mapping[str, Any]], kind: str = "hd") -> pd.DataFrame:
     """Return rows as a frame in one order of rows and columns, with whole numbers kept whole."""
     frame = pd.DataFrame(list(rows), columns=list(COLUMNS[kind]))
-    for column in INTEGERS:
+    for column in frame.columns.intersection(list(INTEGERS)):
         frame[column] = frame[column].astype("Int64")
     order = ["dimension", "pair", "potential", "amortization", "solver", "seed"]
     return frame.sort_values(order, kind="stable", ignore_index=True)
@@ -237,6 +241,7 @@ def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str, headline: str)
         "steps": _field(entry, "steps", int, path, where),
         **{name: _number(entry, name, path, where) for name in METRICS[kind]},
         **before,
+        **_best(entry, path, kind, where),
         **{f"conjugate_{name}": counts.get(name) for name in CONJUGATE_STATUSES},
         **{
             f"training_{name}": _field(training, name, int, path, where)
@@ -245,6 +250,20 @@ def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str, headline: str)
         "worst_conjugate_residual": _number(entry, "worst_conjugate_residual", path, where),
         **{f"spikes_{name}": _number(spikes, name, path, f"{where}spikes.") for name in SPIKES},
     }
+
+
+def _best(entry: Mapping[str, Any], path: Path, kind: str, where: str) -> dict[str, Any]:
+    """Return the best evaluation of each of `BEST`; nothing of one that an older version wrote."""
+    if "best" not in entry:
+        return {}
+    best = _field(entry, "best", dict, path, where)
+    found: dict[str, Any] = {}
+    for name in BEST[kind]:
+        inside = f"{where}best.{name}."
+        one = _field(best, name, dict, path, f"{where}best.")
+        found[f"best_{name}"] = _number(one, "value", path, inside)
+        found[f"best_{name}_step"] = one.get("step")
+    return found
 
 
 def _check_seeds(cell: Mapping[str, Any], seeds: list[Any], path: Path) -> None:

@@ -12,6 +12,9 @@ for either direction. A claim
 
 The same check runs on the paper's own numbers (mean, std, 10 seeds), so that a reader sees how
 much of the claim its tables carry.
+
+Prior work is the benchmark's own methods: ours, as the last evaluation of a run, like the paper's;
+in the paper values quoted from the benchmark, which are the best of a run and are taken as exact.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from w2dual.results import equivalence
+from w2dual.results import baselines, equivalence
+from w2dual.results.frames import read_csv
+from w2dual.results.published import read_published
 from w2dual.results.verdict import HALF_UNIT, INCONCLUSIVE, MISSING, VerdictSettings
 
 HOLDS, FAILS, MIXED = "holds", "fails", "mixed"
@@ -166,6 +172,95 @@ def objective_diverges(cells: Cells) -> list[Comparison]:
     return found
 
 
+PRIOR = "prior work"
+"""Stands for the potential of the benchmark's own methods."""
+
+
+def improves_on_prior_work(cells: Cells) -> list[Comparison]:
+    """For each n: the best of the benchmark's own methods against the best MLP entry."""
+    return [compare(prior, mlp) for prior, mlp in _both(cells).values()]
+
+
+def _both(cells: Cells) -> dict[int, tuple[Result, Result]]:
+    """Return for each n that has both the best prior work and the best MLP entry."""
+    found = {}
+    for n in sorted({n for *_, n in cells}):
+        prior, mlp = (_best(cells, name, n, None) for name in (PRIOR, "mlp"))
+        if prior is not None and mlp is not None:
+            found[n] = prior, mlp
+    return found
+
+
+@dataclass(frozen=True)
+class PriorWork:
+    """The benchmark's own methods, and what the paper says of them.
+
+    Attributes:
+        native: as `baselines.tidy` returns them.
+        quoted: values that the paper quotes: name, dimension, mean.
+        printed: the paper's row of factors: potential, dimension, factor.
+    """
+
+    native: pd.DataFrame
+    quoted: pd.DataFrame
+    printed: pd.DataFrame
+
+    @staticmethod
+    def read(native: Path, published: Path) -> PriorWork:
+        """Read them from the table of the benchmark's own methods and the published values.
+
+        Raises:
+            InputError: a file is missing, unreadable or lacks a column; the message names it.
+        """
+        return PriorWork(
+            read_csv(native, baselines.COLUMNS),
+            read_published(published / "hd_baselines.csv", ["name", "dimension", "mean"]),
+            read_published(published / "hd_improvement.csv", ["potential", "dimension", "factor"]),
+        )
+
+    def cells(self, side: str) -> Cells:
+        """Return ours or the quoted ones; `side` is `ours` or `published`."""
+        if side == "published":
+            return {
+                (PRIOR, row["name"], "none", int(row["dimension"])): Result(row["mean"], 0.0, 2.0)
+                for row in self.quoted.to_dict("records")
+            }
+        found: Cells = {}
+        for row in self.native.to_dict("records"):
+            seeds, std = float(row["seeds"]), float(row["last_std"])
+            if seeds >= 2:
+                std = float(equivalence.sample_std(std, seeds))
+            key = (PRIOR, row["method"], "none", int(row["dimension"]))
+            found[key] = Result(float(row["last_mean"]), std, seeds)
+        return found
+
+    def words(self, ours: Cells, paper: Cells) -> str:
+        """Return the factors, and where the printed ones do not follow from the paper's entries."""
+        printed = self.printed[self.printed["potential"] == "mlp"].set_index("dimension")["factor"]
+        wrong = [
+            f"n = {n} (printed {printed[n]:g}, by its entries {value:.1f})"
+            for n, value in _factors(paper).items()
+            if n in printed.index and f"{value:.1f}" != f"{printed[n]:.1f}"
+        ]
+        listed = ", ".join(f"{value:.1f} (n = {n})" for n, value in _factors(ours).items())
+        said = f" Factors here, last against last: {listed}." if listed else ""
+        return said + (
+            " The paper's printed factors do not follow from its own entries at "
+            f"{', '.join(wrong)}; they leave out [MM]."
+            if wrong
+            else ""
+        )
+
+
+def _factors(cells: Cells) -> dict[int, float]:
+    """Return for each n the best prior work over the best MLP entry, where both are numbers."""
+    return {
+        n: prior.mean / mlp.mean
+        for n, (prior, mlp) in _both(cells).items()
+        if math.isfinite(prior.mean) and 0 < mlp.mean < math.inf
+    }
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim in short, the paper's sentence and where it stands, and the check.
@@ -225,6 +320,15 @@ CLAIMS = (
 )
 
 
+IMPROVES = Claim(
+    "it improves on prior work",
+    "Improvement factor over prior work",
+    "paper, table 3, last row",
+    improves_on_prior_work,
+)
+"""Which is about the benchmark's own methods."""
+
+
 def count(comparisons: Sequence[Comparison], alpha: float) -> tuple[int, int, int]:
     """Count supported, contradicted and undecided comparisons at a family-wise alpha."""
     if not comparisons:
@@ -265,32 +369,40 @@ def cells_of(judged: pd.DataFrame, side: str) -> Cells:
     return cells
 
 
-def judge(judged: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
+def judge(
+    judged: pd.DataFrame, settings: VerdictSettings, prior: PriorWork | None = None
+) -> pd.DataFrame:
     """Return a row for each claim.
 
     Args:
         judged: cells, as `verdict.judge` returns them; those of CelebA64 have a column `pair`.
         settings: what the config says.
+        prior: the benchmark's own methods, which a claim is about; None leaves that out.
     """
     reason = _reason(judged, settings)
     images = "pair" in judged.columns
-    sides = [cells_of(judged, side) for side in ("ours", "published")]
+    sides = {
+        side: cells_of(judged, side) | (prior.cells(side) if prior else {})
+        for side in ("ours", "published")
+    }
     rows: list[dict[str, Any]] = []
-    for claim in CLAIMS:
-        said = (claim.source, (claim.check.__doc__ or "").splitlines()[0])
+    for claim in (*CLAIMS, *([IMPROVES] if prior else [])):
+        source, check = claim.source, (claim.check.__doc__ or "").splitlines()[0]
         if images:
             if claim.on_images is None:
                 continue
-            said = claim.on_images
-        ours, paper = (count(claim.check(cells), settings.alpha) for cells in sides)
+            source, check = claim.on_images
+        ours, paper = (count(claim.check(cells), settings.alpha) for cells in sides.values())
+        if prior and claim is IMPROVES:
+            check += prior.words(sides["ours"], sides["published"])
         found = word(*ours)
         doubted = reason if found != MISSING else "the preset lacks cells to compare"
         rows.append(
             {
                 "claim": claim.name,
                 "sentence": claim.sentence,
-                "source": said[0],
-                "check": said[1],
+                "source": source,
+                "check": check,
                 "verdict": INCONCLUSIVE if reason and found != MISSING else found,
                 "reason": doubted,
                 **dict(zip(("supported", "contradicted", "undecided"), ours, strict=True)),

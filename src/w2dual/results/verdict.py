@@ -184,8 +184,8 @@ def judge(rows: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
         judged[column] = pd.Series(np.asarray(values, dtype=float), paper.index).reindex(
             judged.index
         )
-    excluded = [_excluded(row, settings) for row in judged.to_dict("records")]
-    eligible = np.array([reason is None for reason in excluded])
+    left_out = [excluded(row, settings) for row in judged.to_dict("records")]
+    eligible = np.array([reason is None for reason in left_out])
     for column in ("p_equivalent", "p_different"):
         tested = judged[column].where(eligible)
         judged[f"{column}_holm"] = tested.groupby(judged["potential"]).transform(
@@ -193,14 +193,14 @@ def judge(rows: pd.DataFrame, settings: VerdictSettings) -> pd.DataFrame:
         )
     answers = [
         reason if reason is not None else _word(row, settings)
-        for row, reason in zip(judged.to_dict("records"), excluded, strict=True)
+        for row, reason in zip(judged.to_dict("records"), left_out, strict=True)
     ]
     judged["verdict"] = [word for word, _ in answers]
     judged["reason"] = [reason for _, reason in answers]
     return judged
 
 
-def _excluded(row: Mapping[Any, Any], settings: VerdictSettings) -> tuple[str, str] | None:
+def excluded(row: Mapping[Any, Any], settings: VerdictSettings) -> tuple[str, str] | None:
     """Return word and reason of a cell that no test can judge; None for the others."""
     if pd.isna(row["ours_seeds"]):
         return MISSING, f"not a cell of the preset {settings.preset}"

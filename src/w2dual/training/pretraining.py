@@ -40,14 +40,19 @@ def pretrain_to_identity(
     batch_size: int,
     iterations: int,
     learning_rate: float,
-    bound: float,
     tolerance: float,
-    min_iterations: int,
+    bound: float | None = None,
+    spread: float | None = None,
+    min_iterations: int = 0,
+    weight_decay: float = 0.0,
+    project: Callable[[Any], Any] | None = None,
 ) -> Pretraining:
-    """Minimise mean ||push(x) - x||^2 over x uniform on [-bound, bound]^n, for all seeds.
+    """Minimise the distance of push(x) to x, for all seeds.
 
-    A seed stops at a loss below `tolerance`, but not in the first `min_iterations` steps
-    (the published code's rule). The whole loop runs on the device.
+    Over x uniform on [-bound, bound]^n it is mean ||push(x) - x||^2, as the paper's code has it. A
+    seed stops at a loss below `tolerance`, but not in the first `min_iterations` steps. Over x of
+    N(0, spread^2 I) it is that over n, as the benchmark's code has it (`tools.py`,
+    `pretrain_identity`). The whole loop runs on the device.
 
     Args:
         push: (params of one seed, (batch, n)) -> (batch, n).
@@ -57,22 +62,29 @@ def pretrain_to_identity(
         batch_size: points per step.
         iterations: steps at most.
         learning_rate: of Adam.
-        bound: half the side of the cube.
         tolerance: loss to stop at.
+        bound: half the side of the cube; None for the normal law.
+        spread: standard deviation of the normal law; None for the cube.
         min_iterations: steps at least.
+        weight_decay: of an L2 penalty, which is a part of the gradient.
+        project: what is done to the parameters of one seed after each step.
     """
-    optimizer = optax.flatten(optax.adam(learning_rate))
+    adam = optax.adam(learning_rate)
+    if weight_decay:
+        adam = optax.chain(optax.add_decayed_weights(weight_decay), adam)
+    optimizer = optax.flatten(adam)
+    draw = _points(bound, spread)
 
     def loss(params: Any, x: Array) -> Array:
-        return jnp.mean(jnp.sum((push(params, x) - x) ** 2, axis=-1))
+        error = jnp.mean(jnp.sum((push(params, x) - x) ** 2, axis=-1))
+        return error if spread is None else error / dimension
 
     def one_seed(params: Any, opt_state: Any, key: Array, step: Array) -> tuple[Array, Any, Any]:
-        x = jax.random.uniform(
-            rng.at(key, step), (batch_size, dimension), minval=-bound, maxval=bound
-        )
+        x = draw(rng.at(key, step), (batch_size, dimension))
         value, gradient = jax.value_and_grad(loss)(params, x)
         updates, opt_state = optimizer.update(gradient, opt_state, params)
-        return value, optax.apply_updates(params, updates), opt_state
+        moved = optax.apply_updates(params, updates)
+        return value, moved if project is None else project(moved), opt_state
 
     def step(carry: Pretraining) -> Pretraining:
         value, new, opt_state = jax.vmap(one_seed, (0, 0, 0, None))(
@@ -107,6 +119,17 @@ def pretrain_to_identity(
     return jit(run)(params)
 
 
+def _points(
+    bound: float | None, spread: float | None
+) -> Callable[[Key[Array, ""], tuple[int, int]], Float[Array, "batch n"]]:
+    """Return what draws points, from a key and a shape: of the cube, or of the normal law."""
+    if bound is not None:
+        return lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+    if spread is not None:
+        return lambda key, shape: spread * jax.random.normal(key, shape)
+    raise ValueError("points have no law: expected `bound` or `spread`")
+
+
 _jit_once = partial(jit, once=True)
 
 
@@ -137,13 +160,10 @@ def _copied(network: Network, trees: Mapping[str, Any]) -> Any:
 
 
 def _first_batch(cell: Cell) -> Float[Array, "seeds batch n"]:
-    bound = cell.pretraining.bound
+    given = asdict(cell.pretraining)
+    draw = _points(given.get("bound"), given.get("spread"))
     shape = (cell.training.batch_size, cell.dimension)
-
-    def uniform(key: Array) -> Array:
-        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-
-    return jax.vmap(uniform)(streams(cell.seeds, "initial batch"))
+    return jax.vmap(lambda key: draw(key, shape))(streams(cell.seeds, "initial batch"))
 
 
 def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, float]]:
@@ -168,7 +188,9 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
         if network.map is None:
             return params, None
         keys = streams(cell.seeds, f"pretraining {network.stream}")
-        trained = pretrain_to_identity(network.map, params, keys, **arguments)
+        trained = pretrain_to_identity(
+            network.map, params, keys, project=network.project, **arguments
+        )
         return trained.params, trained
 
     drawn = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -34,6 +35,11 @@ class Evaluation(Protocol):
     @property
     def columns(self) -> tuple[str, ...]:
         """What of an evaluation goes into the history."""
+        ...
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Which columns are errors, of which the smallest of a seed's history is kept."""
         ...
 
     def evaluate(self, params: Any, keys: Key[Array, " seeds"], samples: int) -> Any:
@@ -145,8 +151,17 @@ class Watch:
             "diverged_at_step": diverged_at if diverged else None,
             "steps": diverged_at if diverged else int(state.step),
             "before_divergence": self._before(seed) if diverged else None,
+            "best": {column: self._best(seed, column) for column in self.evaluation.errors},
             **self.evaluation.record(values, i, diverged),
         }
+
+    def _best(self, seed: int, column: str) -> dict[str, Any]:
+        """Return a seed's smallest error of its history, and the step where it was."""
+        rows = [row for row in self.rows if row["seed"] == seed and math.isfinite(row[column])]
+        if not rows:
+            return {"step": None, "value": None}
+        best = min(rows, key=lambda row: row[column])
+        return {"step": best["step"], "value": best[column]}
 
     def _before(self, seed: int) -> dict[str, Any]:
         """Return a diverged seed's last evaluation, on the history's samples."""

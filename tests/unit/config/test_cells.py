@@ -12,7 +12,14 @@ import yaml
 
 from w2dual import amortization, conjugate, potentials
 from w2dual.config.cells import Cell
-from w2dual.config.grid import celeba64_grid, grid, hd_grid, hidden_widths, synthetic_grid
+from w2dual.config.grid import (
+    baselines_grid,
+    celeba64_grid,
+    grid,
+    hd_grid,
+    hidden_widths,
+    synthetic_grid,
+)
 from w2dual.config.reader import SCHEMA, load
 from w2dual.records import InputError, short_hash
 from w2dual.training import methods
@@ -178,7 +185,8 @@ def test_cell_names_its_parts():
             or (on_images and cell.dimension == 3 * 64 * 64)
         )
         parts = [cell.pair, cell.potential, cell.amortization, cell.solver]
-        assert cell.name == "-".join(parts)
+        # A method of `methods` that names its solver, or takes none, has no solver in its name.
+        assert cell.name == "-".join(parts[:3] if "method" in cell.settings else parts)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +264,11 @@ HD_LEAVES, SYNTHETIC_LEAVES, IMAGE_LEAVES = (
     [p for p in leaves({section: PAPER[section]}) if p not in AXES | ONE_CHOICE | NO_NUMBER]
     for section in ("hd", "synthetic", "celeba64")
 )
+BASELINE_LEAVES = [
+    path
+    for path in leaves({"baselines": PAPER["baselines"]})
+    if ("hd", *path[1:]) not in AXES | ONE_CHOICE
+]
 METHOD_LEAVES = [
     path
     for section in ("potentials", "amortization_model", "amortizations", "solvers")
@@ -306,6 +319,18 @@ def test_each_training_setting_reaches_every_cell_on_images(path: Leaf):
     assert changed_cells(path) == {cell.name for cell in users}
 
 
+@pytest.mark.parametrize("path", BASELINE_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_the_benchmarks_own_methods(path: Leaf):
+    """But for what a method sets itself."""
+    own = {
+        name
+        for name, entry in PAPER["methods"].items()
+        if path[1] == "training" and path[2] in entry["training"]
+    }
+    cells = baselines_grid(every_method())
+    assert changed_cells(path) == {cell.name for cell in cells if cell.amortization not in own}
+
+
 def test_the_settings_of_both_kinds_of_cells_are_found():
     assert {path[1] for path in HD_LEAVES} == {path[1] for path in SYNTHETIC_LEAVES}
     assert ("synthetic", "evaluation", "epsilon") in SYNTHETIC_LEAVES
@@ -320,13 +345,16 @@ def test_each_setting_of_a_method_reaches_the_cells_that_use_it(path: Leaf):
     users = {
         cell.name
         for cell in (hd_grid(config) + synthetic_grid(config) if own else grid(config))
-        if section == "amortization_model"
-        or path[1]
-        == {
-            "potentials": cell.potential,
-            "amortizations": cell.amortization,
-            "solvers": cell.solver,
-        }[section]
+        if section.rstrip("s") in cell.settings
+        and (
+            section == "amortization_model"
+            or path[1]
+            == {
+                "potentials": cell.potential,
+                "amortizations": cell.amortization,
+                "solvers": cell.solver,
+            }[section]
+        )
     }
     assert users
     assert changed_cells(path) == users
@@ -355,10 +383,9 @@ def test_each_setting_reaches_its_solver(name: str):
 def test_each_setting_reaches_its_networks(name: str):
     cell = next(c for c in grid(every_method()) if c.potential == name)
     n = {"conv": 3 * 64 * 64, "conv_small": 3 * 16 * 16}.get(name, 2)
-    networks = {
-        "potential": potentials.make(cell.settings["potential"], n),
-        "amortization_model": amortization.make_model(cell.settings["amortization_model"], n),
-    }
+    networks = {"potential": potentials.make(cell.settings["potential"], n)}
+    if model := cell.settings.get("amortization_model"):
+        networks["amortization_model"] = amortization.make_model(model, n)
     for key, network in networks.items():
         for setting, value in cell.settings[key].items():
             if setting == "potential":  # the model's own is a network
@@ -373,7 +400,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128 + 21 + 24
+    assert len(set(hashes)) == 128 + 80 + 21 + 24
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

@@ -12,11 +12,11 @@ from w2dual.config.strict_yaml import load
 
 def test_what_there_is():
     assert {section: kinds.of(section) for section in kinds.ROOMS} == {
-        "potentials": ["conv", "icnn", "mlp"],
+        "potentials": ["conv", "dense_icnn", "icnn", "mlp"],
         "amortizations": ["none", "cycle", "objective", "regression"],
         "solvers": ["none", "adam", "lbfgs"],
         "amortization_model": ["gradient", "mlp_skip"],
-        "methods": ["dual"],
+        "methods": ["dual", "lsot", "maximin", "mm_batch", "mmv1", "w2gn", "wgan_qc"],
         "measures.synthetic": ["images", "synthetic"],
     }
 
@@ -41,10 +41,8 @@ def test_a_module_that_is_added_is_a_kind(tmp_path: Path, monkeypatch: pytest.Mo
         path.write_text(text)
     package = tmp_path / "w2dual"
     modules_with, constant = code.modules_with, code.constant
-    monkeypatch.setattr(
-        code, "modules_with", lambda room, function: modules_with(room, function, package)
-    )
-    monkeypatch.setattr(code, "constant", lambda module, name: constant(module, name, package))
+    monkeypatch.setattr(code, "modules_with", lambda *given: modules_with(*given, package))
+    monkeypatch.setattr(code, "constant", lambda *given: constant(*given, package))
     assert kinds.of("measures.synthetic") == ["mine", "plane"]
     assert kinds.of("solvers") == ["none", "newton"]
     assert kinds.of("potentials") == []

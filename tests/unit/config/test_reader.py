@@ -548,7 +548,7 @@ def test_files_are_merged_and_checked_together(tmp_path: Path):
     path.write_text("hd: {dimensions: [2, 3]}\n")
     with pytest.raises(InputError, match="n = 3"):
         reader.load([PAPER, path])
-    path.write_text("hd: {dimensions: [2]}\n")
+    path.write_text("hd: {dimensions: [2]}\nbaselines: {dimensions: [2]}\n")
     found = reader.pairs(reader.load([PAPER, path]))
     assert [name for name in found if name.startswith("hd")] == ["hd2"]
 

@@ -30,7 +30,7 @@ def test_typed_settings_are_those_of_the_record():
                 assert value == cell.settings[section].get(key, defaults.get(key))
         assert list(cell.seeds) == cell.settings["seeds"]
         for part in ("potential", "amortization_model", "amortization", "solver"):
-            assert getattr(cell.typed, part) == cell.settings[part]
+            assert getattr(cell.typed, part) == cell.settings.get(part, {})
 
 
 def test_cells_on_the_plane_have_settings_of_their_own():

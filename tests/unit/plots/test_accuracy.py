@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.unit.report.tables.test_hd import PUBLISHED, full, metrics, settings
 
 from w2dual.jobs import accuracy_figure as accuracy_figure_job
 from w2dual.plots import accuracy, style
-from w2dual.plots.cells import Cells, gather
+from w2dual.plots.cells import Cells, gather, native_cells
 from w2dual.results.summary import TableSettings
 
 
@@ -141,3 +142,24 @@ def test_job_draws_the_same_bytes_twice(name: str, tmp_path: Path) -> None:
     for ending in ("pdf", "png"):
         one, other = ((tmp_path / folder / f"x.{ending}").read_bytes() for folder in "ab")
         assert one == other
+
+
+def test_the_benchmarks_own_methods_stand_by_their_names_at_their_cost() -> None:
+    rows = [
+        {"amortization": method, "dimension": 2, "seed": seed, "status": status, "training_s": 40.0}
+        | {"l2_uvp_forward_percent": value}
+        for method, status, values in (
+            ("w2", "finished", (0.1, 0.3)),
+            ("mm_r", "diverged", (None, None)),
+        )
+        for seed, value in enumerate(values)
+    ]
+    native = native_cells(pd.DataFrame(rows))
+    assert native["mean"].tolist() == [pytest.approx(0.2), float("inf")]
+    assert native["seconds"].tolist() == [20.0, 20.0]
+    two, four = draw("accuracy_vs_cost", replace(cells(frame()), native=native))
+    placed = {text.get_text(): text.get_position() for text in two.texts}
+    assert placed == {"W2": (20.0, pytest.approx(0.2)), "MM:R": (20.0, accuracy.EDGE)}
+    assert not four.texts
+    legend: Any = two.figure.legends[0]
+    assert "the benchmark's own methods, by name" in {t.get_text() for t in legend.get_texts()}

@@ -193,7 +193,7 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
     }
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
     tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
-    tables |= {"trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
+    tables |= {"hd_baselines", "trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
     tables |= {*IMAGE_TABLES, "claims_celeba64"}
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():

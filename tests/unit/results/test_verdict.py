@@ -22,7 +22,8 @@ from w2dual.__main__ import main
 from w2dual.records import InputError
 from w2dual.report.latex import build_pdf
 from w2dual.report.tables import verdict as verdict_table
-from w2dual.results import claims, verdict
+from w2dual.results import baselines, claims, verdict
+from w2dual.results.published import read_published
 
 MLP = "hd8-mlp-regression-lbfgs"  # published: 0.61 +- 0.04
 BEYOND = "hd64-mlp-objective-none"  # published: >100
@@ -206,6 +207,39 @@ def test_a_claim_without_its_cells_is_missing(equal):
     judged = judge(equal[equal["potential"] == "icnn"])
     found = claims.judge(judged, settings()).set_index("claim")
     assert found.loc["the MLP beats the ICNN", "verdict"] == "missing"
+
+
+def prior_work(last: float) -> claims.PriorWork:
+    """The paper's quoted values, and methods of the benchmark that all end at a value."""
+    rows = [
+        {"method": method, "dimension": n, "last_mean": last, "last_std": 0.1, "seeds": 5}
+        for method in ("w2", "mm")
+        for n in (2, 4, 8, 16, 32, 64, 128, 256)
+    ]
+    native = pd.DataFrame(rows, columns=list(baselines.COLUMNS))
+    return claims.PriorWork(
+        native,
+        read_published(PUBLISHED / "hd_baselines.csv", ["name", "dimension", "mean"]),
+        read_published(PUBLISHED / "hd_improvement.csv", ["potential", "dimension", "factor"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "word", "factor"), [(9.0, "holds", "300.0"), (0.001, "fails", "0.0")]
+)
+def test_the_improvement_is_over_methods_that_ran_here(equal, last, word, factor):
+    found = claims.judge(judge(equal), settings(), prior_work(last)).set_index("claim")
+    row: Any = found.loc["it improves on prior work"]
+    assert row["verdict"] == word
+    assert row["published_verdict"] == "holds"
+    assert row["published_supported"] == 8
+    assert f"{factor} (n = 2)" in row["check"]
+    # 0.3 / 0.22, 0.9 / 0.60 and 4.2 / 1.97 of the paper's own entries.
+    assert row["check"].endswith(
+        "do not follow from its own entries at n = 4 (printed 3.1, by its entries 1.4), n = 8 "
+        "(printed 3, by its entries 1.5), n = 32 (printed 2.7, by its entries 2.1); they leave out "
+        "[MM]."
+    )
 
 
 @pytest.mark.parametrize(

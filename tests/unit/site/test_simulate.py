@@ -45,9 +45,9 @@ def test_a_limit_that_leaves_no_time_to_train_is_refused():
 def test_the_job_names_how_many_cells_are_assumed(capsys):
     assert main(["simulate", "--cell-min", "60", "--gpus", "8", "--times", "2"]) == 0
     said = capsys.readouterr().out
-    assert "298 cells, 298.0 GPU hours, assumed; 149 of 149 taken to need 60 min" in said
+    assert "458 cells, 458.0 GPU hours, assumed; 229 of 229 taken to need 60 min" in said
 
 
 def test_the_job_fills_nothing_in_by_itself(capsys):
     assert main(["simulate", "--device", "no such"]) == 2
-    assert "the cost of 149 of 149 cells is unknown on no such" in capsys.readouterr().err
+    assert "the cost of 229 of 229 cells is unknown on no such" in capsys.readouterr().err

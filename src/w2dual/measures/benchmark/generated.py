@@ -112,16 +112,21 @@ def fit_identity(
 
 
 def dual_and_cycle_losses(
-    potential: DenseICNN,
-    conjugate: DenseICNN,
-    strong_convexity: float,
+    value: Callable[[Float[Array, "batch n"]], Float[Array, " batch"]],
+    forward: Callable[[Float[Array, "batch n"]], Float[Array, "batch n"]],
+    backward: Callable[[Float[Array, "batch n"]], Float[Array, "batch n"]],
     x: Float[Array, "batch n"],
     y: Float[Array, "batch n"],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Return mean(D(x) - D(xi)) and the two cycle errors added, without the factor n."""
-    forward = functools.partial(icnn_dense.push, potential, strong_convexity)
-    backward = functools.partial(icnn_dense.push, conjugate, strong_convexity)
-    value = functools.partial(icnn_dense.values, potential, strong_convexity)
+    """Return mean(D(x) - D(xi)) and the two cycle errors added, without the factor n.
+
+    Args:
+        value: D.
+        forward: grad D.
+        backward: grad D_conj.
+        x: points of the source.
+        y: points of the target.
+    """
     xi = backward(y)
     dual = jnp.mean(value(x) - value(jax.lax.stop_gradient(xi)))
     return dual, _mse(forward(xi), y) + _mse(backward(forward(x)), x)
@@ -202,7 +207,11 @@ def _chunk(source: Mixture, budget: Budget) -> Callable[..., _State]:
     def loss(
         pair: tuple[DenseICNN, DenseICNN], x: Float[Array, "batch n"], y: Float[Array, "batch n"]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        dual, cycle = dual_and_cycle_losses(*pair, budget.strong_convexity, x, y)
+        forward, backward = (
+            functools.partial(icnn_dense.push, weights, budget.strong_convexity) for weights in pair
+        )
+        value = functools.partial(icnn_dense.values, pair[0], budget.strong_convexity)
+        dual, cycle = dual_and_cycle_losses(value, forward, backward, x, y)
         return dual + dimension * cycle, cycle
 
     def one(state: _State, target: Mixture, key: Key[Array, ""], step: Array) -> _State:

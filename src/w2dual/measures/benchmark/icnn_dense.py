@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +25,6 @@ from w2dual.records import InputError
 
 VERSIONS = ("v1", "v2")
 """The two potentials of a pair, by their names in the published files."""
-LAYERS = 3
 BLOCK = 256
 """Points mapped at once."""
 
@@ -45,9 +44,14 @@ def hidden_sizes(dimension: int) -> tuple[int, int, int]:
     return max(2 * dimension, 64), max(2 * dimension, 64), max(dimension, 32)
 
 
-def shapes(dimension: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each weight in dimension n, by its name in a prepared file."""
-    hidden = hidden_sizes(dimension)
+def shapes(dimension: int, hidden: Sequence[int] = ()) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight in dimension n, by its name in a prepared file.
+
+    Args:
+        dimension: n.
+        hidden: layer widths; the benchmark's where none are given.
+    """
+    hidden = hidden or hidden_sizes(dimension)
     named: dict[str, tuple[int, ...]] = {}
     for i, width in enumerate(hidden):
         named[f"quad.{i}"] = (dimension, width)
@@ -61,11 +65,12 @@ def shapes(dimension: int) -> dict[str, tuple[int, ...]]:
 
 def assemble(named: Mapping[str, Any]) -> DenseICNN:
     """Put weights named as in `shapes` into their places."""
+    layers = sum(name.startswith("bias.") for name in named)
     return DenseICNN(
-        quad=tuple(named[f"quad.{i}"] for i in range(LAYERS)),
-        linear=tuple(named[f"linear.{i}"] for i in range(LAYERS)),
-        bias=tuple(named[f"bias.{i}"] for i in range(LAYERS)),
-        convex=tuple(named[f"convex.{i}"] for i in range(LAYERS - 1)),
+        quad=tuple(named[f"quad.{i}"] for i in range(layers)),
+        linear=tuple(named[f"linear.{i}"] for i in range(layers)),
+        bias=tuple(named[f"bias.{i}"] for i in range(layers)),
+        convex=tuple(named[f"convex.{i}"] for i in range(layers - 1)),
         final=named["final"],
     )
 

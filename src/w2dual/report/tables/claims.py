@@ -35,6 +35,12 @@ def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
         "seeds. Holds: at least half support and none contradicts. Fails: more contradict than "
         "support. Mixed: neither. Inconclusive: a reduced budget, too few seeds or other measures."
     ]
+    if claims.IMPROVES.name in set(rows["claim"]):
+        notes.append(
+            "Prior work: the benchmark's own methods, trained here, at the last evaluation of a "
+            "run as ours; among the paper's numbers, values quoted from the benchmark, which are "
+            "the best evaluation of a run (inferred) and are taken as exact."
+        )
     body = booktabs(heads, lines, "llclcl")
     return fitted(body) + footnotes(notes + budget_notes(settings))
 
@@ -43,11 +49,18 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def write(judged: Path, settings: VerdictSettings, tex_path: Path, csv: Path) -> None:
+def write(
+    judged: Path,
+    prior: claims.PriorWork | None,
+    settings: VerdictSettings,
+    tex_path: Path,
+    csv: Path,
+) -> None:
     """Check the claims on the verdict, and write the table and its numbers.
 
     Args:
         judged: .csv of the verdict.
+        prior: the benchmark's own methods; None for none.
         settings: what the config says.
         tex_path: table to write.
         csv: numbers to write.
@@ -55,5 +68,5 @@ def write(judged: Path, settings: VerdictSettings, tex_path: Path, csv: Path) ->
     Raises:
         InputError: the verdict cannot be used; nothing is written then.
     """
-    rows = claims.judge(verdict.read(judged), settings)
+    rows = claims.judge(verdict.read(judged), settings, prior)
     write_table(tex_path, tex(rows, settings), csv, rows)

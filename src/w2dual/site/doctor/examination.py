@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from w2dual import provenance
-from w2dual.config.grid import grid, hd_grid
+from w2dual.config.grid import benchmark_grid, grid
 from w2dual.config.places import mirror_folder
 from w2dual.config.reader import Config
 from w2dual.records import InputError, write_text
@@ -332,7 +332,7 @@ def _benchmark_files(config: Config) -> Finding:
     from w2dual.measures.benchmark.files import weight_paths
 
     settings = config["measures"]["benchmark"]
-    dimensions = sorted({cell.dimension for cell in hd_grid(config)})
+    dimensions = sorted({cell.dimension for cell in benchmark_grid(config)})
     published = [n for n in dimensions if n in settings["published_dimensions"]]
     names = [Path(path).relative_to("benchmarks") for n in published for path in weight_paths(n)]
     try:

@@ -25,12 +25,15 @@ from w2dual import conjugate, extensions
 from w2dual.config import kinds
 from w2dual.config.cells import method_kind
 from w2dual.conjugate import Cost, InnerProduct
+from w2dual.records import InputError
 from w2dual.training.incidents import Incidents
 
 Batch = Float[Array, "seeds batch n"]
 Params = Any
 Trees = Mapping[str, Any]
 """Something of each network, by the network's name."""
+REVERSED = "reversed"
+"""Key of a cell's `method`, whatever its kind: train with source and target swapped."""
 
 
 class State(Protocol):
@@ -140,12 +143,15 @@ class Network(NamedTuple):
             a network that is not pre-trained.
         start_from: name of a network before this one, and what makes this one's parameters of that
             one's, once it is pre-trained; None for a network that is drawn and pre-trained itself.
+        project: from parameters to those that are admitted, after each step of pre-training; None
+            where all are.
     """
 
     stream: str
     init: Callable[[Key[Array, ""], Float[Array, "batch n"]], Params]
     map: Callable[[Params, Float[Array, "batch n"]], Float[Array, "batch n"]] | None = None
     start_from: tuple[str, Callable[[Params], Params]] | None = None
+    project: Callable[[Params], Params] | None = None
 
 
 class Method(abc.ABC, Generic[AnyState]):
@@ -259,6 +265,78 @@ class Conjugating(Method[AnyState]):
         )
 
 
+class Swapped(NamedTuple):
+    """Points of one step with source and target in each other's place."""
+
+    batches: Batches
+
+    def source(self, index: int | Int[Array, ""] = 0) -> Batch:
+        """Return a batch of what is the target."""
+        return self.batches.target(index)
+
+    def target(self, index: int | Int[Array, ""] = 0) -> Batch:
+        """Return a batch of what is the source."""
+        return self.batches.source(index)
+
+    def truth(self, x: Batch) -> Batch:
+        """Say that it is not known: it is the inverse of the pair's.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(f"the inverse of the optimal map is not known at points {x.shape}")
+
+
+@dataclass(frozen=True)
+class Reversed(Method[AnyState]):
+    """A method that is trained with source and target in each other's place.
+
+    What it calls its map is then the inverse one, and what it calls the inverse is what is wanted
+    as T. It has no conjugate of points of the target to speak of.
+    """
+
+    method: Method[AnyState]
+
+    @property
+    def dimension(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the points."""
+        return self.method.dimension
+
+    @property
+    def metrics(self) -> type:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the method."""
+        return self.method.metrics
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """Those of the method."""
+        return self.method.networks
+
+    def assemble(self, trees: Trees) -> Params:
+        """Return the parameters of the method."""
+        return self.method.assemble(trees)
+
+    def init(self, params: Params) -> AnyState:
+        """Return the state of the method before the first step."""
+        return self.method.init(params)
+
+    def update(self, state: AnyState, batches: Batches, over: str | None = None) -> Step[AnyState]:
+        """Take one step of the method on swapped points."""
+        return self.method.update(state, Swapped(batches), over)
+
+    def push(self, params: Params, x: Batch) -> Batch:
+        """Return what the method calls the inverse."""
+        return self.method.pull(params, x)
+
+    def pull(self, params: Params, y: Batch) -> Batch:
+        """Return what the method calls the map."""
+        return self.method.push(params, y)
+
+    def words(self, means: Any) -> list[str]:
+        """Word them as the method does."""
+        return self.method.words(means)
+
+
 @dataclass(frozen=True)
 class Divergence:
     """When a seed has diverged.
@@ -316,10 +394,18 @@ def _choose(pick_new: Bool[Array, " seeds"], new: Array, old: Array) -> Array:
 def make(settings: Mapping[str, Any], dimension: int) -> Method[Any]:
     """Build the method of a cell from its settings (`cells.Cell.settings`).
 
+    One with `reversed: true` is trained with source and target swapped.
+
     Raises:
         InputError: a kind is unknown or its settings do not fit.
     """
     kind = method_kind(settings)
+    own = dict(settings.get("method", {}))
+    backwards = own.pop(REVERSED, False)
+    if not isinstance(backwards, bool):
+        raise InputError(f"`settings.method.{REVERSED}` is {backwards!r}; expected true or false")
+    if own:
+        settings = {**settings, "method": own}
     method = extensions.make(
         str(__package__),
         "method",
@@ -337,4 +423,4 @@ def make(settings: Mapping[str, Any], dimension: int) -> Method[Any]:
             f"`make` gives {extensions.described(method)}",
             f"expected a `{__name__}.Method`",
         )
-    return method
+    return Reversed(method) if backwards else method

@@ -91,6 +91,7 @@ class DualProblem(Conjugating[DualState]):
                 "potential",
                 partial(_init, self.potential),
                 partial(potentials.gradient, self.potential),
+                project=partial(potentials.projected, self.potential),
             )
         }
         if self.model is not None:
@@ -251,6 +252,7 @@ class DualProblem(Conjugating[DualState]):
                 new = optax.apply_updates(old, updates)
             new_params.append(new)
             new_states.append(state)
+        new_params[0] = potentials.projected(self.potential, new_params[0])
         return Networks(*new_params), Networks(*new_states)
 
     def _loss(
