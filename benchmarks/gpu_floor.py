@@ -3,10 +3,10 @@
     python -m benchmarks.gpu_count floor     to reference/gpu/floor.csv
 
 XLA counts the operations of what is lowered for a CPU, before anything is optimised away and with
-none hidden in a kernel. A step without the
-solver is sampling, T*, both networks' losses, gradients and the optimiser; to it comes, for each
-evaluation that the solver asks for, value and gradient of f at every point. Traffic is what has to
-pass however well a program is fused: the state of training and the points, in and out once.
+none hidden in a kernel. A step without the solver is sampling, T*, both networks' losses, gradients
+and the optimiser; to it comes, for each evaluation that the solver asks for, value and gradient of
+f at every point. Traffic is what has to pass however well a program is fused: the state of training
+and the points, in and out once.
 """
 
 from __future__ import annotations

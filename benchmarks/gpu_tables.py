@@ -354,9 +354,6 @@ def _hours(projected: list[float], cells: int) -> str:
     return f"{number(sum(projected))}{known}"
 
 
-# ---------------------------------------------------------------- commands
-
-
 def write_operations() -> None:
     """Set measured times a step beside counts of the same code."""
     counts = gpu_count.read()
