@@ -125,6 +125,7 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
     assert len(names) == count
     assert [cell.name for cell in grid(config)] == [
         *(cell.name for cell in hd_grid(config)),
+        *(cell.name for cell in baselines_grid(config)),
         *names,
         *(cell.name for cell in celeba64_grid(config)),
     ]

@@ -106,8 +106,8 @@ def traced_once():
         # The loop takes its state over.
         return jax.tree.map(lambda leaf: jnp.array(np.asarray(leaf)), params), dict(report)
 
-    def of_loop(method, seeds, size, _, pair):
-        return id(method), tuple(seeds), size, id(pair)
+    def of_loop(method, seeds, size, _, pair, shared):
+        return id(method), tuple(seeds), size, id(pair), shared
 
     def of_evaluator(method, most):
         return id(method), most
