@@ -29,7 +29,7 @@ from w2dual.measures import base
 from w2dual.measures.base import FORMAT, Moments, Pair
 from w2dual.measures.benchmark.icnn_dense import VERSIONS
 from w2dual.measures.celeba64 import generator, icnn_conv
-from w2dual.measures.celeba64.generator import Generator
+from w2dual.measures.celeba64.generator import Generator, in_blocks, sample
 from w2dual.measures.celeba64.icnn_conv import STRONG_CONVEXITY, ConvICNN
 from w2dual.records import InputError
 
