@@ -19,7 +19,7 @@ rule report:
         tables=expand("tables/{name}.tex", name=TABLES),
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
         synthetic=rules.aggregate_synthetic.output,
-        images=rules.aggregate_celeba64.output if IMAGES else [],
+        celeba64=rules.aggregate_celeba64.output if IMAGES else [],
         verdict="tables/verdict_hd.csv",
         claims="tables/claims.csv",
         curves=expand("figures/curves_{cell}.pdf", cell=CELLS),
@@ -44,5 +44,5 @@ rule report:
     shell:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
         " --verdict {input.verdict} --claims {input.claims}"
-        " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.images}"
+        " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.celeba64}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"
