@@ -109,8 +109,8 @@ def traced_once():
     def of_loop(method, seeds, size, _, pair, shared):
         return id(method), tuple(seeds), size, id(pair), shared
 
-    def of_evaluator(method, most):
-        return id(method), most
+    def of_evaluator(method, most, block):
+        return id(method), most, block
 
     metrics = cell_evaluation.l2_uvp
     with pytest.MonkeyPatch.context() as patch:
