@@ -70,8 +70,8 @@ def _notes(tidy: pd.DataFrame, settings: VerdictSettings) -> list[str]:
         "with source and target swapped; the direction of an entry is that of the measured map.",
         "Best of a run: its smallest error at any evaluation, chosen by the optimal map, which no "
         "user has; published values are such (inferred from the benchmark's notebooks). Last: "
-        "after the last step, as the paper's own rows. The verdict compares the best with what is "
-        "published.",
+        "after the last step, as the paper's own rows, and on more points. The verdict compares "
+        "the best with what is published.",
         "$^{!}$: diverged after having been near the optimum; $\\times$: diverged from the start. "
         f"$>${settings.diverged_above:g}: the mean exceeds {settings.diverged_above:g} or a seed "
         "diverged; $^{(k/m)}$: $k$ of $m$ seeds diverged.",
