@@ -38,12 +38,7 @@ SECTIONS = (
     ),
     (
         SETTINGS_SECTION,
-        (
-            "hyperparameters_hd",
-            "hyperparameters_baselines",
-            "hyperparameters_synthetic",
-            "hyperparameters_celeba64",
-        ),
+        ("hyperparameters_hd", "hyperparameters_synthetic", "hyperparameters_celeba64"),
     ),
 )
 """Titles, in order, with the tables and figures in them."""
