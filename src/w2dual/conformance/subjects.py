@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from w2dual import code
 from w2dual.config import kinds, studies
-from w2dual.config.reader import Config
+from w2dual.config.reader import CELEBA64_GENERATOR, Config, pairs
 from w2dual.config.rows import at_dimension, rows, settings_of
 from w2dual.conformance.base import Verdict
-from w2dual.measures.preparation import DEFAULT_KIND
 from w2dual.records import InputError
 
 SECTIONS = {
@@ -75,13 +75,20 @@ def _entries(what: str, name: str, config: Config) -> dict[str, Mapping[str, Any
     """Return the entries of a config by name, each with its kind."""
     if what == "method":
         return _methods(config)
-    if what == "pair" and name == DEFAULT_KIND:
-        entry = {"kind": DEFAULT_KIND} | config["measures"]["benchmark"]
-        return {f"hd{min(config['hd']['dimensions'])}": entry}
+    if what == "pair" and _has_its_own_section(name):
+        used = pairs(config).items()
+        whole = {key: entry for key, entry in used if key != CELEBA64_GENERATOR}
+        return dict(next(([item] for item in whole.items() if item[1]["kind"] == name), []))
     entries: Any = config
     for key in SECTIONS[what].split("."):
         entries = entries[key]
     return entries
+
+
+def _has_its_own_section(kind: str) -> bool:
+    """Whether pairs of a kind share a section of the config, and have no entry each."""
+    section = code.constant(f"measures.preparation.{kind}", "SECTION")
+    return section not in (None, SECTIONS["pair"])
 
 
 def _methods(config: Config) -> dict[str, Mapping[str, Any]]:

@@ -109,7 +109,7 @@ def test_every_kind_of_ours_is_examined() -> None:
         for kind in code.modules_with("training.methods", "make")
         for subject in subjects("method", kind, PAPER)
     ]
-    assert found == ["dual"]
+    assert set(found) == set(code.modules_with("training.methods", "make")) > {"dual"}
 
 
 def test_the_dual_passes() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 import pytest
+from tests.unit.measures.celeba64 import published
+from tests.unit.measures.pairs.test_celeba64 import MOMENTS
 from tests.unit.settings import PAPER
 
 from w2dual import code
@@ -53,6 +55,10 @@ def _prepared(kind: str) -> pair.Prepare:
         return lambda path: save_arrays(path, *gaussian.draw(3, 0))
     if kind == "benchmark":
         return lambda path: save_arrays(path, *_content())
+    if kind == "celeba64":
+        arrays, metadata = published.prepared_pair(MOMENTS)
+        known = metadata | {"pair": "celeba64_early"}
+        return lambda path: save_arrays(path, arrays, known)
     entries = PAPER["measures"]["synthetic"].items()
     name, settings = next(item for item in entries if item[1]["kind"] == kind)
     return partial(prepare, name, settings)

@@ -187,7 +187,7 @@ def test_a_cell_killed_after_its_last_step_is_only_evaluated(base, pair, tmp_pat
     result = training.train(cell(), pair, cell_evaluation.make, Checkpoints(tmp_path, ORIGIN))
     same_result(result, base)
     assert result.timing["resumed_at_steps"] == [24]
-    assert "pre-training" not in caplog.text
+    assert "pre-trained" not in caplog.text
     assert "steps/s" not in caplog.text
 
 
@@ -263,7 +263,8 @@ def test_how_often_things_happen_moves_no_bit(base, pair, tmp_path: Path, caplog
     assert sum("steps/s" in line for line in caplog.messages) == 24
     assert [path.name for path in tmp_path.glob("step-*")] == ["step-000000024.safetensors"]
     same_leaves(result.state, base.state)
-    assert result.seeds == base.seeds
+    others = [seed | {"best": None} for seed in base.seeds]  # which is of other evaluations
+    assert [seed | {"best": None} for seed in result.seeds] == others
     assert [row["step"] for row in result.history[::2]] == [0, 4, 8, 12, 16, 20, 24]
     common = [row for row in result.history if row["step"] % 8 == 0]
     assert untimed(common) == untimed(base.history)

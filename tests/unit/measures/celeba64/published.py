@@ -1,6 +1,7 @@
 """Files of the published form, at any size: zip archives as PyTorch writes them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.unit.measures.benchmark.test_torchfile import (
@@ -12,8 +13,10 @@ from tests.unit.measures.benchmark.test_torchfile import (
 )
 from tests.unit.measures.celeba64 import formula
 
+from w2dual.measures.base import Moments
 from w2dual.measures.celeba64 import generator, icnn_conv
 from w2dual.measures.celeba64.generator import Architecture
+from w2dual.measures.pairs import celeba64
 
 SMALL = Architecture(size=16, latent=16, filters=8, max_filters=32)
 WIDTHS = (4, 8, 8, 16)
@@ -73,3 +76,14 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     for name, content in files.items():
         (folder / FOLDER / name).write_bytes(content)
     return folder
+
+
+def prepared_pair(moments: Moments) -> tuple[Tensors, dict[str, Any]]:
+    """Return a prepared file's arrays and metadata, of small networks."""
+    source = generator.from_tensors(generator_tensors(SMALL), SMALL, "x")
+    potentials = [
+        icnn_conv.from_tensors(potential_tensors(16, WIDTHS, seed), 16, WIDTHS, "x")
+        for seed in (0, 1)
+    ]
+    arrays, metadata = celeba64.to_arrays(source, potentials, noise=0.01)
+    return arrays | moments.to_arrays(), metadata

@@ -31,16 +31,7 @@ MOMENTS = Moments(
 @pytest.fixture(scope="module")
 def content() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A prepared file's, but for moments that belong to no sample."""
-    tensors = published.generator_tensors(published.SMALL)
-    source = generator.from_tensors(tensors, published.SMALL, "x")
-    potentials = [
-        icnn_conv.from_tensors(
-            published.potential_tensors(16, published.WIDTHS, seed), 16, published.WIDTHS, "x"
-        )
-        for seed in (0, 1)
-    ]
-    arrays, metadata = celeba64.to_arrays(source, potentials, noise=0.01)
-    return arrays | MOMENTS.to_arrays(), metadata
+    return published.prepared_pair(MOMENTS)
 
 
 @pytest.fixture(scope="module")
