@@ -141,11 +141,22 @@ def booktabs(heads: Sequence[str], rows: Sequence[Row], align: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fitted(tabular: str, size: str = "footnotesize") -> str:
-    """Set a tabular in a size, and shrink it only where it is wider than the line."""
+def fitted(tabular: str, size: str = "footnotesize", height: str = "") -> str:
+    """Set a tabular in a size, and shrink it only where it is wider than the line.
+
+    Args:
+        tabular: ready LaTeX.
+        size: of the text.
+        height: a length that it may not be taller than, else it is shrunk too; empty for none.
+    """
+    if height:
+        tall = f"\\ifdim\\dimexpr\\ht0+\\dp0\\relax>{height}"
+        tall += f"\\sbox0{{\\resizebox*{{!}}{{{height}}}{{\\usebox0}}}}\\fi%\n"
+    else:
+        tall = ""
     return (
         f"\\begingroup\\{size}\\setlength{{\\tabcolsep}}{{4pt}}%\n"
-        f"\\sbox0{{%\n{tabular.rstrip()}%\n}}%\n"
+        f"\\sbox0{{%\n{tabular.rstrip()}%\n}}%\n{tall}"
         "\\noindent\\ifdim\\wd0>\\linewidth\\resizebox{\\linewidth}{!}{\\usebox0}"
         "\\else\\makebox[\\linewidth]{\\usebox0}\\fi\\par\\endgroup\n"
     )

@@ -201,7 +201,8 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
 
 
 def test_images_have_their_facts_their_order_and_a_box(frame: pd.DataFrame) -> None:
-    images = settings()["plane"] | {
+    images = {
+        **{key: settings()["plane"][key] for key in ("preset", "budget")},
         "generators": ["early"],
         "dimensions": [3 * 16 * 16],
         "methods": settings()["methods"],

@@ -1,8 +1,10 @@
 import dataclasses
 
 import pytest
+from tests.unit.settings import PAPER
 
 from w2dual.__main__ import main
+from w2dual.config.grid import grid
 from w2dual.site.simulate import Site, simulate
 
 SITE = Site(gpus=1, jobs=100, limit_s=None, start_s=10.0, submit_s=0.0)
@@ -45,9 +47,13 @@ def test_a_limit_that_leaves_no_time_to_train_is_refused():
 def test_the_job_names_how_many_cells_are_assumed(capsys):
     assert main(["simulate", "--cell-min", "60", "--gpus", "8", "--times", "2"]) == 0
     said = capsys.readouterr().out
-    assert "458 cells, 458.0 GPU hours, assumed; 229 of 229 taken to need 60 min" in said
+    count = len(grid(PAPER))
+    jobs = f"{2 * count} cells, {2 * count}.0 GPU hours, assumed; {count} of {count} taken"
+    assert f"{jobs} to need 60 min" in said
 
 
 def test_the_job_fills_nothing_in_by_itself(capsys):
     assert main(["simulate", "--device", "no such"]) == 2
-    assert "the cost of 229 of 229 cells is unknown on no such" in capsys.readouterr().err
+    count = len(grid(PAPER))
+    said = capsys.readouterr().err
+    assert f"the cost of {count} of {count} cells is unknown on no such" in said

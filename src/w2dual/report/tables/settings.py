@@ -31,6 +31,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_celeba64": ("celeba64",),
 }
 """Name of a table -> sections of the config, besides the methods and their parts that they use."""
+HEIGHT = r".8\textheight"
+"""A table may not be taller."""
 LEFT_OUT = {
     ("hd", "measures"),
     ("hd", "seeds_per_job"),
@@ -275,7 +277,8 @@ def tex_of(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> str:
     heads = ["Setting", "Value", "Unit and meaning", "Source"]
     ragged = r">{\raggedright\arraybackslash}p"
     align = rf"l{ragged}{{50mm}}{ragged}{{56mm}}{ragged}{{38mm}}"
-    small = fitted(booktabs(heads, rows, align), "scriptsize")  # it is to fit a page
+    # It is to fit a page, with its notes and, in the report, a heading and a caption.
+    small = fitted(booktabs(heads, rows, align), "scriptsize", HEIGHT)
     return small + footnotes(_notes(frame, table, preset))
 
 
