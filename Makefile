@@ -9,7 +9,7 @@
 #   BENCH    options of `make bench`, as in benchmarks/README.md       []
 #   CELLS    cells of `make gpu-count`, such as hd16-mlp-cycle-none     [all of the paper's config]
 #   VENV     the folder of the environment                             [.venv]
-#   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, if there is one
+#   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, and for images CelebA64/*.pt
 #
 # A value is one word of the commands, exactly as it was given: spaces, quotes, brackets and `$` too.
 # BENCH and CELLS alone are several words.
@@ -70,7 +70,7 @@ help: ## this list
 smoke: env ## the evaluation at a tiny budget, to runs/smoke/evaluation.pdf
 	@$(call evaluate,smoke)
 
-laptop: env ## n = 2, 4, 8, all methods, under two hours on 2 cores
+laptop: env ## n = 2, 4, 8, all methods, two hours and more on 2 cores
 	@$(call evaluate,laptop)
 
 paper-budget: env ## cells of n = 2 and 4 at the paper's budget, a seed each; hours, resumes where it stopped

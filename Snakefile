@@ -39,6 +39,7 @@ report: "rules/captions/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 include: "rules/studies.smk"
 include: "rules/measures.smk"
 include: "rules/train.smk"

@@ -1,7 +1,7 @@
 """The programs of cells as a GPU runs them, on a machine without one.
 
-Shapes are all that a program is made from, so no weights are needed: a pair of the benchmark has
-zeros in their place.
+Shapes are all that a program is made from, so no weights are needed: a pair of the benchmark, and
+one of CelebA64, has zeros in their place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from w2dual.config.grid import grid
 from w2dual.config.reader import pairs, read
 from w2dual.measures.base import FORMAT, Moments
 from w2dual.measures.benchmark import icnn_dense
-from w2dual.measures.pairs import benchmark
+from w2dual.measures.celeba64 import generator, icnn_conv
+from w2dual.measures.celeba64.weights import PUBLISHED, PUBLISHED_WIDTHS
+from w2dual.measures.pairs import benchmark, celeba64
 from w2dual.measures.preparation import DEFAULT_KIND, prepare
 from w2dual.measures.preparation.benchmark import parse_pair
 from w2dual.records import InputError
@@ -122,12 +124,32 @@ def pair_shapes(name: str) -> Any:
     settings = pairs(config())[name]
     if settings.get("kind", DEFAULT_KIND) == benchmark.KIND:
         pair = _zeros(parse_pair(name))
+    elif settings["kind"] == celeba64.KIND:
+        pair = _images()
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pair.safetensors"
             prepare(name, settings, path)
             pair = measures.load(path)
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), pair)
+
+
+def _images() -> celeba64.CelebaPair:
+    """Return a pair of images of the published size with zeros for weights."""
+    size = PUBLISHED.size
+    layers = generator.published_shapes(PUBLISHED)
+    source = generator.from_tensors(_of_zeros(layers), PUBLISHED, "zeros")
+    weights = _of_zeros(icnn_conv.published_shapes(size, PUBLISHED_WIDTHS))
+    potential = icnn_conv.from_tensors(weights, size, PUBLISHED_WIDTHS, "zeros")
+    arrays, metadata = celeba64.to_arrays(source, [potential, potential], noise=0.0)
+    axes = {"mean": (PUBLISHED.dimension,), "var": (), "cost": ()}
+    moments = {item.name: axes.get(item.name.split("_")[0]) for item in fields(Moments)}
+    arrays |= {name: np.zeros(shape) for name, shape in moments.items() if shape is not None}
+    return celeba64.from_arrays(arrays, metadata, "zeros")
+
+
+def _of_zeros(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
 def _zeros(n: int) -> benchmark.BenchmarkPair:

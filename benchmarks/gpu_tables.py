@@ -73,11 +73,15 @@ def launches(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
 
     hd = [cell for cell in cells.values() if cell.name.startswith("hd")]
     dimensions = sorted({cell.dimension for cell in hd})
-    kinds = dict.fromkeys((cell.potential, cell.amortization, cell.solver) for cell in hd)
+    kinds: dict[tuple[str, str], dict[int, str]] = {}
+    for cell in hd:
+        method = words(cell.amortization)
+        if "method" not in cell.settings:
+            method = method_words(cell.amortization, cell.solver)
+        kinds.setdefault((words(cell.potential), method), {})[cell.dimension] = cell.name
     rows = [
-        [words(potential), method_words(amortization, solver)]
-        + [entry(f"hd{n}-{potential}-{amortization}-{solver}") for n in dimensions]
-        for potential, amortization, solver in kinds
+        [*kind, *(entry(names[n]) if n in names else "" for n in dimensions)]
+        for kind, names in kinds.items()
     ]
     plane = [
         [cell.pair, words(cell.potential), entry(name), str(counts[name].spilled_bytes or 0)]

@@ -1,18 +1,6 @@
 # Training curves, one figure per cell; and what the cells on the plane have learned.
 
 
-def cells_of_figure(figure):
-    """Names of the cells that a figure shows."""
-    if figure in IMAGE_FIGURES:
-        return list(IMAGES)
-    return arguments.cells_of_figure(PLANE_FIGURES[figure], CELLS.values())
-
-
-def pairs_of_figure(figure):
-    """Prepared files of the cells that a figure shows, in their order."""
-    return [f"results/measures/{CELLS[name].pair}.safetensors" for name in cells_of_figure(figure)]
-
-
 rule curves:
     """Errors and dual objective of one cell against training steps."""
     input:

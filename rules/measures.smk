@@ -1,35 +1,6 @@
 # Pairs of measures with their ground truth, and what maps without training reach on them.
 
 
-def content(pair):
-    """What decides a pair's file. Where weights come from does not, once they are verified."""
-    settings = {key: value for key, value in PAIRS[pair].items() if key not in ("mirror", "url")}
-    return settings | {end: named(path) for end, path in image_files(PAIRS[pair]).items()}
-
-
-def prepared(pair):
-    """The settings of a pair's job: paths in the config are relative to the checkout."""
-    found = {end: places.of_config(path, SOURCE) for end, path in image_files(PAIRS[pair]).items()}
-    shared = generator_of(pair)
-    return PAIRS[pair] | found | ({"generator": shared[0]} if shared else {})
-
-
-def images_of(pair):
-    """The images that a pair is made of, as input files."""
-    return [tracked(path) for path in image_files(PAIRS[pair]).values()]
-
-
-def dimension_of(pair):
-    """Numbers of a point of a pair; of those that no cell uses, which are of images, an image's."""
-    return DIMENSIONS.get(pair, IMAGE_DIMENSION)
-
-
-def generator_of(pair):
-    """The prepared generator that a pair of CelebA64 takes its source from, as an input file."""
-    takes = PAIRS[pair]["kind"] == "celeba64" and pair != CELEBA64_GENERATOR
-    return [f"results/measures/{CELEBA64_GENERATOR}.safetensors"] if takes else []
-
-
 rule prepare:
     """One pair: verified weights or a pair trained here, with its frozen constants; or two laws."""
     input:

@@ -57,7 +57,7 @@ def test_the_benchmarks_own_methods_plan_their_cells_alone(
     none.write_text("baselines: {methods: []}\n", encoding="utf-8")
     run = checkout.snakemake("--dry-run", "--configfile", str(none))
     assert run.returncode == 0, run.stdout
-    assert len(trained(run.stdout)) == 128 + 21
+    assert len(trained(run.stdout)) == 128 + 21 + 24
     assert "rule aggregate_baselines" not in run.stdout
 
 

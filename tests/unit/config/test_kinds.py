@@ -41,8 +41,10 @@ def test_a_module_that_is_added_is_a_kind(tmp_path: Path, monkeypatch: pytest.Mo
         path.write_text(text)
     package = tmp_path / "w2dual"
     modules_with, constant = code.modules_with, code.constant
-    monkeypatch.setattr(code, "modules_with", lambda *given: modules_with(*given, package))
-    monkeypatch.setattr(code, "constant", lambda *given: constant(*given, package))
+    monkeypatch.setattr(
+        code, "modules_with", lambda room, function: modules_with(room, function, package)
+    )
+    monkeypatch.setattr(code, "constant", lambda module, name: constant(module, name, package))
     assert kinds.of("measures.synthetic") == ["mine", "plane"]
     assert kinds.of("solvers") == ["none", "newton"]
     assert kinds.of("potentials") == []

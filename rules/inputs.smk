@@ -1,0 +1,42 @@
+# What the rules of pairs of measures and of figures take, by the names of pairs and figures.
+
+
+def content(pair):
+    """What decides a pair's file. Where weights come from does not, once they are verified."""
+    settings = {key: value for key, value in PAIRS[pair].items() if key not in ("mirror", "url")}
+    return settings | {end: named(path) for end, path in image_files(PAIRS[pair]).items()}
+
+
+def prepared(pair):
+    """The settings of a pair's job: paths in the config are relative to the checkout."""
+    found = {end: places.of_config(path, SOURCE) for end, path in image_files(PAIRS[pair]).items()}
+    shared = generator_of(pair)
+    return PAIRS[pair] | found | ({"generator": shared[0]} if shared else {})
+
+
+def images_of(pair):
+    """The images that a pair is made of, as input files."""
+    return [tracked(path) for path in image_files(PAIRS[pair]).values()]
+
+
+def dimension_of(pair):
+    """Numbers of a point of a pair; of those that no cell uses, which are of images, an image's."""
+    return DIMENSIONS.get(pair, IMAGE_DIMENSION)
+
+
+def generator_of(pair):
+    """The prepared generator that a pair of CelebA64 takes its source from, as an input file."""
+    takes = PAIRS[pair]["kind"] == "celeba64" and pair != CELEBA64_GENERATOR
+    return [f"results/measures/{CELEBA64_GENERATOR}.safetensors"] if takes else []
+
+
+def cells_of_figure(figure):
+    """Names of the cells that a figure shows."""
+    if figure in IMAGE_FIGURES:
+        return list(IMAGES)
+    return arguments.cells_of_figure(PLANE_FIGURES[figure], CELLS.values())
+
+
+def pairs_of_figure(figure):
+    """Prepared files of the cells that a figure shows, in their order."""
+    return [f"results/measures/{CELLS[name].pair}.safetensors" for name in cells_of_figure(figure)]
