@@ -8,6 +8,7 @@ from pathlib import Path
 from w2dual.jobs.options import add_table
 from w2dual.records import InputError, json_argument
 from w2dual.report.tables.claims import write
+from w2dual.results.celeba64 import ImageSettings
 from w2dual.results.claims import PriorWork
 from w2dual.results.verdict import VerdictSettings
 
@@ -32,5 +33,7 @@ def main(args: argparse.Namespace) -> None:
     if args.baselines and args.published is None:
         raise InputError("--baselines needs --published, whose quoted values are compared with")
     prior = PriorWork.read(args.baselines[0], args.published) if args.baselines else None
-    settings = VerdictSettings.from_json(json_argument(args.settings))
+    record = json_argument(args.settings)
+    kind = ImageSettings if "generators" in record else VerdictSettings
+    settings = kind.from_json(record)
     write(args.verdict, prior, settings, args.tex, args.csv)

@@ -49,7 +49,7 @@ class Errors:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that a history needs."""
-        return ("seed", "step", self.forward, self.inverse, "dual_objective")
+        return ("seed", "step", self.forward, self.inverse)
 
 
 ERRORS = {
@@ -65,6 +65,8 @@ ERRORS = {
     ),
 }
 """By the column of the cell's headline."""
+OBJECTIVE = "dual_objective"
+"""Column of the history that a method without conjugates does not have."""
 PUBLISHED_LIMIT = 100.0  # percent; the paper prints no value above it
 # Beyond this ratio of largest to typical |objective|, a linear axis shows the blow-up only.
 BLOW_UP = 30.0
@@ -146,8 +148,13 @@ def draw(
         _final(left, record, errors, errors.floors)
     _log_axis(left)
     left.set_ylabel(errors.label)
-    _lines(right, by_seed(history, "dual_objective"), style.GREEN, "", diverged)
-    _objective_axis(right, by_seed(history, "dual_objective"))
+    if OBJECTIVE in history:
+        _lines(right, by_seed(history, OBJECTIVE), style.GREEN, "", diverged)
+        _objective_axis(right, by_seed(history, OBJECTIVE))
+    else:
+        right.set_yticks([])
+        words = "this method has none"
+        right.text(0.5, 0.5, words, transform=right.transAxes, ha="center", color=style.GREY)
     right.set_ylabel(r"dual objective")
     for axes in (left, right):
         style.step_axis(axes)

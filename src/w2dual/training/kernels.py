@@ -23,6 +23,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
+from w2dual.amortization.models.mlp_skip import MLPWithSkip
 from w2dual.conjugate.kernels import blocks, choice
 from w2dual.conjugate.kernels.blocks import Matrix, product
 from w2dual.potentials.layered import Layer, layered
@@ -113,11 +114,10 @@ def predictions(
     module: nn.Module, params: Any, y: Float[Array, "seeds points n"]
 ) -> Float[Array, "seeds points n"] | None:
     """Return x_tilde(y) of each seed; None: there is no kernel."""
-    if "layers" not in vars(type(module)):
+    if type(module) is not MLPWithSkip:
         return None
-    layers: Sequence[Layer] = module.layers(params)  # pyright: ignore[reportAttributeAccessIssue]
-    name: str = module.activation  # pyright: ignore[reportAttributeAccessIssue]
-    known = chain(layers, y.shape[-1], name, last=False)
+    layers = module.layers(params)
+    known = chain(layers, y.shape[-1], module.activation, last=False)
     return None if known is None else y + apply(known, layers, y)
 
 

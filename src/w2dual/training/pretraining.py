@@ -196,7 +196,7 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
     drawn = {
         name: network for name, network in method.networks.items() if network.start_from is None
     }
-    with ThreadPoolExecutor(len(drawn)) as pool:
+    with ThreadPoolExecutor(max(1, len(drawn))) as pool:
         begun = dict(zip(drawn, pool.map(begin, drawn.values()), strict=True))
     trees: dict[str, Any] = {}
     report: dict[str, float] = {}

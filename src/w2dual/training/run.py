@@ -26,7 +26,7 @@ from w2dual.measures import Pair
 from w2dual.training import methods
 from w2dual.training.checkpoint import Checkpoints, Snapshot
 from w2dual.training.incidents import Totals
-from w2dual.training.loop import compile_loop
+from w2dual.training.loop import Loop, compile_loop
 from w2dual.training.methods import Method
 from w2dual.training.pretraining import fresh_params, initial_params
 from w2dual.training.progress import CHUNK_S, Progress, Timing
@@ -138,19 +138,22 @@ def _train(
     with Progress(cell, status) as progress:
         # Only shapes are asked for, and within a trace nothing may be compiled.
         like = jax.eval_shape(lambda: method.init(fresh_params(method, cell, lambda f: f)))
-        ended: list[float] = []
+
+        def compiled() -> tuple[Loop, float]:
+            began = time.perf_counter()
+            loop = compile_loop(method, seeds, batch_size, like, pair, shared)
+            return loop, time.perf_counter() - began
+
         with ThreadPoolExecutor(1) as beside:  # XLA compiles on another core than Python's
-            started = time.perf_counter()
-            compiling = beside.submit(compile_loop, method, seeds, batch_size, like, pair, shared)
-            compiling.add_done_callback(lambda _: ended.append(time.perf_counter()))
+            compiling = beside.submit(compiled)
             now = _start(cell, method, like, progress, checkpoints)
             progress.enter("compiling")
             began = time.perf_counter()
-            run = compiling.result()
+            run, compile_s = compiling.result()
         now.timing.compile_s += time.perf_counter() - began
         log.info(
             "compiled in %.1f s, of which %.1f s after pre-training",
-            ended[0] - started,
+            compile_s,
             time.perf_counter() - began,
         )
 

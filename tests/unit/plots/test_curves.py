@@ -137,6 +137,14 @@ def test_blow_up_of_the_objective_leaves_the_rest_visible() -> None:
     assert drawn(record(), frame, None).axes[1].get_yscale() == "symlog"
 
 
+def test_a_method_without_a_dual_objective_is_drawn_and_says_so() -> None:
+    figure = drawn(record(), history({0: 3, 1: 3}).drop(columns="dual_objective"), None)
+    left, right = figure.axes
+    assert left.lines
+    assert not right.lines
+    assert [text.get_text() for text in right.texts] == ["this method has none"]
+
+
 def test_published_value_of_a_cell() -> None:
     cell = {"potential": "mlp", "amortization": "objective", "solver": "lbfgs", "dimension": 4}
     assert curves.published_value(PUBLISHED, cell) == {"mean": 0.22, "diverged": False}

@@ -21,6 +21,7 @@ from w2dual.training.methods.dual import make
 N, SEEDS, BATCH, STEPS = 2, (3, 5), 16, 3
 MLP = {"kind": "mlp", "activation": "elu", "hidden": [6]}
 ICNN = {"kind": "icnn", "activation": "elu", "hidden": [6, 5], "actnorm": True}
+CLAMPED = {"kind": "dense_icnn", "strong_convexity": 1e-4, "convex": True, "hidden": [6, 5]}
 SOLVER = settings.solver("lbfgs", history=1, max_iterations=3)
 CASES = {
     "regression": (MLP, {"kind": "regression"}, SOLVER),
@@ -100,8 +101,7 @@ def pair():
     return random_pair(N)
 
 
-def method_of(case):
-    potential, amortization, solver = CASES[case]
+def method_of(potential, amortization, solver):
     cell = {
         "potential": potential,
         "amortization_model": {"kind": "mlp_skip", "activation": "elu", "hidden": [6]},
@@ -132,7 +132,7 @@ def run(method, state, pair):
 
 @pytest.mark.parametrize("case", CASES)
 def test_steps_are_those_of_the_plain_form_but_for_rounding(case, pair, monkeypatch):
-    method = method_of(case)
+    method = method_of(*CASES[case])
     state = start(method)
     expected, expected_chunk = run(method, state, pair)
     monkeypatch.setattr(backend, "few_launches", lambda: True)
@@ -144,3 +144,13 @@ def test_steps_are_those_of_the_plain_form_but_for_rounding(case, pair, monkeypa
             assert (a.shape, a.dtype) == (b.shape, b.dtype), (name, path)
             # Adam's first steps divide by a small root.
             np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6, err_msg=f"{name} {path}")
+
+
+def test_a_potential_that_is_projected_after_each_step_keeps_its_trees(monkeypatch):
+    method = method_of(CLAMPED, {"kind": "objective"}, {"kind": "none"})
+    state = start(method)
+    monkeypatch.setattr(backend, "few_launches", lambda: True)
+    assert method.in_loop(state).enter(state) is state
+    plain = method_of(*CASES["objective"])
+    state = start(plain)
+    assert plain.in_loop(state).enter(state) is not state

@@ -30,6 +30,7 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from w2dual import rng
+from w2dual.measures.benchmark import generated
 from w2dual.measures.benchmark.icnn_dense import VERSIONS
 from w2dual.measures.celeba64 import generator, icnn_conv, maps
 from w2dual.measures.celeba64.generator import Architecture, Generator, Layer
@@ -253,12 +254,9 @@ def dual_and_cycle_losses(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Return mean(D(x) - D(xi)) and the two cycle errors added, without their weight."""
     mu = maps.STRONG_CONVEXITY
-    forward = functools.partial(icnn_conv.push, potential, mu)
-    backward = functools.partial(icnn_conv.push, conjugate, mu)
+    forward, backward = (functools.partial(icnn_conv.push, w, mu) for w in (potential, conjugate))
     value = functools.partial(icnn_conv.values, potential, mu)
-    xi = backward(y)
-    dual = jnp.mean(value(x) - value(jax.lax.stop_gradient(xi)))
-    return dual, _mse(forward(xi), y) + _mse(backward(forward(x)), x)
+    return generated.dual_and_cycle_losses(value, forward, backward, x, y)
 
 
 @functools.partial(jax.jit, static_argnames=("noise", "size"))

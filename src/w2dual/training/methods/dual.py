@@ -178,8 +178,11 @@ class DualProblem(Conjugating[DualState]):
         )
 
     def in_loop(self, like: DualState) -> Looped:
-        """Return the update on trees, or on one array of both networks where few launches count."""
-        if not backend.few_launches():
+        """Return the update on trees, or on one array of both networks where few launches count.
+
+        A potential whose parameters are projected after each step has its update on trees.
+        """
+        if not backend.few_launches() or hasattr(self.potential, "project"):
             return super().in_loop(like)
 
         def there(networks: Networks) -> list[Any]:
