@@ -145,11 +145,6 @@ def search(
     )
 
 
-def from_mirror(dimension: int, configured: str | None) -> list[BenchmarkFile]:
-    """Read the two weights files of dimension n from a local folder, as `read_mirror` does."""
-    return read_mirror(weight_paths(dimension), configured)
-
-
 def read_mirror(paths: Sequence[str], configured: str | None) -> list[BenchmarkFile]:
     """Read published files from a local folder.
 
@@ -202,13 +197,6 @@ def _read(place: Path, path: str) -> BenchmarkFile:
 
 
 _TOO_LARGE = f"larger than the {MAX_BYTES} bytes of any published file, so no weights file"
-
-
-def from_download(
-    dimension: int, url: str, timeout_s: float = DOWNLOAD_TIMEOUT_S
-) -> list[BenchmarkFile]:
-    """Download the two weights files of dimension n into memory, as `download` does."""
-    return download(weight_paths(dimension), url, timeout_s)
 
 
 def download(

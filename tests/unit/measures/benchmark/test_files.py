@@ -13,6 +13,8 @@ from w2dual.measures.benchmark import files as benchmark_files
 from w2dual.measures.benchmark.files import Unavailable
 from w2dual.records import InputError
 
+TWO = benchmark_files.weight_paths(2)
+
 
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch):
@@ -79,7 +81,7 @@ def test_every_published_file_has_its_hash():
 
 def test_no_mirror_says_how_to_name_one():
     with pytest.raises(Unavailable, match=r"measures\.benchmark\.mirror.*W2BENCHMARK_MIRROR"):
-        benchmark_files.from_mirror(2, None)
+        benchmark_files.read_mirror(TWO, None)
 
 
 def weights(folder: Path, *names: str) -> Path:
@@ -95,15 +97,15 @@ def test_a_mirror_that_is_named_and_not_there_is_an_error(
 ):
     monkeypatch.setenv("W2BENCHMARK_MIRROR", str(tmp_path / "gone"))
     with pytest.raises(InputError, match=r"gone \(named by W2BENCHMARK_MIRROR\): there is no such"):
-        benchmark_files.from_mirror(2, None)
+        benchmark_files.read_mirror(TWO, None)
     with pytest.raises(InputError, match=r"other \(named by measures\.benchmark\.mirror\)"):
-        benchmark_files.from_mirror(2, str(tmp_path / "other"))
+        benchmark_files.read_mirror(TWO, str(tmp_path / "other"))
 
 
 def test_a_mirror_that_is_none_is_an_error(tmp_path: Path):
     def refusal(folder: Path) -> str:
         with pytest.raises(InputError) as caught:
-            benchmark_files.from_mirror(2, str(folder))
+            benchmark_files.read_mirror(TWO, str(folder))
         return str(caught.value)
 
     assert "holds no weights of the benchmark" in refusal(tmp_path)
@@ -121,42 +123,42 @@ def test_a_mirror_may_hold_images_alone(tmp_path: Path):
     folder.mkdir(parents=True)
     (folder / "Final_G.pt").write_bytes(b"anything")
     with pytest.raises(Unavailable, match=r"2_v1\.pt is missing"):
-        benchmark_files.from_mirror(2, str(folder.parent))
+        benchmark_files.read_mirror(TWO, str(folder.parent))
     with pytest.raises(InputError, match=r"Final_G\.pt: is not the published file"):
         benchmark_files.read_mirror([benchmark_files.GENERATOR_PATH], str(folder.parent))
     with pytest.raises(InputError, match="is the folder CelebA64 itself"):
-        benchmark_files.from_mirror(2, str(folder))
+        benchmark_files.read_mirror(TWO, str(folder))
 
 
 def test_half_a_pair_is_an_error(tmp_path: Path):
     with pytest.raises(InputError, match=r"2_v2\.pt is missing, and .*2_v1\.pt is there"):
-        benchmark_files.from_mirror(2, str(weights(tmp_path, "2_v1")))
+        benchmark_files.read_mirror(TWO, str(weights(tmp_path, "2_v1")))
 
 
 def test_a_mirror_of_other_dimensions_leaves_it_to_the_next_source(tmp_path: Path):
     with pytest.raises(Unavailable, match=r"2_v1\.pt is missing \(mirror named by"):
-        benchmark_files.from_mirror(2, str(weights(tmp_path, "4_v1", "4_v2")))
+        benchmark_files.read_mirror(TWO, str(weights(tmp_path, "4_v1", "4_v2")))
 
 
 def test_a_mirror_with_something_else_in_its_place_is_an_error(tmp_path: Path):
     weights(tmp_path, "2_v1", "2_v2")
     with pytest.raises(InputError, match=r"2_v1\.pt: is not the published file"):
-        benchmark_files.from_mirror(2, str(tmp_path))
+        benchmark_files.read_mirror(TWO, str(tmp_path))
 
 
 @pytest.mark.benchmark_weights
 def test_mirror_gives_verified_files(copy: Path, monkeypatch: pytest.MonkeyPatch):
-    files = benchmark_files.from_mirror(2, str(copy))
+    files = benchmark_files.read_mirror(TWO, str(copy))
     assert [item.name for item in files] == ["2_v1.pt", "2_v2.pt"]
     assert files[0].git_blob_sha1 == "3b548155b0d710c5762d03707404a263de1bae7c"
     monkeypatch.setenv("W2BENCHMARK_MIRROR", str(copy))
-    assert benchmark_files.from_mirror(2, None) == files
+    assert benchmark_files.read_mirror(TWO, None) == files
 
 
 @pytest.mark.benchmark_weights
 def test_a_clone_of_the_published_repository_is_a_mirror(copy: Path, tmp_path: Path):
     shutil.copytree(copy, tmp_path / "clone" / "benchmarks")
-    assert len(benchmark_files.from_mirror(2, str(tmp_path / "clone"))) == 2
+    assert len(benchmark_files.read_mirror(TWO, str(tmp_path / "clone"))) == 2
 
 
 @pytest.mark.benchmark_weights
@@ -169,7 +171,7 @@ def test_a_damaged_file_in_the_mirror_is_an_error(copy: Path, tmp_path: Path, da
         content[20_000] ^= 1
     path.write_bytes(content if damage == "altered" else content[:-100])
     with pytest.raises(InputError, match=r"2_v2\.pt: is not the published file.*altered"):
-        benchmark_files.from_mirror(2, str(tmp_path / "mirror"))
+        benchmark_files.read_mirror(TWO, str(tmp_path / "mirror"))
 
 
 @pytest.mark.benchmark_weights
@@ -179,8 +181,8 @@ def test_download_gives_verified_files(copy: Path):
         for path in (copy / "Mix3toMix10").iterdir()
     }
     with serving(contents) as address:
-        files = benchmark_files.from_download(2, f"{address}/at/")
-    assert files == benchmark_files.from_mirror(2, str(copy))
+        files = benchmark_files.download(TWO, f"{address}/at/")
+    assert files == benchmark_files.read_mirror(TWO, str(copy))
 
 
 def test_download_of_something_else_is_an_error():
@@ -188,7 +190,7 @@ def test_download_of_something_else_is_an_error():
         serving({"/benchmarks/Mix3toMix10/2_v1.pt": b"a login page"}) as address,
         pytest.raises(InputError, match="is not the published file"),
     ):
-        benchmark_files.from_download(2, address)
+        benchmark_files.download(TWO, address)
 
 
 def test_a_download_that_is_too_large_is_an_error(monkeypatch: pytest.MonkeyPatch):
@@ -202,7 +204,7 @@ def test_a_download_that_is_too_large_is_an_error(monkeypatch: pytest.MonkeyPatc
 
 def test_download_that_the_server_refuses_leaves_it_to_the_next_source():
     with serving({}) as address, pytest.raises(Unavailable, match="answers 404"):
-        benchmark_files.from_download(2, address)
+        benchmark_files.download(TWO, address)
 
 
 def test_download_that_breaks_off_leaves_it_to_the_next_source():
@@ -210,14 +212,14 @@ def test_download_that_breaks_off_leaves_it_to_the_next_source():
         serving({"/benchmarks/Mix3toMix10/2_v1.pt": b"half"}, announced=4) as address,
         pytest.raises(Unavailable, match="broke off after 4 of 8 bytes"),
     ):
-        benchmark_files.from_download(2, address)
+        benchmark_files.download(TWO, address)
 
 
 def test_no_network_leaves_it_to_the_next_source():
     with pytest.raises(Unavailable, match="no connection"):
-        benchmark_files.from_download(2, "http://127.0.0.1:9", timeout_s=2.0)
+        benchmark_files.download(TWO, "http://127.0.0.1:9", timeout_s=2.0)
 
 
 def test_an_address_that_is_no_web_address_is_an_error():
     with pytest.raises(InputError, match=r"measures\.benchmark\.url"):
-        benchmark_files.from_download(2, "file:///etc")
+        benchmark_files.download(TWO, "file:///etc")
