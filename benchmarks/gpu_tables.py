@@ -346,8 +346,8 @@ def floors(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
             f"(all of theirs there, a call's overhead with them), {SHARE:.0%} of the float32 rate "
             f"({card().float32 / 1e12:.0f} TFLOP/s) for products of XLA's, and the turns of the "
             "solver's loop of the record nearest in n. Evaluations during training, "
-            "initialisation and compiling are not in it. An operation's time is of steps with 123 to "
-            "224 of them; steps with a third of that took about as long (h200_step_kernels.jsonl), "
+            "initialisation and compiling are not in it. An operation's time is of steps of 123 "
+            "to 224; steps with a third of that took about as long (h200_step_kernels.jsonl), "
             "so do not rely on it where few are left.",
         ]
     )
