@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from w2dual.config.rows import NONE
 from w2dual.records import InputError
 from w2dual.results.published import read_published
 from w2dual.results.summary import METRIC, Entry, check_cell
@@ -50,7 +51,7 @@ HALF_UNIT = 0.05
 AFTER, START = "after", "start"
 """Marks of the benchmark: diverged after having been near the optimum, or from the start."""
 COLUMNS = (
-    *("method", "name", "dimension"),
+    *("method", "solver", "name", "dimension"),
     *("best_mean", "best_std", "last_mean", "last_std"),
     *("inverse_best_mean", "inverse_best_std", "inverse_last_mean", "inverse_last_std"),
     *("seeds", "diverged_seeds", "published_mean", "published_diverged"),
@@ -65,7 +66,7 @@ def published_values(folder: Path) -> pd.DataFrame:
 
 
 def tidy(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -> pd.DataFrame:
-    """Return a row for each method and dimension of the preset; columns as `COLUMNS`.
+    """Return a row for each row of the table and dimension of the preset; columns as `COLUMNS`.
 
     Args:
         frame: tidy metrics of the cells.
@@ -77,16 +78,21 @@ def tidy(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -> pd.
             preset.
     """
     known = {
-        (row["method"], row["dimension"]): row
+        (row["method"], NONE, row["dimension"]): row  # none of them takes a conjugate solver
         for row in published_values(published).to_dict("records")
     }
     rows = []
-    for method, _ in settings.methods:
+    for method, solver in settings.methods:
         for n in settings.dimensions:
-            cell = frame[(frame["amortization"] == method) & (frame["dimension"] == n)]
-            what = f"{method}, n = {n}"
+            cell = frame[
+                (frame["amortization"] == method)
+                & (frame["solver"] == solver)
+                & (frame["dimension"] == n)
+            ]
+            place = {"method": method, "solver": solver, "dimension": n}
+            what = f"{method}, {solver}, n = {n}"
             check_cell(cell, what, settings)
-            rows.append(_row(cell, method, n, known.get((method, n), {}), what, settings))
+            rows.append(_row(cell, place, known.get((method, solver, n), {}), what, settings))
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     found["preset"], found["reduced"] = settings.preset, settings.reduced
     return found
@@ -94,16 +100,14 @@ def tidy(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -> pd.
 
 def _row(
     cell: pd.DataFrame,
-    method: str,
-    n: int,
+    place: Mapping[str, Any],
     known: Mapping[Any, Any],
     what: str,
     settings: VerdictSettings,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "method": method,
+        **place,
         "name": known.get("name", ""),
-        "dimension": n,
         "published_mean": known.get("mean", math.nan),
         "published_diverged": known.get("diverged", ""),
         "measures_source": cell["measures_source"].iloc[0],
