@@ -11,6 +11,7 @@ by the first line that fits:
 | reduced preset, other measures, or too few seeds | any              | inconclusive          |
 | a seed diverged, or the mean is above the limit  | no value         | diverged as published |
 | neither                                          | no value         | better                |
+| no evaluation of a seed was finite               | a number         | worse                 |
 | the mean is within the margin, or half a unit    | a number         | reproduced            |
 | the published run may be one of ours             | a number         | inconclusive          |
 | higher, lower                                    | a number         | worse, better         |
@@ -143,6 +144,8 @@ def _judged(row: Mapping[str, Any], settings: VerdictSettings) -> dict[str, Any]
             return {"verdict": DIVERGED, "reason": "diverges here too"}
         return {"verdict": BETTER, "reason": "does not diverge, as it does in the benchmark"}
     mean, seeds = row["best_mean"], row["seeds"]
+    if math.isinf(mean):
+        return {"verdict": WORSE, "reason": "a seed had no finite evaluation"}
     margin = max(float(settings.margin(published)), HALF_UNIT)
     spread = row["best_std"] * math.sqrt(seeds / (seeds - 1)) * math.sqrt(1 + 1 / seeds)
     half = float(stats.t.ppf(1 - settings.alpha / 2, seeds - 1)) * spread + HALF_UNIT

@@ -112,6 +112,13 @@ def test_metrics_without_a_best_are_refused():
         baselines.tidy(older[older["cell"] != "hd2-w2"], PUBLISHED, SETTINGS)
 
 
+def test_a_seed_without_a_finite_evaluation_is_no_fault_of_the_metrics():
+    runs = frame({("w2", 2): [0.1, 0.1, 0.1, 0.1, math.inf]})
+    row = baselines.tidy(runs, PUBLISHED, SETTINGS).iloc[0]
+    assert (row["verdict"], row["reason"]) == ("worse", "a seed had no finite evaluation")
+    assert math.isinf(row["best_mean"])
+
+
 def test_rows_of_one_name_are_told_apart_by_their_solver():
     both = (("w2", "none"), ("w2", "lbfgs"))
     runs = frame({}, methods=both)
