@@ -204,6 +204,8 @@ def judge(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.Data
     rows = []
     known = published(folder)
     ours = frame[frame["potential"] == POTENTIAL]
+    # Of a cell that the preset lacks too: a table without values is of these measures as well.
+    sources = frame.drop_duplicates("pair").set_index("pair")["measures_source"].to_dict()
     row: Any
     for row in known[known["source"] == "paper"].itertuples(index=False):
         there = {row.solver, *map(str, ours["solver"])}
@@ -215,7 +217,8 @@ def judge(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.Data
             ]
             if cell.empty and solver != row.solver:
                 continue
-            rows.append(_to_judge(row, solver, cell, settings))
+            source = {"measures_source": sources.get(pair_of(row.generator))}
+            rows.append(source | _to_judge(row, solver, cell, settings))
     table = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
     for column in ("ours_seeds", "ours_diverged_seeds"):
         table[column] = table[column].astype("Int64")
@@ -242,7 +245,6 @@ def _to_judge(row: Any, solver: str, cell: pd.DataFrame, settings: ImageSettings
         "ours_seeds": entry.seeds,
         "ours_diverged_seeds": entry.diverged_seeds,
         "ours_diverged": not entry.mean <= settings.diverged_above,
-        "measures_source": cell["measures_source"].iloc[0],
         "ours_inverse_mean": back.mean,
         "ours_inverse_std": back.std,
     }
