@@ -123,6 +123,9 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.DataF
         found[column] = found[column].astype(float)
     found["above_limit"] = ~(found["mean"] <= settings.diverged_above)
     shown = found["mean"].where(~found["above_limit"]).round(settings.decimals)
+    # A quoted value is of the published measures, and no rival to one on measures made here.
+    made_here = found["measures_source"].eq("generated").groupby(found["pair"]).transform("any")
+    shown = shown.where(~(made_here & (found["source"] == "quoted")))
     column = [found["pair"], found["direction"]]
     found["best"] = shown.notna() & (shown == shown.groupby(column).transform("min"))
     ours = (found["source"] == "ours") & ~found["above_limit"] & (found["mean"] > 0)

@@ -108,6 +108,11 @@ def test_a_stand_in_is_said_to_be_one(frame: pd.DataFrame):
     assert set(judged["verdict"]) == {verdict.INCONCLUSIVE}
     numbers = images.tidy(made, PUBLISHED, small)
     assert numbers[["improvement_factor", "improvement_as_published"]].isna().all(axis=None)
+    worse = made.assign(l2_uvp_inverse_percent=made["l2_uvp_inverse_percent"] * 10)
+    best = images.tidy(worse, PUBLISHED, small)
+    best = best[best["best"] & (best["direction"] == "inverse")]
+    assert set(best["source"]) == {"ours"}
+    assert set(best["pair"]) == {"early", "mid", "late"}
 
 
 def test_cells_of_another_potential_have_no_published_value(frame: pd.DataFrame):
