@@ -17,10 +17,8 @@ rule report:
     """The evaluation as one PDF: preset, budget, tables, the plane and training curves."""
     input:
         tables=expand("tables/{name}.tex", name=TABLES),
-        metrics=[
-            *expand(rules.aggregate.output, potential=POTENTIALS),
-            *(rules.aggregate_baselines.output if BASELINES else []),
-        ],
+        metrics=expand(rules.aggregate.output, potential=POTENTIALS),
+        baselines=rules.aggregate_baselines.output if BASELINES else [],
         synthetic=rules.aggregate_synthetic.output,
         celeba64=rules.aggregate_celeba64.output if IMAGES else [],
         verdict="tables/verdict_hd.csv",
@@ -48,4 +46,5 @@ rule report:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
         " --verdict {input.verdict} --claims {input.claims}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.celeba64}"
+        " --baselines {input.baselines}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

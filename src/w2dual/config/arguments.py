@@ -40,10 +40,7 @@ def baselines_table(config: Config) -> dict[str, Any]:
     section = config["baselines"]
     return verdict(config) | {
         "dimensions": section["dimensions"],
-        "methods": [
-            {"amortization": row.amortization, "solver": row.solver}
-            for row in rows(config, section)
-        ],
+        "methods": _rows(config, "baselines"),
         "budget": budget(section),
     }
 

@@ -54,6 +54,11 @@ def words(name: str) -> str:
     return ", ".join(WORDS.get(part, part.replace("_", " ")) for part in name.split("-"))
 
 
+def own_method_words(method: str, solver: str) -> str:
+    """Name one of the benchmark's own methods: by its name, and by a solver if it takes one."""
+    return words(method if solver == "none" else f"{method}-{solver}")
+
+
 def potential_words(name: str) -> str:
     """Name the potential of a cell for running text, as in "ICNN potential"."""
     return words(name) if name == "own" else f"{words(name)} potential"

@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images", type=Path, nargs="*", default=[], help="those of the CelebA64 cells, if any"
     )
     parser.add_argument(
+        "--baselines",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="those of the benchmark's own methods, if any",
+    )
+    parser.add_argument(
         "--curves", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
     )
     parser.add_argument(
@@ -43,6 +50,7 @@ def main(args: argparse.Namespace) -> None:
         metrics=args.metrics,
         synthetic=args.synthetic,
         images=args.images,
+        baselines=args.baselines,
         curves=args.curves,
         figures=args.figures,
         verdict=args.verdict,

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from w2dual.config.names import method_words, potential_words, words
+from w2dual.config.names import method_words, own_method_words, potential_words
 from w2dual.plots import style
 from w2dual.plots.cells import Cells, gather, native_cells
 from w2dual.plots.seeds import over_seeds
@@ -201,7 +201,7 @@ def _name_native(axes: Axes, cells: Cells, n: int) -> pd.Series:
         axes.text(
             row["seconds"],
             row["mean"] if fine else EDGE,
-            words(row["method"]),
+            own_method_words(row["method"], row["solver"]),
             transform=axes.transData if fine else axes.get_xaxis_transform(),
             color=style.GREY,
             fontsize=4.5,

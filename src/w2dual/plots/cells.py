@@ -19,7 +19,7 @@ PALETTE = (
 """Okabe and Ito's colours, yellow replaced by brown, which shows on white."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-NATIVE = ("method", "dimension", "mean", "seconds")
+NATIVE = ("method", "solver", "dimension", "mean", "seconds")
 Method = tuple[str, str]
 
 
@@ -34,8 +34,9 @@ class Cells:
         baselines: the best quoted value of each dimension, percent.
         potentials: in order.
         settings: methods, dimensions and preset.
-        native: of the benchmark's own methods a row for each cell: `method`, `dimension`, `mean`
-            (of the last evaluation, as in `frame`), `seconds`; empty where they are not drawn.
+        native: of the benchmark's own methods a row for each cell: `method`, `solver`,
+            `dimension`, `mean` (of the last evaluation, as in `frame`), `seconds`; empty where they
+            are not drawn.
     """
 
     runs: pd.DataFrame
@@ -79,10 +80,11 @@ def native_cells(frame: pd.DataFrame) -> pd.DataFrame:
         frame: their tidy metrics.
     """
     rows = []
-    for (method, n), cell in frame.groupby(["amortization", "dimension"], sort=False):
+    keys = ["amortization", "solver", "dimension"]
+    for key, cell in frame.groupby(keys, sort=False):
         mean = Entry.of(cell[METRIC].astype(float).tolist(), cell["status"].tolist()).mean
         seconds = float(cell["training_s"].iloc[0]) / len(cell)
-        rows.append(dict(zip(NATIVE, (method, n, mean, seconds), strict=True)))
+        rows.append(dict(zip(NATIVE, (*key, mean, seconds), strict=True)))
     return pd.DataFrame(rows, columns=list(NATIVE))
 
 

@@ -180,7 +180,8 @@ FIGURES = {
         r"L$^2$-UVP of the forward map against the training time of one seed, its share of the "
         "cell's job. What to look at: the cells towards the lower left, which nothing beats in "
         "both, and what an amortization loss gains by a solver for the time it costs. Hollow marks "
-        "at the upper edge are cells that failed."
+        "at the upper edge are cells that failed. Names: the benchmark's own methods, where the "
+        "preset has them."
     ),
     "accuracy_vs_dimension": (
         r"L$^2$-UVP of the forward map against the dimension; dashed: the paper's values, in the "

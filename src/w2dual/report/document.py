@@ -16,7 +16,7 @@ import jinja2
 import pandas as pd
 
 from w2dual import provenance
-from w2dual.config.names import method_words, potential_words, words
+from w2dual.config.names import method_words, own_method_words, potential_words, words
 from w2dual.records import InputError, write_text
 from w2dual.report import captions
 from w2dual.report.latex import build_pdf, escape
@@ -32,6 +32,12 @@ log = logging.getLogger(__name__)
 FIGURE_PREFIX = "curves_"
 IMAGES = "celeba64"
 """Kind of the cells on images, in the column `kind`."""
+BASELINES = "baselines"
+"""Kind of the cells of the benchmark's own methods."""
+SHOWN = {"hd_baselines": (BASELINES,)} | dict.fromkeys(
+    ("accuracy_vs_cost", "claims"), ("hd", BASELINES)
+)
+"""Tables and figures whose cells are not those of their section alone -> kinds of their cells."""
 FIGURES_PER_PAGE = 8
 SOURCES = {
     "mirror": "the published weights, from a local mirror",
@@ -76,7 +82,10 @@ class ReportSettings(TableSettings):
 
 
 def read_metrics(
-    hd: Sequence[Path], synthetic: Sequence[Path], images: Sequence[Path] = ()
+    hd: Sequence[Path],
+    synthetic: Sequence[Path],
+    images: Sequence[Path] = (),
+    baselines: Sequence[Path] = (),
 ) -> pd.DataFrame:
     """Read tidy metrics from files of all kinds of cells, which a column `kind` tells apart.
 
@@ -84,7 +93,7 @@ def read_metrics(
         InputError: a file cannot be read, or two hold the same seed of a cell.
     """
     files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
-    files += [(path, IMAGES) for path in images]
+    files += [(path, IMAGES) for path in images] + [(path, BASELINES) for path in baselines]
     parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
     twice = frame[frame.duplicated(["cell", "seed"])]
@@ -98,7 +107,7 @@ def read_metrics(
 
 def _measured_as(kind: str) -> str:
     """Return the key of `aggregate.METRICS` of a kind of cells."""
-    return "hd" if kind == IMAGES else kind
+    return "hd" if kind in (IMAGES, BASELINES) else kind
 
 
 def image_part(frame: pd.DataFrame) -> pd.DataFrame:
@@ -107,8 +116,13 @@ def image_part(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the HD benchmark."""
+    """Return the rows of the HD benchmark, without those of the benchmark's own methods."""
     return frame[frame["kind"] == "hd"]
+
+
+def baselines_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the benchmark's own methods."""
+    return frame[frame["kind"] == BASELINES]
 
 
 def synthetic_part(frame: pd.DataFrame) -> pd.DataFrame:
@@ -164,6 +178,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
         ("Cells", _cells_and_runs(hd_part(frame))),
         ("Evaluation", f"on {settings.evaluation_samples:,} fresh samples of each measure"),
         *(("Measures", line) for line in measures_lines(hd_part(frame))),
+        *_baselines_facts(frame),
         ("Pairs on the plane", ", ".join(words(pair) for pair in pairs)),
         ("Cells there", _cells_and_runs(synthetic_part(frame))),
         (
@@ -179,6 +194,36 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
         ("Report by commit", _short(made.commit)),
     ]
     return [(escape(name), escape(value)) for name, value in rows]
+
+
+def _baselines_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    part = baselines_part(frame)
+    if part.empty:
+        return []
+    methods = part.drop_duplicates(["amortization", "solver"])
+    names = [
+        own_method_words(*method)
+        for method in zip(methods["amortization"], methods["solver"], strict=True)
+    ]
+    return [
+        ("The benchmark's own methods", f"{len(names)}: {', '.join(names)}"),
+        ("Cells there", _cells_and_runs(part)),
+        ("Budget there", _baselines_budget(part)),
+        *(("Measures there", line) for line in measures_lines(part)),
+    ]
+
+
+def _baselines_budget(part: pd.DataFrame) -> str:
+    """Say in words what was spent on cells whose budgets differ: as their metrics have it."""
+    steps = part[part["status"] == "finished"]["steps"].astype(int)
+    seeds = part.groupby("cell")["seed"].nunique()
+    spent = f"{_range(steps)} training iterations, " if len(steps) else ""
+    return f"{spent}{_range(seeds)} seed{'s' if seeds.max() > 1 else ''} per cell"
+
+
+def _range(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[str, str]]:
@@ -224,11 +269,13 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             f"{escape(settings.preset)} ({escape(settings.label)}): "
             f"{settings.iterations:,} iterations and {seeds_in_words(settings)} per "
             f"cell, on the plane {settings.plane.iterations:,} and "
-            f"{seeds_in_words(settings.plane)}{_on_images(settings)}. The numbers show that "
+            f"{seeds_in_words(settings.plane)}{_on_images(settings)}{_of_baselines(frame)}. "
+            "The numbers show that "
             "the pipeline works; they are not comparable with the paper's."
         )
-    hd = hd_part(frame)
-    generated = sorted(set(hd[hd["measures_source"] == "generated"]["dimension"]))
+    benchmark = frame[frame["kind"].isin(["hd", BASELINES])]
+    made_here = benchmark["measures_source"] == "generated"
+    generated = sorted(set(benchmark[made_here]["dimension"]))
     if generated:
         found.append(
             r"\textbf{Measures generated here.} For $n = "
@@ -252,6 +299,11 @@ def _on_images(settings: ReportSettings) -> str:
     if images is None:
         return ""
     return f", on images {images.iterations:,} and {seeds_in_words(images)}"
+
+
+def _of_baselines(frame: pd.DataFrame) -> str:
+    part = baselines_part(frame)
+    return "" if part.empty else f"; of the benchmark's own methods {_baselines_budget(part)}"
 
 
 def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
@@ -313,8 +365,9 @@ def diverged_lines(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
     """Return the names of all cells in the order of the tables.
 
-    First the benchmark's by dimension, potential, then method in the config's order; then those on
-    the plane by pair, then as the config has them; then those of CelebA64 by pair and method.
+    First the benchmark's by dimension, potential, then method in the config's order; then those of
+    the benchmark's own methods by dimension; then those on the plane by pair, then as the config
+    has them; then those of CelebA64 by pair and method.
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
@@ -326,9 +379,11 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
         if row.kind == IMAGES and settings.images is not None:
             place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
             number = methods_on_images.get((row.amortization, row.solver), 0)
-            return 2, place, 0, number, row.cell
+            return 3, place, 0, number, row.cell
         if row.kind == "synthetic":
-            return 1, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
+            return 2, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
+        if row.kind == BASELINES:
+            return 1, row.dimension, 0, 0, row.cell
         method = (row.amortization, row.solver)
         return (
             0,
@@ -355,7 +410,8 @@ def _place(name: Any, names: Sequence[str]) -> int:
 
 def _pair(row: Mapping[str, Any] | pd.Series) -> str:
     """Name a cell's pair for LaTeX; the benchmark's by its dimension."""
-    return rf"$n={row['dimension']}$" if row["kind"] == "hd" else escape(words(row["pair"]))
+    benchmark = row["kind"] in ("hd", BASELINES)
+    return rf"$n={row['dimension']}$" if benchmark else escape(words(row["pair"]))
 
 
 @dataclass(frozen=True)
@@ -398,6 +454,8 @@ def figure_groups(
         row = cells[name]
         if row["kind"] == "hd":
             title = rf"$n = {row['dimension']}$, {escape(potential_words(row['potential']))}"
+        elif row["kind"] == BASELINES:
+            title = rf"$n = {row['dimension']}$, the benchmark's own methods"
         elif row["kind"] == IMAGES:
             title = escape(words(row["pair"]))
         else:
@@ -448,7 +506,7 @@ def document(
         beside[name] = path
         title = _section(path, captions.SYNTHETIC_SECTION)
         kind = "half page" if path.stem in captions.HALF_PAGE else "figure"
-        text = f"{captions.caption(path, captions.FIGURES)} {_made(frame, settings, title)}"
+        text = f"{captions.caption(path, captions.FIGURES)} {_made(frame, settings, title, path)}"
         first = path.stem == captions.OVERVIEW
         (overview if first else sections[title]).append(
             {"kind": kind, "file": name, "caption": text}
@@ -457,7 +515,7 @@ def document(
         name = f"table-{number}.tex"
         beside[name] = path
         title = _section(path, captions.TABLE_SECTION)
-        text = f"{captions.caption(path, captions.TABLES)} {_made(frame, settings, title)}"
+        text = f"{captions.caption(path, captions.TABLES)} {_made(frame, settings, title, path)}"
         sections[title].append({"kind": "table", "file": name, "caption": text})
     for items in sections.values():  # tables before figures; as they were given otherwise
         items.sort(key=lambda item: item["kind"] != "table")
@@ -487,11 +545,11 @@ def _section(path: Path, other: str) -> str:
     return next((title for title, names in captions.SECTIONS if path.stem in names), other)
 
 
-def _made(frame: pd.DataFrame, settings: ReportSettings, section: str) -> str:
-    """Name the preset, and the devices of the cells that a section is about, for a caption."""
+def _made(frame: pd.DataFrame, settings: ReportSettings, section: str, path: Path) -> str:
+    """Name the preset, and the devices of the cells that a table or figure shows, for a caption."""
     kinds = {captions.SYNTHETIC_SECTION: "synthetic", captions.IMAGE_SECTION: IMAGES}
-    kind = kinds.get(section, "hd")
-    devices = sorted({str(name) for name in frame[frame["kind"] == kind]["device"].dropna()})
+    shown = SHOWN.get(path.stem, (kinds.get(section, "hd"),))
+    devices = sorted({str(name) for name in frame[frame["kind"].isin(shown)]["device"].dropna()})
     if section == captions.SETTINGS_SECTION or not devices:
         return f"Preset {escape(settings.preset)}."
     return f"Preset {escape(settings.preset)}; trained on {escape('; '.join(devices))}."
@@ -533,6 +591,7 @@ class Files:
         metrics: tidy metrics of the HD cells.
         synthetic: those of the cells on the plane.
         images: those of the CelebA64 cells; none for a preset without them.
+        baselines: those of the benchmark's own methods; none for a preset without them.
         curves: curves_CELL.pdf of all cells.
         figures: all other figures, in order.
         verdict, claims: .csv of each.
@@ -542,6 +601,7 @@ class Files:
     metrics: Sequence[Path]
     synthetic: Sequence[Path]
     images: Sequence[Path]
+    baselines: Sequence[Path]
     curves: Sequence[Path]
     figures: Sequence[Path]
     verdict: Path
@@ -560,7 +620,7 @@ def write(settings: ReportSettings, files: Files, pdf: Path, tex: Path | None) -
     Raises:
         InputError: a file cannot be used, or LaTeX cannot set the document.
     """
-    frame = read_metrics(files.metrics, files.synthetic, files.images)
+    frame = read_metrics(files.metrics, files.synthetic, files.images, files.baselines)
     made = origin(os.environ, frame)
     judged = verdict.read(files.verdict)
     summary = verdict_table.summary(judged, verdict.read(files.claims, ("claim", "verdict")))

@@ -7,6 +7,7 @@ unreadable, given twice or trained with other settings stops the job.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ SPIKES = ("steps", "largest_loss", "first_step", "last_step")
 BEFORE = ("before_divergence_step", "before_divergence")
 """Of a diverged seed: the step of its last evaluation, and the headline there."""
 BEST = {"hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent"), "synthetic": ()}
-"""Metrics of which the best evaluation of a seed's history is gathered too, with its step."""
+"""Metrics of which the best evaluation of a seed's history is gathered too, with its step: infinite
+where none was finite, and empty only in metrics of an older version, which did not keep it."""
 TIMINGS = (
     "seconds_per_step",
     "steps_per_second",
@@ -253,7 +255,10 @@ def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str, headline: str)
 
 
 def _best(entry: Mapping[str, Any], path: Path, kind: str, where: str) -> dict[str, Any]:
-    """Return the best evaluation of each of `BEST`; nothing of one that an older version wrote."""
+    """Return the best evaluation of each of `BEST`; infinite where no evaluation was finite.
+
+    Nothing of metrics that an older version wrote, which lack it.
+    """
     if "best" not in entry:
         return {}
     best = _field(entry, "best", dict, path, where)
@@ -261,7 +266,8 @@ def _best(entry: Mapping[str, Any], path: Path, kind: str, where: str) -> dict[s
     for name in BEST[kind]:
         inside = f"{where}best.{name}."
         one = _field(best, name, dict, path, f"{where}best.")
-        found[f"best_{name}"] = _number(one, "value", path, inside)
+        value = _number(one, "value", path, inside)
+        found[f"best_{name}"] = math.inf if value is None else value
         found[f"best_{name}_step"] = one.get("step")
     return found
 

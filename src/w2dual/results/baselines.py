@@ -11,6 +11,7 @@ by the first line that fits:
 | reduced preset, other measures, or too few seeds | any              | inconclusive          |
 | a seed diverged, or the mean is above the limit  | no value         | diverged as published |
 | neither                                          | no value         | better                |
+| no evaluation of a seed was finite               | a number         | worse                 |
 | the mean is within the margin, or half a unit    | a number         | reproduced            |
 | the published run may be one of ours             | a number         | inconclusive          |
 | higher, lower                                    | a number         | worse, better         |
@@ -28,8 +29,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit  # `scipy.stats` has the same, and takes a second
 
+from w2dual.config.rows import NONE
 from w2dual.records import InputError
 from w2dual.results.published import read_published
 from w2dual.results.summary import METRIC, Entry, check_cell
@@ -50,7 +52,7 @@ HALF_UNIT = 0.05
 AFTER, START = "after", "start"
 """Marks of the benchmark: diverged after having been near the optimum, or from the start."""
 COLUMNS = (
-    *("method", "name", "dimension"),
+    *("method", "solver", "name", "dimension"),
     *("best_mean", "best_std", "last_mean", "last_std"),
     *("inverse_best_mean", "inverse_best_std", "inverse_last_mean", "inverse_last_std"),
     *("seeds", "diverged_seeds", "published_mean", "published_diverged"),
@@ -65,7 +67,7 @@ def published_values(folder: Path) -> pd.DataFrame:
 
 
 def tidy(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -> pd.DataFrame:
-    """Return a row for each method and dimension of the preset; columns as `COLUMNS`.
+    """Return a row for each row of the table and dimension of the preset; columns as `COLUMNS`.
 
     Args:
         frame: tidy metrics of the cells.
@@ -77,16 +79,21 @@ def tidy(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -> pd.
             preset.
     """
     known = {
-        (row["method"], row["dimension"]): row
+        (row["method"], NONE, row["dimension"]): row  # none of them takes a conjugate solver
         for row in published_values(published).to_dict("records")
     }
     rows = []
-    for method, _ in settings.methods:
+    for method, solver in settings.methods:
         for n in settings.dimensions:
-            cell = frame[(frame["amortization"] == method) & (frame["dimension"] == n)]
-            what = f"{method}, n = {n}"
+            cell = frame[
+                (frame["amortization"] == method)
+                & (frame["solver"] == solver)
+                & (frame["dimension"] == n)
+            ]
+            place = {"method": method, "solver": solver, "dimension": n}
+            what = f"{method}, {solver}, n = {n}"
             check_cell(cell, what, settings)
-            rows.append(_row(cell, method, n, known.get((method, n), {}), what, settings))
+            rows.append(_row(cell, place, known.get((method, solver, n), {}), what, settings))
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     found["preset"], found["reduced"] = settings.preset, settings.reduced
     return found
@@ -94,16 +101,14 @@ def tidy(frame: pd.DataFrame, published: Path, settings: VerdictSettings) -> pd.
 
 def _row(
     cell: pd.DataFrame,
-    method: str,
-    n: int,
+    place: Mapping[str, Any],
     known: Mapping[Any, Any],
     what: str,
     settings: VerdictSettings,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "method": method,
+        **place,
         "name": known.get("name", ""),
-        "dimension": n,
         "published_mean": known.get("mean", math.nan),
         "published_diverged": known.get("diverged", ""),
         "measures_source": cell["measures_source"].iloc[0],
@@ -139,9 +144,11 @@ def _judged(row: Mapping[str, Any], settings: VerdictSettings) -> dict[str, Any]
             return {"verdict": DIVERGED, "reason": "diverges here too"}
         return {"verdict": BETTER, "reason": "does not diverge, as it does in the benchmark"}
     mean, seeds = row["best_mean"], row["seeds"]
+    if math.isinf(mean):
+        return {"verdict": WORSE, "reason": "a seed had no finite evaluation"}
     margin = max(float(settings.margin(published)), HALF_UNIT)
     spread = row["best_std"] * math.sqrt(seeds / (seeds - 1)) * math.sqrt(1 + 1 / seeds)
-    half = float(stats.t.ppf(1 - settings.alpha / 2, seeds - 1)) * spread + HALF_UNIT
+    half = float(stdtrit(seeds - 1, 1 - settings.alpha / 2)) * spread + HALF_UNIT
     interval = {"margin": margin, "interval_low": mean - half, "interval_high": mean + half}
     word, reason = _word(mean - published, margin, half)
     return interval | {"verdict": word, "reason": reason}

@@ -123,6 +123,9 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.DataF
         found[column] = found[column].astype(float)
     found["above_limit"] = ~(found["mean"] <= settings.diverged_above)
     shown = found["mean"].where(~found["above_limit"]).round(settings.decimals)
+    # A quoted value is of the published measures, and no rival to one on measures made here.
+    made_here = found["measures_source"].eq("generated").groupby(found["pair"]).transform("any")
+    shown = shown.where(~(made_here & (found["source"] == "quoted")))
     column = [found["pair"], found["direction"]]
     found["best"] = shown.notna() & (shown == shown.groupby(column).transform("min"))
     ours = (found["source"] == "ours") & ~found["above_limit"] & (found["mean"] > 0)
@@ -204,6 +207,8 @@ def judge(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.Data
     rows = []
     known = published(folder)
     ours = frame[frame["potential"] == POTENTIAL]
+    # Of a cell that the preset lacks too: a table without values is of these measures as well.
+    sources = frame.drop_duplicates("pair").set_index("pair")["measures_source"].to_dict()
     row: Any
     for row in known[known["source"] == "paper"].itertuples(index=False):
         there = {row.solver, *map(str, ours["solver"])}
@@ -215,7 +220,8 @@ def judge(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.Data
             ]
             if cell.empty and solver != row.solver:
                 continue
-            rows.append(_to_judge(row, solver, cell, settings))
+            source = {"measures_source": sources.get(pair_of(row.generator))}
+            rows.append(source | _to_judge(row, solver, cell, settings))
     table = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
     for column in ("ours_seeds", "ours_diverged_seeds"):
         table[column] = table[column].astype("Int64")
@@ -242,7 +248,6 @@ def _to_judge(row: Any, solver: str, cell: pd.DataFrame, settings: ImageSettings
         "ours_seeds": entry.seeds,
         "ours_diverged_seeds": entry.diverged_seeds,
         "ours_diverged": not entry.mean <= settings.diverged_above,
-        "measures_source": cell["measures_source"].iloc[0],
         "ours_inverse_mean": back.mean,
         "ours_inverse_std": back.std,
     }

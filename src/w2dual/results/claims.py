@@ -230,7 +230,8 @@ class PriorWork:
             seeds, std = float(row["seeds"]), float(row["last_std"])
             if seeds >= 2:
                 std = float(equivalence.sample_std(std, seeds))
-            key = (PRIOR, row["method"], "none", int(row["dimension"]))
+            # No claim about solvers is to count them, whatever they are made of.
+            key = (PRIOR, f"{row['method']}, {row['solver']}", "none", int(row["dimension"]))
             found[key] = Result(float(row["last_mean"]), std, seeds)
         return found
 

@@ -146,20 +146,25 @@ def test_job_draws_the_same_bytes_twice(name: str, tmp_path: Path) -> None:
 
 def test_the_benchmarks_own_methods_stand_by_their_names_at_their_cost() -> None:
     rows = [
-        {"amortization": method, "dimension": 2, "seed": seed, "status": status, "training_s": 40.0}
-        | {"l2_uvp_forward_percent": value}
-        for method, status, values in (
-            ("w2", "finished", (0.1, 0.3)),
-            ("mm_r", "diverged", (None, None)),
+        {"amortization": method, "solver": solver, "dimension": 2, "seed": seed, "status": status}
+        | {"l2_uvp_forward_percent": value, "training_s": 40.0}
+        for method, solver, status, values in (
+            ("w2", "none", "finished", (0.1, 0.3)),
+            ("w2", "lbfgs", "finished", (0.5, 0.7)),
+            ("mm_r", "none", "diverged", (None, None)),
         )
         for seed, value in enumerate(values)
     ]
     native = native_cells(pd.DataFrame(rows))
-    assert native["mean"].tolist() == [pytest.approx(0.2), float("inf")]
-    assert native["seconds"].tolist() == [20.0, 20.0]
+    assert native["mean"].tolist() == [pytest.approx(0.2), pytest.approx(0.6), float("inf")]
+    assert native["seconds"].tolist() == [20.0] * 3
     two, four = draw("accuracy_vs_cost", replace(cells(frame()), native=native))
     placed = {text.get_text(): text.get_position() for text in two.texts}
-    assert placed == {"W2": (20.0, pytest.approx(0.2)), "MM:R": (20.0, accuracy.EDGE)}
+    assert placed == {
+        "W2": (20.0, pytest.approx(0.2)),
+        "W2, L-BFGS": (20.0, pytest.approx(0.6)),
+        "MM:R": (20.0, accuracy.EDGE),
+    }
     assert not four.texts
     legend: Any = two.figure.legends[0]
     assert "the benchmark's own methods, by name" in {t.get_text() for t in legend.get_texts()}

@@ -225,6 +225,46 @@ def test_images_have_their_facts_their_order_and_a_box(frame: pd.DataFrame) -> N
     assert report.run_rows(both, mine)[-1][0] == "CelebA64, early"
 
 
+def test_the_benchmarks_own_methods_have_their_own_facts(
+    frame: pd.DataFrame, figures: list[Path], tmp_path: Path
+) -> None:
+    seeds = [seed(0) | {"steps": 20_001}, seed(1) | {"steps": 50_001}]
+    own = [record("none") | {"seeds": [one]} for one in seeds]
+    for one, name in zip(own, ("w2", "mm_r"), strict=True):
+        number = one["seeds"][0]["seed"]
+        one["cell"] |= {
+            "name": f"hd2-{name}",
+            "amortization": name,
+            "settings": {"seeds": [number]},
+        }
+        one["measures"] |= {"source": "generated"}
+        one["provenance"] |= {"device": "another"}
+    out = tmp_path / "own.csv"
+    aggregate(write(tmp_path, *own), expected(*own), out)
+    hd, on_plane = tmp_path / "hd.csv", tmp_path / "synthetic.csv"
+    both = report.read_metrics([hd], [on_plane], baselines=[out])
+    facts = report.facts(both, loaded(), MADE)
+    assert ("Cells", "2, with 4 training runs, 1 of them diverged") in facts
+    assert ("Cells there", "2, with 2 training runs, 0 of them diverged") in facts
+    assert ("Budget there", "20,001 to 50,001 training iterations, 1 seed per cell") in facts
+    assert dict(facts)["The benchmark's own methods"] == "2: MM:R, W2"
+    assert dict(facts)["Measures"].endswith("the published weights, from a local mirror")
+    assert dict(facts)["Measures there"].startswith("n = 2: generated here")
+    reduced, generated = report.warnings(both, loaded())
+    assert "own methods 20,001 to 50,001 training iterations" in reduced
+    assert "$n = 2$" in generated
+    assert report.cell_order(both, loaded())[2:4] == ["hd2-mm_r", "hd2-w2"]
+    assert [row[0] for row in report.run_rows(both, loaded())[:4]] == ["$n=2$"] * 4
+    curves = [*figures, *(tmp_path / f"curves_hd2-{name}.pdf" for name in ("w2", "mm_r"))]
+    _, group, *_ = report.figure_groups(curves, both, loaded())
+    assert group.title == "$n = 2$, the benchmark's own methods"
+    tables = [tmp_path / f"{name}.tex" for name in ("hd_baselines", "hd_mlp")]
+    text, _ = report.document(both, loaded(), tables, curves, [], MADE)
+    assert captions.TABLES["hd_baselines"] + " Preset smoke; trained on another." in text
+    assert captions.TABLES["hd_mlp"] + r" Preset smoke; trained on cpu: a\_b \& c." in text
+    assert "own methods" not in str(report.facts(frame, loaded(), MADE))
+
+
 def test_sections_stand_in_the_order_of_an_evaluation(
     frame: pd.DataFrame, figures: list[Path], plane: list[Path], tmp_path: Path
 ) -> None:

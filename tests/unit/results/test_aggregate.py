@@ -255,3 +255,15 @@ def test_read_names_a_file_without_the_columns(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"x.csv: is not a readable CSV"):
         read(tmp_path / "x.csv")
+
+
+def test_no_finite_evaluation_is_not_a_metric_that_is_missing(tmp_path: Path):
+    names = ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")
+    kept, lost, older = record("lbfgs", (0,)), record("adam", (0,)), record("none", (0,))
+    kept["seeds"][0]["best"] = {name: {"step": 20, "value": 0.4} for name in names}
+    lost["seeds"][0]["best"] = {name: {"step": None, "value": None} for name in names}
+    cells = (kept, lost, older)
+    aggregate(write(tmp_path, *cells), expected(*cells), tmp_path / "out.csv")
+    best = read(tmp_path / "out.csv").set_index("solver")["best_l2_uvp_forward_percent"]
+    assert (best["lbfgs"], best["adam"]) == (0.4, math.inf)
+    assert math.isnan(best["none"])

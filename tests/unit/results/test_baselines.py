@@ -25,15 +25,18 @@ SETTINGS = replace(
 
 
 def frame(
-    best: dict[tuple[str, int], list[float]], last: float = 0.3, **changes: Any
+    best: dict[tuple[str, int], list[float]],
+    last: float = 0.3,
+    methods: tuple[tuple[str, str], ...] = SETTINGS.methods,
+    **changes: Any,
 ) -> pd.DataFrame:
     rows = []
-    for method, _ in SETTINGS.methods:
+    for method, solver in methods:
         for n in SETTINGS.dimensions:
             values = best.get((method, n), [0.2, 0.21, 0.2, 0.19, 0.2])
             for seed, value in enumerate(values):
                 rows.append(
-                    {"cell": f"hd{n}-{method}", "amortization": method, "solver": "none"}
+                    {"cell": f"hd{n}-{method}", "amortization": method, "solver": solver}
                     | {"dimension": n, "seed": seed, "status": "finished", "preset": "paper"}
                     | {"l2_uvp_forward_percent": last, "l2_uvp_inverse_percent": last}
                     | {"best_l2_uvp_forward_percent": value, "best_l2_uvp_inverse_percent": value}
@@ -101,10 +104,33 @@ def test_what_cannot_be_judged_says_why(
 def test_metrics_without_a_best_are_refused():
     older = frame({})
     older.loc[older["cell"] == "hd2-w2", "best_l2_uvp_forward_percent"] = math.nan
-    with pytest.raises(InputError, match="cell w2, n = 2: the metrics lack the best evaluation"):
+    with pytest.raises(
+        InputError, match="cell w2, none, n = 2: the metrics lack the best evaluation"
+    ):
         baselines.tidy(older, PUBLISHED, SETTINGS)
-    with pytest.raises(InputError, match="no cell w2, n = 2"):
+    with pytest.raises(InputError, match="no cell w2, none, n = 2"):
         baselines.tidy(older[older["cell"] != "hd2-w2"], PUBLISHED, SETTINGS)
+
+
+def test_a_seed_without_a_finite_evaluation_is_no_fault_of_the_metrics():
+    runs = frame({("w2", 2): [0.1, 0.1, 0.1, 0.1, math.inf]})
+    row = baselines.tidy(runs, PUBLISHED, SETTINGS).iloc[0]
+    assert (row["verdict"], row["reason"]) == ("worse", "a seed had no finite evaluation")
+    assert math.isinf(row["best_mean"])
+
+
+def test_rows_of_one_name_are_told_apart_by_their_solver():
+    both = (("w2", "none"), ("w2", "lbfgs"))
+    runs = frame({}, methods=both)
+    runs.loc[runs["solver"] == "lbfgs", "best_l2_uvp_forward_percent"] = 0.7
+    chosen = replace(SETTINGS, methods=both)
+    found = baselines.tidy(runs, PUBLISHED, chosen)
+    best = found.set_index(["method", "solver", "dimension"])["best_mean"].to_dict()
+    assert best["w2", "none", 2] == pytest.approx(0.2)
+    assert best["w2", "lbfgs", 2] == pytest.approx(0.7)
+    text = table.tex(found, chosen)
+    assert r"{[W2]} & forward, published & 0.1 & 2.0 \\" in text
+    assert r"{[W2, L-{}BFGS]} & forward, published & -- & -- \\" in text
 
 
 def test_the_table_has_both_directions_and_the_benchmarks_marks():

@@ -15,6 +15,7 @@ from tests.unit.settings import PAPER
 from w2dual.config import arguments
 from w2dual.records import InputError
 from w2dual.report.tables import celeba64 as tables
+from w2dual.report.tables import claims as claims_tables
 from w2dual.results import celeba64 as images
 from w2dual.results import claims, verdict
 
@@ -83,17 +84,35 @@ def test_the_table_says_directions_and_fits_its_rows(frame: pd.DataFrame):
     assert r"$>$100$^{(10/10)}$" in tex
 
 
+def claims_table(
+    frame: pd.DataFrame, folder: Path, of: images.ImageSettings
+) -> tuple[str, pd.DataFrame]:
+    judged = images.judge(frame, folder, of)
+    found = claims.judge(judged, of)
+    return claims_tables.tex(found, judged, of), found
+
+
 def test_a_stand_in_is_said_to_be_one(frame: pd.DataFrame):
     small = settings(dimensions=[3 * 16 * 16])
     made = frame.assign(measures_source="generated")
-    for table in tables.TABLES.values():
-        tex, _ = table(made, PUBLISHED, small)
+    # The paper's potential, and another one, of which no cell is judged.
+    every = [
+        table(of, PUBLISHED, small)[0]
+        for of in (made, made.assign(potential="conv_small"))
+        for table in (*tables.TABLES.values(), claims_table)
+    ]
+    for tex in every:
         assert r"\textbf{Stand-in measures}" in tex
         assert r"$16\times16$ pixels" in tex
     judged = images.judge(made, PUBLISHED, small)
     assert set(judged["verdict"]) == {verdict.INCONCLUSIVE}
     numbers = images.tidy(made, PUBLISHED, small)
     assert numbers[["improvement_factor", "improvement_as_published"]].isna().all(axis=None)
+    worse = made.assign(l2_uvp_inverse_percent=made["l2_uvp_inverse_percent"] * 10)
+    best = images.tidy(worse, PUBLISHED, small)
+    best = best[best["best"] & (best["direction"] == "inverse")]
+    assert set(best["source"]) == {"ours"}
+    assert set(best["pair"]) == {"early", "mid", "late"}
 
 
 def test_cells_of_another_potential_have_no_published_value(frame: pd.DataFrame):

@@ -21,6 +21,7 @@ from tests.unit.verdict_data import (
 from w2dual.__main__ import main
 from w2dual.records import InputError
 from w2dual.report.latex import build_pdf
+from w2dual.report.tables import claims as claims_table
 from w2dual.report.tables import verdict as verdict_table
 from w2dual.results import baselines, claims, verdict
 from w2dual.results.published import read_published
@@ -130,7 +131,14 @@ def test_a_reduced_preset_never_says_reproduced(seeds):
 def test_measures_generated_anew_are_inconclusive(equal):
     other = with_cell(equal, MLP, mean=0.61, std=0.04, source="generated")
     assert word_of(judge(other), MLP)["verdict"] == "inconclusive"
-    assert "generated here" in word_of(judge(other), MLP)["reason"]
+    judged = judge(other)
+    assert "generated here" in word_of(judged, MLP)["reason"]
+    found = claims.judge(judged, settings())
+    for tex in (
+        verdict_table.tex(judged, settings()),
+        claims_table.tex(found, judged, settings()),
+    ):
+        assert r"\textbf{Measures generated here} for $n = 8$" in tex
 
 
 def test_a_cell_that_the_preset_lacks_is_missing(equal):

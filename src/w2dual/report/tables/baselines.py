@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from w2dual.config.names import own_method_words
 from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
 from w2dual.report.tables.hd import measures_notes
 from w2dual.results import aggregate, baselines
@@ -30,11 +31,13 @@ LINES = {
 def tex(tidy: pd.DataFrame, settings: VerdictSettings) -> str:
     """Render the table; columns as `baselines.tidy` returns them."""
     rows: list[Row] = []
-    for method, _ in settings.methods:
+    for method in settings.methods:
         cells = {
-            row["dimension"]: row for row in tidy.to_dict("records") if row["method"] == method
+            row["dimension"]: row
+            for row in tidy.to_dict("records")
+            if (row["method"], row["solver"]) == method
         }
-        name = next(iter(cells.values()))["name"] or method
+        name = next(iter(cells.values()))["name"] or own_method_words(*method)
         for place, (line, label) in enumerate(LINES.items()):
             shown = [_entry(cells[n], line, settings) for n in settings.dimensions]
             above = r"\midrule" if rows and not place else ""

@@ -22,7 +22,7 @@ from w2dual.report.tables import costs, hd
 from w2dual.report.tables import verdict as verdict_table
 from w2dual.results import aggregate
 from w2dual.results.celeba64 import METRICS, STANDS_FOR, ImageSettings, cell_of, judge, tidy
-from w2dual.results.summary import seeds_in_words
+from w2dual.results.summary import TableSettings, seeds_in_words
 from w2dual.results.verdict import MISSING, counts
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,12 @@ NOTE_ON_SOLVER = (
 )
 
 
-def side(settings: ImageSettings) -> int:
+def side(settings: TableSettings) -> int:
     """Return the side of an image, in pixels."""
-    return math.isqrt(settings.dimension // COLOURS)
+    return math.isqrt(settings.dimensions[0] // COLOURS)
 
 
-def measures_notes(sources: pd.Series, settings: ImageSettings) -> list[str]:
+def measures_notes(sources: pd.Series, settings: TableSettings) -> list[str]:
     """Say in LaTeX where the measures are a stand-in."""
     if not (sources == "generated").any():
         return []
@@ -144,7 +144,7 @@ def verdict_tex(judged: pd.DataFrame, settings: ImageSettings) -> str:
     notes += [NOTE_ON_DIRECTION, "Quoted baselines are not judged.", NOTE_ON_SOLVER]
     if missing:
         notes.append(f"Cells of the paper that this preset does not have: {missing}.")
-    notes += hd.budget_notes(settings) + measures_notes(shown["measures_source"], settings)
+    notes += hd.budget_notes(settings) + measures_notes(judged["measures_source"], settings)
     return fitted(body) + footnotes(notes)
 
 

@@ -7,13 +7,20 @@ from pathlib import Path
 import pandas as pd
 
 from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
-from w2dual.report.tables.hd import budget_notes
+from w2dual.report.tables import celeba64
+from w2dual.report.tables.hd import budget_notes, measures_notes
 from w2dual.results import claims, verdict
 from w2dual.results.verdict import PAPER_SEEDS, VerdictSettings
 
 
-def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
-    """Render the claims: the sentence, what is compared, ours and the paper's counts, the word."""
+def tex(rows: pd.DataFrame, judged: pd.DataFrame, settings: VerdictSettings) -> str:
+    """Render the claims: the sentence, what is compared, ours and the paper's counts, the word.
+
+    Args:
+        rows: claims, as `claims.judge` returns them.
+        judged: the cells that they are checked on; those of CelebA64 have a column `pair`.
+        settings: what the config says.
+    """
     lines = []
     for row in rows.itertuples():
         claim = (
@@ -42,7 +49,12 @@ def tex(rows: pd.DataFrame, settings: VerdictSettings) -> str:
             "the best evaluation of a run (inferred) and are taken as exact."
         )
     body = booktabs(heads, lines, "llclcl")
-    return fitted(body) + footnotes(notes + budget_notes(settings))
+    notes += budget_notes(settings)
+    if "pair" in judged.columns:
+        notes += celeba64.measures_notes(judged["measures_source"], settings)
+    else:
+        notes += measures_notes(judged)
+    return fitted(body) + footnotes(notes)
 
 
 def _capital(text: str) -> str:
@@ -68,5 +80,6 @@ def write(
     Raises:
         InputError: the verdict cannot be used; nothing is written then.
     """
-    rows = claims.judge(verdict.read(judged), settings, prior)
-    write_table(tex_path, tex(rows, settings), csv, rows)
+    cells = verdict.read(judged)
+    rows = claims.judge(cells, settings, prior)
+    write_table(tex_path, tex(rows, cells, settings), csv, rows)

@@ -18,7 +18,7 @@ import yaml
 from w2dual.config.grid import hidden_widths
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import read
-from w2dual.config.rows import OWN, SECTIONS, rows
+from w2dual.config.rows import OWN, SECTIONS, methods, rows
 from w2dual.records import InputError
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 
@@ -44,6 +44,8 @@ LEFT_OUT = {
     ("celeba64", "training", "seeds_at_once"),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
+AXES = ("dimensions", "generators", "pairs")
+"""Keys of a grid that say what measures its cells are of."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 """Numbers outside are shown with a power of ten."""
 _SOURCE = re.compile(r"\[((?:paper|w2ot|benchmark|ours|optax|OTT)[^\]]*)\]")
@@ -261,7 +263,7 @@ def number(value: float) -> str:
     return f"{float(digits):g} × 10^{int(power)}"
 
 
-def tex_of(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> str:
+def tex_of(frame: pd.DataFrame, table: str, config: Mapping[str, Any]) -> str:
     """Render a table: a block for each group, and notes on where its columns come from."""
     rows: list[Row] = []
     for line in frame.to_dict("records"):
@@ -279,14 +281,23 @@ def tex_of(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> str:
     align = rf"l{ragged}{{50mm}}{ragged}{{56mm}}{ragged}{{38mm}}"
     # It is to fit a page, with its notes and, in the report, a heading and a caption.
     small = fitted(booktabs(heads, rows, align), "scriptsize", HEIGHT)
-    return small + footnotes(_notes(frame, table, preset))
+    return small + footnotes(_notes(frame, table, config))
 
 
 def _power(found: re.Match[str]) -> str:
     return f"$^{{{found[1].replace('{}', '')}}}$"
 
 
-def _notes(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> list[str]:
+def has_cells(section: Mapping[str, Any]) -> bool:
+    """Return whether the grids of a section have any cells: none of their axes is empty."""
+    if "grids" in section:
+        return any(has_cells(grid) for grid in section["grids"])
+    axes = [section[axis] for axis in AXES if axis in section]
+    return all([*axes, methods(section)])
+
+
+def _notes(frame: pd.DataFrame, table: str, config: Mapping[str, Any]) -> list[str]:
+    preset = config["preset"]
     notes = [
         "Values: the config that these tables and figures were made with. Meaning and source: the "
         "comments of config.yaml. paper: section, table or appendix of the paper; w2ot: file of "
@@ -297,6 +308,8 @@ def _notes(frame: pd.DataFrame, table: str, preset: Mapping[str, Any]) -> list[s
             r"$^{\dagger}$: set by the preset, and not what config.yaml has: its source is that of "
             "the setting, not of this value."
         )
+    if not any(has_cells(config[name]) for name in TABLES[table]):
+        notes.append(r"\textbf{These settings have no cells in this preset.}")
     if preset["reduced"]:
         notes.append(
             rf"\textbf{{Reduced budget}}: preset {escape(preset['name'])} "
@@ -320,6 +333,6 @@ def write(name: str, config: Mapping[str, Any], base: Path, tex: Path, csv: Path
     """
     said = comments(base.read_text(encoding="utf-8"))
     frame = rows_of(config, read([base]), said, name)
-    text = tex_of(frame, name, config["preset"])
+    text = tex_of(frame, name, config)
     tidy = frame.assign(preset=config["preset"]["name"], reduced=config["preset"]["reduced"])
     write_table(tex, text, csv, tidy)

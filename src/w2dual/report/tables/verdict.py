@@ -12,7 +12,7 @@ import pandas as pd
 
 from w2dual.config.names import words
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
-from w2dual.report.tables.hd import budget_notes
+from w2dual.report.tables.hd import budget_notes, measures_notes
 from w2dual.results.verdict import (
     MISSING,
     PAPER_SEEDS,
@@ -112,7 +112,7 @@ def _notes(judged: pd.DataFrame, settings: VerdictSettings) -> list[str]:
     notes = method_notes(settings)
     if missing:
         notes.append(f"Cells of the paper that this preset does not have: {missing}.")
-    return notes + budget_notes(settings)
+    return notes + budget_notes(settings) + measures_notes(judged)
 
 
 def method_notes(settings: VerdictSettings) -> list[str]:

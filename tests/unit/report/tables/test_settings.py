@@ -93,7 +93,7 @@ def test_what_a_preset_set_is_marked_and_shown_as_it_ran() -> None:
     assert (batch["value"], batch["changed"]) == ("128", True)
     assert not one(frame, "Training", "learning rate")["changed"]
     assert one(frame, "Training", "hidden")["value"] == "64, 64, 32 for n = 2"
-    tex = settings.tex_of(frame, "hyperparameters_hd", SMOKE["preset"])
+    tex = settings.tex_of(frame, "hyperparameters_hd", SMOKE)
     assert r"batch size$^{\dagger}$ & 128 & points per step & paper table 4 \\" in tex
     assert r"learning rate & 5 \ensuremath{\times} 10$^{-4}$" in tex
     assert r"\textbf{Reduced budget}: preset smoke" in tex
@@ -123,8 +123,18 @@ def test_celeba64_has_a_model_and_a_cycle_weight_of_its_own() -> None:
     assert list(frame["group"]).count("Amortization model") == 1
     assert one(frame, "Training", "batch size")["meaning"] == "images per step"
     assert not frame["group"].str.startswith("Amortization loss").any()
-    tex = settings.tex_of(frame, "hyperparameters_celeba64", PAPER["preset"])
+    tex = settings.tex_of(frame, "hyperparameters_celeba64", PAPER)
     assert "Reduced budget" not in tex
+    assert "have no cells" not in tex
+
+
+def test_a_section_without_cells_says_so() -> None:
+    table = "hyperparameters_celeba64"
+    none = PAPER | {"celeba64": PAPER["celeba64"] | {"generators": []}}
+    assert "have no cells in this preset" in settings.tex_of(rows(table, none), table, none)
+    plane = {"grids": [{"pairs": ["a"], "methods": []}, {"pairs": [], "methods": [{}]}]}
+    assert not settings.has_cells(plane)
+    assert settings.has_cells(plane | {"grids": [{"pairs": ["a"], "methods": [{}]}]})
 
 
 @pytest.mark.parametrize(
