@@ -95,7 +95,8 @@ def resolve(
         key: of the entry in the config, for messages.
 
     Raises:
-        InputError: a name is unknown; or a part is missing, named twice, or not one of the method.
+        InputError: a name is unknown; or a part is missing, a potential too, named twice, or not one
+            of the method.
     """
     method = entry.get("method", "")
     if method:
@@ -122,6 +123,11 @@ def resolve(
                 )
             parts[part] = entry[part] if part in entry else settings[part]
     own = (settings["potential"],) if "potential" in settings else tuple(grid.get("potentials", ()))
+    if "potential" in needed and not own:
+        raise InputError(
+            f"config key `{key}` lacks a potential, of which the method `{method or kind}` is made; "
+            f"name one in `methods.{method or 'NAME'}.potential`, or `potentials` in its grid"
+        )
     named = tuple(part for part in parts if part in entry)
     return Row(kind, method, own if "potential" in needed else (OWN,), parts, named)
 

@@ -9,7 +9,7 @@ import yaml
 
 from w2dual import code
 from w2dual.config import arguments, cells, reader, rows, studies
-from w2dual.config.grid import grid, hd_grid, synthetic_grid
+from w2dual.config.grid import baselines_grid, grid, hd_grid, synthetic_grid
 from w2dual.records import InputError
 from w2dual.results.summary import TableSettings
 
@@ -249,6 +249,18 @@ REFUSED = {
         "`hd.more_methods.0`: with neither an amortization loss nor a solver",
     ),
 }
+
+
+def test_a_potential_is_named_by_the_method_or_the_grid():
+    text = "methods: {{gan: {}}}\nbaselines: {{methods: [{{method: gan}}]}}"
+    assert refusal(text.format("{kind: critic}")) == (
+        "config key `baselines.methods.0` lacks a potential, of which the method `gan` is made; "
+        "name one in `methods.gan.potential`, or `potentials` in its grid"
+    )
+    config = load(text.format("{kind: critic, potential: mlp}"))
+    assert {cell.potential for cell in baselines_grid(config)} == {"mlp"}
+    parts = "baselines: {methods: [{amortization: cycle, solver: none}]}"
+    assert "`methods.NAME.potential`" in refusal(parts)
 
 
 @pytest.mark.parametrize("case", REFUSED)
