@@ -12,7 +12,7 @@ from typing import Any
 
 from w2dual.config import kinds, strict_yaml
 from w2dual.config.cells import DUAL
-from w2dual.config.rows import Row, check_known, check_methods, resolve, rows
+from w2dual.config.rows import Row, check_known, check_methods, resolve
 from w2dual.records import InputError
 
 Config = dict[str, Any]
@@ -177,14 +177,13 @@ def _known_keys(schema: Mapping[str, Any]) -> list[str]:
 
 
 def _check_grids(config: Config) -> None:
-    _check_rows(config, "hd", config["hd"])
+    there = _names("hdN", _check_rows(config, "hd", config["hd"]))
     _check_rows(config, "celeba64", config["celeba64"])
-    own = _check_rows(config, "baselines", config["baselines"])
-    there = {row.method for row in rows(config, config["hd"]) if row.method}
-    if twice := sorted(there & {row.method for row in own}):
+    own = _names("hdN", _check_rows(config, "baselines", config["baselines"]))
+    if twice := [name for name in own if name in there]:
         raise InputError(
-            f"config key `baselines.methods`: `hd.methods` has {', '.join(twice)} too, and their "
-            "cells would have the same names; leave out one of them"
+            f"config key `baselines.methods`: `hd.methods` has cells of the same names, "
+            f"{', '.join(twice)}; leave out one of each two"
         )
     seen: dict[str, int] = {}
     drawn: set[tuple[str, str]] = set()
@@ -193,15 +192,15 @@ def _check_grids(config: Config) -> None:
         found = _check_rows(config, where, part)
         for pair in part["pairs"]:
             check_known(config["measures"], f"{where}.pairs", pair, "synthetic", "measures.")
-            for row, potential in [(each, name) for each in found for name in each.potentials]:
-                cell = row.cell_name(pair, potential)
+            for cell in _names(pair, found):
                 if seen.setdefault(cell, index) != index:
                     raise InputError(
                         f"config key `{where}`: the cell {cell} is already in "
                         f"`synthetic.grids.{seen[cell]}`"
                     )
-                if row.kind == DUAL:
-                    drawn.add((pair, potential))
+            drawn |= {
+                (pair, name) for row in found if row.kind == DUAL for name in row.potentials
+            }
     for name, figure in config["synthetic"]["figures"].items():
         for pair in figure["pairs"] if figure else ():
             if (pair, figure["potential"]) not in drawn:
@@ -210,6 +209,11 @@ def _check_grids(config: Config) -> None:
                     f"cell of the pair `{pair}` with the potential `{figure['potential']}` that "
                     f"the method `{DUAL}` trains"
                 )
+
+
+def _names(pair: str, found: Iterable[Row]) -> list[str]:
+    """Return the names that the cells of rows have on a pair."""
+    return [row.cell_name(pair, potential) for row in found for potential in row.potentials]
 
 
 def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[Row]:

@@ -9,7 +9,7 @@ import yaml
 
 from w2dual import code
 from w2dual.config import arguments, cells, reader, rows, studies
-from w2dual.config.grid import baselines_grid, grid, hd_grid, synthetic_grid
+from w2dual.config.grid import baselines_grid, benchmark_grid, grid, hd_grid, synthetic_grid
 from w2dual.records import InputError
 from w2dual.results.summary import TableSettings
 
@@ -261,6 +261,21 @@ def test_a_potential_is_named_by_the_method_or_the_grid():
     assert {cell.potential for cell in baselines_grid(config)} == {"mlp"}
     parts = "baselines: {methods: [{amortization: cycle, solver: none}]}"
     assert "`methods.NAME.potential`" in refusal(parts)
+
+
+def test_a_cell_is_of_one_table_of_the_benchmark():
+    text = (
+        "methods: {{tj: {{kind: fitted, potential: mlp}}}}\n"
+        "hd: {{more_methods: [{{method: tj, solver: adam}}]}}\n"
+        "baselines: {{methods: [{{method: tj, solver: {}}}]}}"
+    )
+    assert refusal(text.format("adam")) == (
+        "config key `baselines.methods`: `hd.methods` has cells of the same names, "
+        "hdN-mlp-tj-adam; leave out one of each two"
+    )
+    names = [cell.name for cell in benchmark_grid(load(text.format("lbfgs")))]
+    assert len(names) == len(set(names))
+    assert {"hd2-mlp-tj-adam", "hd2-mlp-tj-lbfgs"} <= set(names)
 
 
 @pytest.mark.parametrize("case", REFUSED)
