@@ -70,7 +70,7 @@ def validate(config: Config) -> None:
                 checked = {"$defs": schema["$defs"], **known[kind]}
                 _check_schema(settings, checked, (section, name))
             else:
-                _check_foreign_kind(section, name, kind)
+                kinds.check(section, f"{section}.{name}", kind)
     check_methods(config)
     _check_grids(config)
     _check_measures(config)
@@ -113,18 +113,6 @@ def _is_integer(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _check_foreign_kind(section: str, name: str, kind: str) -> None:
-    # Files are looked at, not imported: that would import JAX.
-    known = kinds.of(section)
-    if kind not in known:
-        room = kinds.ROOMS[section].package
-        raise InputError(
-            f"config key `{section}.{name}.kind`: there is no module w2dual.{room}.{kind} of "
-            f"that kind; add src/w2dual/{room.replace('.', '/')}/{kind}.py (docs/extending.md), "
-            f"or name a known one: {', '.join(known)}"
-        )
 
 
 def _text_keys(value: Any) -> Any:
@@ -198,9 +186,7 @@ def _check_grids(config: Config) -> None:
                         f"config key `{where}`: the cell {cell} is already in "
                         f"`synthetic.grids.{seen[cell]}`"
                     )
-            drawn |= {
-                (pair, name) for row in found if row.kind == DUAL for name in row.potentials
-            }
+            drawn |= {(pair, name) for row in found if row.kind == DUAL for name in row.potentials}
     for name, figure in config["synthetic"]["figures"].items():
         for pair in figure["pairs"] if figure else ():
             if (pair, figure["potential"]) not in drawn:
@@ -285,7 +271,7 @@ def _check_conjugation(config: Config) -> None:
 
 def _check_measures(config: Config) -> None:
     for name, settings in config["measures"]["synthetic"].items():
-        _check_foreign_kind("measures.synthetic", name, settings["kind"])
+        kinds.check("measures.synthetic", f"measures.synthetic.{name}", settings["kind"])
     benchmark = config["measures"]["benchmark"]
     published = benchmark["published_dimensions"]
     wanted = [(name, n) for name in ("hd", "baselines") for n in config[name]["dimensions"]]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from w2dual.config import kinds
 from w2dual.config.cells import DUAL, needs
 from w2dual.records import InputError
 
@@ -95,8 +96,8 @@ def resolve(
         key: of the entry in the config, for messages.
 
     Raises:
-        InputError: a name is unknown; or a part is missing, a potential too, named twice, or not one
-            of the method.
+        InputError: a name is unknown; or a part is missing, named twice, or not one of the method;
+            or neither the method nor the grid names a potential, and it needs one.
     """
     method = entry.get("method", "")
     if method:
@@ -125,8 +126,8 @@ def resolve(
     own = (settings["potential"],) if "potential" in settings else tuple(grid.get("potentials", ()))
     if "potential" in needed and not own:
         raise InputError(
-            f"config key `{key}` lacks a potential, of which the method `{method or kind}` is made; "
-            f"name one in `methods.{method or 'NAME'}.potential`, or `potentials` in its grid"
+            f"config key `{key}` lacks a potential, of which the method `{method or kind}` is "
+            f"made; name one in `methods.{method or 'NAME'}.potential`, or `potentials` in its grid"
         )
     named = tuple(part for part in parts if part in entry)
     return Row(kind, method, own if "potential" in needed else (OWN,), parts, named)
@@ -136,8 +137,8 @@ def check_methods(config: Mapping[str, Any]) -> None:
     """Check the parts that each entry of the config's `methods` names.
 
     Raises:
-        InputError: a name is unknown, or a part is not one of the method; or the entry has the name
-            of something else that names cells.
+        InputError: a name or a kind is unknown, or a part is not one of the method; or the entry
+            has the name of something else that names cells.
     """
     for method, settings in config.get("methods", {}).items():
         where = f"methods.{method}"
@@ -146,6 +147,8 @@ def check_methods(config: Mapping[str, Any]) -> None:
             if part in settings and part not in needed:
                 words = _takes(method, settings["kind"], needed)
                 raise InputError(f"config key `{where}.{part}`: {words}")
+        if model := settings.get("amortization_model"):
+            kinds.check("amortization_model", f"{where}.amortization_model", model["kind"])
         for part, section in SECTIONS.items():
             if part in settings:
                 check_known(config, f"{where}.{part}", settings[part], section)

@@ -213,6 +213,11 @@ REFUSED = {
         "{method: gan}",
         "`methods.gan.potential`: unknown name `cnn`; `potentials` has icnn, mlp",
     ),
+    "an unknown kind of model": (
+        "{x: {kind: both, potential: mlp, amortization_model: {kind: nosuch}}}",
+        "{method: x, amortization: cycle, solver: adam}",
+        "`methods.x.amortization_model.kind`: there is no module w2dual.amortization.models.nosuch",
+    ),
     "the name of a loss": (
         "{cycle: {kind: affine}}",
         "{method: cycle}",
