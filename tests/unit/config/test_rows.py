@@ -155,6 +155,22 @@ def test_settings_of_a_method_reach_its_cell():
     assert cell.settings["evaluation"] == hd["evaluation"]
 
 
+def test_a_method_sets_the_pretraining_that_its_grid_has():
+    text = (
+        "methods: {{gan: {{kind: critic, potential: mlp, "
+        "pretraining: {{spread: 2.0, weight_decay: 0.5}}}}}}\n"
+        "{}: {{dimensions: [2], {}: [{{method: gan}}]}}"
+    )
+    (cell,) = baselines_grid(load(text.format("baselines", "methods")))
+    grids = PAPER["baselines"]["pretraining"]
+    assert cell.settings["pretraining"] == grids | {"spread": 2.0, "weight_decay": 0.5}
+    assert cell.settings["pretraining"] != grids
+    assert refusal(text.format("hd", "more_methods")) == (
+        "config key `methods.gan.pretraining.spread`: `hd.pretraining`, which it would change, has "
+        "no such key; it has iterations, learning_rate, bound, tolerance, min_iterations"
+    )
+
+
 def test_a_grid_on_the_plane_takes_methods_too():
     grids = [
         {"pairs": ["moons", "rings"], "potentials": ["mlp_leaky"], "hidden": [4]}
