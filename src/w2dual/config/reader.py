@@ -12,7 +12,7 @@ from typing import Any
 
 from w2dual.config import kinds, strict_yaml
 from w2dual.config.cells import DUAL
-from w2dual.config.rows import Row, check_known, check_methods, resolve
+from w2dual.config.rows import Row, check_known, check_methods, methods, resolve
 from w2dual.records import InputError
 
 Config = dict[str, Any]
@@ -286,8 +286,7 @@ def _check_measures(config: Config) -> None:
         kinds.check("measures.synthetic", f"measures.synthetic.{name}", settings["kind"])
     benchmark = config["measures"]["benchmark"]
     published = benchmark["published_dimensions"]
-    wanted = [(name, n) for name in ("hd", "baselines") for n in config[name]["dimensions"]]
-    for name, dimension in wanted:
+    for name, dimension in _dimensions(config):
         if dimension not in published and "generated" not in benchmark["sources"]:
             raise InputError(
                 f"config key `{name}.dimensions`: the benchmark has no weights for n = {dimension} "
@@ -302,6 +301,12 @@ def _check_measures(config: Config) -> None:
                 "(`preset.reduced: false`) admits no `generated` pair for the published "
                 f"dimensions {admitted}; take `generated` out, or mark the preset as reduced"
             )
+
+
+def _dimensions(config: Config) -> list[tuple[str, int]]:
+    """Return the benchmark's dimensions that there are cells of, each with its section."""
+    sections = [name for name in ("hd", "baselines") if methods(config[name])]
+    return [(name, n) for name in sections for n in config[name]["dimensions"]]
 
 
 def _check_images(config: Config) -> None:
@@ -360,8 +365,7 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
     With those of CelebA64, if there are any, comes the generator that they share.
     """
     benchmark = {"kind": "benchmark"} | config["measures"]["benchmark"]
-    dimensions = [*config["hd"]["dimensions"], *config["baselines"]["dimensions"]]
-    used = {f"hd{dimension}": benchmark for dimension in dimensions}
+    used = {f"hd{dimension}": benchmark for _, dimension in _dimensions(config)}
     # One published repository, one mirror of it.
     published = {key: benchmark[key] for key in ("mirror", "url")}
     celeba64 = {"kind": "celeba64"} | config["measures"]["celeba64"] | published
