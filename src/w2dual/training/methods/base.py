@@ -324,6 +324,15 @@ class Reversed(Method[AnyState]):
         """Take one step of the method on swapped points."""
         return self.method.update(state, Swapped(batches), over)
 
+    def in_loop(self, like: AnyState) -> Looped:
+        """Return what a loop runs of the method, on swapped points."""
+        inner = self.method.in_loop(like)
+
+        def update(carried: Any, batches: Batches, over: str | None) -> Step[Any]:
+            return inner.update(carried, Swapped(batches), over)
+
+        return inner._replace(update=update)
+
     def push(self, params: Params, x: Batch) -> Batch:
         """Return what the method calls the inverse."""
         return self.method.pull(params, x)
