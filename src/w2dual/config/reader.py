@@ -186,14 +186,14 @@ def _check_grids(config: Config) -> None:
                         f"config key `{where}`: the cell {cell} is already in "
                         f"`synthetic.grids.{seen[cell]}`"
                     )
-            drawn |= {(pair, name) for row in found if row.kind == DUAL for name in row.potentials}
+            drawn |= {(pair, name) for row in found if row.conjugates for name in row.potentials}
     for name, figure in config["synthetic"]["figures"].items():
         for pair in figure["pairs"] if figure else ():
             if (pair, figure["potential"]) not in drawn:
                 raise InputError(
                     f"config key `synthetic.figures.{name}`: no grid of `synthetic.grids` has a "
                     f"cell of the pair `{pair}` with the potential `{figure['potential']}` that "
-                    f"the method `{DUAL}` trains"
+                    f"the method `{DUAL}` trains, not `reversed`"
                 )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2dual.config import kinds
-from w2dual.config.cells import DUAL, needs
+from w2dual.config.cells import DUAL, REVERSED, needs
 from w2dual.records import InputError
 
 SECTIONS = {"potential": "potentials", "amortization": "amortizations", "solver": "solvers"}
@@ -35,6 +35,7 @@ class Row:
         potentials: names of those it is trained with; `OWN` where it takes none.
         parts: `amortization` and `solver` -> names in the config, those that the method is made of.
         named: of these, the ones that the row itself names.
+        reversed: whether it is trained with source and target swapped.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Row:
     potentials: tuple[str, ...]
     parts: Mapping[str, str]
     named: tuple[str, ...]
+    reversed: bool
 
     @property
     def amortization(self) -> str:
@@ -58,6 +60,11 @@ class Row:
     def solver(self) -> str:
         """What tables have in the column of solvers; `none` for a method that takes none."""
         return self.parts.get("solver", NONE)
+
+    @property
+    def conjugates(self) -> bool:
+        """Whether its cells have conjugates to draw and to study, as `cells.conjugates` says."""
+        return self.kind == DUAL and not self.reversed
 
     def cell_name(self, pair: str, potential: str) -> str:
         """Return the name of a cell: pair, potential, method, loss and solver, as far as named."""
@@ -130,7 +137,8 @@ def resolve(
             f"made; name one in `methods.{method or 'NAME'}.potential`, or `potentials` in its grid"
         )
     named = tuple(part for part in parts if part in entry)
-    return Row(kind, method, own if "potential" in needed else (OWN,), parts, named)
+    trained = own if "potential" in needed else (OWN,)
+    return Row(kind, method, trained, parts, named, bool(settings.get(REVERSED)))
 
 
 def check_methods(config: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Methods as an axis of the config: what a row stands for, and the cells that come of it."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,23 @@ def test_studies_and_figures_take_cells_of_the_dual():
     assert studies.method(config) == ("regression", "lbfgs")
     config["hd"]["methods"] = []
     assert studies.method(config) is None
+
+
+def test_studies_and_figures_take_no_cells_that_are_reversed():
+    dual = "methods: {{back: {{kind: dual, reversed: {}}}}}\n"
+    row = "{method: back, amortization: regression, solver: lbfgs}"
+    hd = f"hd: {{methods: [{row}]}}\n"
+    assert studies.method(load(dual.format("true") + hd)) is None
+    assert studies.method(load(dual.format("false") + hd)) == ("back-regression", "lbfgs")
+    grid = f"{{pairs: [moons], potentials: [mlp_leaky], hidden: [4], methods: [{row}]}}"
+    figures = dict.fromkeys(PAPER["synthetic"]["figures"])
+    figures["transport"] = {"pairs": ["moons"], "potential": "mlp_leaky"}
+    plane = f"synthetic: {{grids: [{grid}], figures: {json.dumps(figures)}}}"
+    drawn = load(dual.format("false") + plane)
+    (cell,) = synthetic_grid(drawn)
+    assert arguments.cells_of_figure(figures["transport"], [cell]) == [cell.name]
+    assert "that the method `dual` trains, not `reversed`" in refusal(dual.format("true") + plane)
+    assert "`methods.back.reversed`: 3 is not of type 'boolean'" in refusal(dual.format(3))
 
 
 # ---------------------------------------------------------------- what a module declares
