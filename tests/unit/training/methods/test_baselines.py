@@ -208,6 +208,15 @@ def test_points_that_are_not_finite_have_no_h_and_stop_no_job():
     np.testing.assert_array_equal(found.of_x, range(8))
 
 
+def test_an_assignment_of_each_batch_is_found_under_vmap():
+    x, y = jnp.asarray(numbers(8, (2, 1, 8, 4))), jnp.asarray(numbers(9, (2, 1, 8, 4)))
+    found = jax.vmap(wgan_qc.assigned)(x, y)
+    for index in range(2):
+        alone = wgan_qc.assigned(x[index], y[index])
+        jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda a: a[index], found), alone)
+    assert not np.array_equal(found.of_x[0], found.of_x[1])
+
+
 @pytest.mark.usefixtures("wide")
 def test_qc_has_the_gradient_of_finite_differences():
     method, params = made("qc", False)
