@@ -213,7 +213,8 @@ def test_an_assignment_of_each_batch_is_found_under_vmap():
     found = jax.vmap(wgan_qc.assigned)(x, y)
     for index in range(2):
         alone = wgan_qc.assigned(x[index], y[index])
-        jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda a: a[index], found), alone)
+        for vmapped, one in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(vmapped[index], one)
     assert not np.array_equal(found.of_x[0], found.of_x[1])
 
 
