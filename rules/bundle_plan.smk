@@ -16,6 +16,7 @@ def bundled():
     return [
         *rules.everything_but_pdf.input,
         *expand(rules.train.output, cell=CELLS),
+        # Not the generator that pairs of images share: each of them holds it whole.
         *expand(rules.prepare.output, pair=sorted({cell.pair for cell in CELLS.values()})),
         *expand(rules.aggregate.output, potential=POTENTIALS),
         *(rules.aggregate_baselines.output if BASELINES else []),

@@ -64,7 +64,6 @@ IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
 CELLS = HD | BASELINES | SYNTHETIC | IMAGES
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
-IMAGE_DIMENSION = config["celeba64"]["dimension"]
 POTENTIALS = potentials(config, config["hd"])
 # The rules of analysis.smk: a table or figure of each name.
 COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]

@@ -19,9 +19,11 @@ def images_of(pair):
     return [tracked(path) for path in image_files(PAIRS[pair]).values()]
 
 
-def dimension_of(pair):
-    """Numbers of a point of a pair; of those that no cell uses, which are of images, an image's."""
-    return DIMENSIONS.get(pair, IMAGE_DIMENSION)
+def preparing(pair, attempt):
+    """Memory and minutes of a pair's job; the generator, one file to read, asks what light jobs do."""
+    if pair == CELEBA64_GENERATOR:
+        return REQUESTS.light_mb(attempt), REQUESTS.light_min(attempt)
+    return REQUESTS.training_mb(attempt), REQUESTS.preparing_min(DIMENSIONS[pair], attempt)
 
 
 def generator_of(pair):

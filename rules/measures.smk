@@ -21,8 +21,8 @@ rule prepare:
             if wc.pair != CELEBA64_GENERATOR and arguments.trains(PAIRS[wc.pair])
             else 0
         ),
-        mem_mb=lambda wc, attempt: REQUESTS.training_mb(attempt),
-        runtime=lambda wc, attempt: REQUESTS.preparing_min(dimension_of(wc.pair), attempt),
+        mem_mb=lambda wc, attempt: preparing(wc.pair, attempt)[0],
+        runtime=lambda wc, attempt: preparing(wc.pair, attempt)[1],
     params:
         code=lambda wc: code_of("prepare", preparation_modules(PAIRS[wc.pair]["kind"])),
         # What decides the content; a change makes the file again.

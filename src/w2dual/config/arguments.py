@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from w2dual.config.cells import DUAL, Cell, method_kind
+from w2dual.config.cells import Cell, conjugates
 from w2dual.config.reader import Config
 from w2dual.config.rows import potentials, rows
 
@@ -131,12 +131,12 @@ def line_search(config: Config, name: str) -> dict[str, Any]:
 def cells_of_figure(figure: Mapping[str, Any], cells: Iterable[Cell]) -> list[str]:
     """Return the cells that a figure shows: of each of its pairs the first with its potential.
 
-    Its cells are of the method `dual`, whose potentials and conjugates figures draw.
+    Its cells are of the method `dual`, not reversed: figures draw its potentials and conjugates.
     """
     known = [
         cell
         for cell in cells
-        if cell.potential == figure["potential"] and method_kind(cell.settings) == DUAL
+        if cell.potential == figure["potential"] and conjugates(cell.settings)
     ]
     return [next(cell.name for cell in known if cell.pair == pair) for pair in figure["pairs"]]
 

@@ -21,6 +21,8 @@ from w2dual.records import InputError, short_hash
 
 DUAL = "dual"
 """The method of a cell whose settings name none."""
+REVERSED = "reversed"
+"""Key of a cell's `method`, whatever its kind: train with source and target swapped."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,16 @@ class Cell:
 def method_kind(settings: Mapping[str, Any]) -> str:
     """Return the kind of method that trains a cell: `dual` where its settings name none."""
     return settings.get("method", {"kind": DUAL})["kind"]
+
+
+def conjugates(settings: Mapping[str, Any]) -> bool:
+    """Return whether figures draw and studies look at a cell's conjugates.
+
+    Those of the method `dual` they do, unless it is trained with source and target swapped: its
+    conjugates are then not of points of the target.
+    """
+    backwards = settings.get("method", {}).get(REVERSED, False)
+    return method_kind(settings) == DUAL and not backwards
 
 
 def needs(kind: str, package: Path = code.PACKAGE) -> tuple[str, ...]:

@@ -85,9 +85,8 @@ def celeba64_grid(config: Config) -> list[Cell]:
     }
     cells = []
     for potential in potentials(config, section):
-        model = section["amortization_model"] | {
-            "potential": config["potentials"].get(potential, {})
-        }
+        # Rows of images name no method, which alone could go without one of the config's.
+        model = section["amortization_model"] | {"potential": config["potentials"][potential]}
         own = config | {"amortization_model": model, "amortizations": losses}
         cells += [
             _cell(own, "celeba64", f"celeba64_{name}", section["dimension"], potential, row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from w2dual import code
+from w2dual.records import InputError
 
 NONE = "none"
 
@@ -46,3 +47,24 @@ def of(section: str) -> list[str]:
             if code.constant(f"{room.prepared}.{kind}", "SECTION") == section
         }
     return [*([NONE] if room.optional else []), *sorted(found)]
+
+
+def check(section: str, key: str, kind: str) -> None:
+    """Check that there is a kind: files are looked at, not imported, which would import JAX.
+
+    Args:
+        section: one of `ROOMS`.
+        key: of the config, that has the `kind`, for the message.
+        kind: to look for.
+
+    Raises:
+        InputError: there is not.
+    """
+    known = of(section)
+    if kind not in known:
+        room = ROOMS[section].package
+        raise InputError(
+            f"config key `{key}.kind`: there is no module w2dual.{room}.{kind} of "
+            f"that kind; add src/w2dual/{room.replace('.', '/')}/{kind}.py (docs/extending.md), "
+            f"or name a known one: {', '.join(known)}"
+        )

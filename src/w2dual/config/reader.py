@@ -12,7 +12,7 @@ from typing import Any
 
 from w2dual.config import kinds, strict_yaml
 from w2dual.config.cells import DUAL
-from w2dual.config.rows import Row, check_known, check_methods, resolve, rows
+from w2dual.config.rows import Row, check_known, check_methods, methods, resolve
 from w2dual.records import InputError
 
 Config = dict[str, Any]
@@ -70,7 +70,7 @@ def validate(config: Config) -> None:
                 checked = {"$defs": schema["$defs"], **known[kind]}
                 _check_schema(settings, checked, (section, name))
             else:
-                _check_foreign_kind(section, name, kind)
+                kinds.check(section, f"{section}.{name}", kind)
     check_methods(config)
     _check_grids(config)
     _check_measures(config)
@@ -113,18 +113,6 @@ def _is_integer(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _check_foreign_kind(section: str, name: str, kind: str) -> None:
-    # Files are looked at, not imported: that would import JAX.
-    known = kinds.of(section)
-    if kind not in known:
-        room = kinds.ROOMS[section].package
-        raise InputError(
-            f"config key `{section}.{name}.kind`: there is no module w2dual.{room}.{kind} of "
-            f"that kind; add src/w2dual/{room.replace('.', '/')}/{kind}.py (docs/extending.md), "
-            f"or name a known one: {', '.join(known)}"
-        )
 
 
 def _text_keys(value: Any) -> Any:
@@ -177,14 +165,13 @@ def _known_keys(schema: Mapping[str, Any]) -> list[str]:
 
 
 def _check_grids(config: Config) -> None:
-    _check_rows(config, "hd", config["hd"])
+    there = _names("hdN", _check_rows(config, "hd", config["hd"]))
     _check_rows(config, "celeba64", config["celeba64"])
-    own = _check_rows(config, "baselines", config["baselines"])
-    there = {row.method for row in rows(config, config["hd"]) if row.method}
-    if twice := sorted(there & {row.method for row in own}):
+    own = _names("hdN", _check_rows(config, "baselines", config["baselines"]))
+    if twice := [name for name in own if name in there]:
         raise InputError(
-            f"config key `baselines.methods`: `hd.methods` has {', '.join(twice)} too, and their "
-            "cells would have the same names; leave out one of them"
+            f"config key `baselines.methods`: `hd.methods` has cells of the same names, "
+            f"{', '.join(twice)}; leave out one of each two"
         )
     seen: dict[str, int] = {}
     drawn: set[tuple[str, str]] = set()
@@ -193,23 +180,26 @@ def _check_grids(config: Config) -> None:
         found = _check_rows(config, where, part)
         for pair in part["pairs"]:
             check_known(config["measures"], f"{where}.pairs", pair, "synthetic", "measures.")
-            for row, potential in [(each, name) for each in found for name in each.potentials]:
-                cell = row.cell_name(pair, potential)
+            for cell in _names(pair, found):
                 if seen.setdefault(cell, index) != index:
                     raise InputError(
                         f"config key `{where}`: the cell {cell} is already in "
                         f"`synthetic.grids.{seen[cell]}`"
                     )
-                if row.kind == DUAL:
-                    drawn.add((pair, potential))
+            drawn |= {(pair, name) for row in found if row.conjugates for name in row.potentials}
     for name, figure in config["synthetic"]["figures"].items():
         for pair in figure["pairs"] if figure else ():
             if (pair, figure["potential"]) not in drawn:
                 raise InputError(
                     f"config key `synthetic.figures.{name}`: no grid of `synthetic.grids` has a "
                     f"cell of the pair `{pair}` with the potential `{figure['potential']}` that "
-                    f"the method `{DUAL}` trains"
+                    f"the method `{DUAL}` trains, not `reversed`"
                 )
+
+
+def _names(pair: str, found: Iterable[Row]) -> list[str]:
+    """Return the names that the cells of rows have on a pair."""
+    return [row.cell_name(pair, potential) for row in found for potential in row.potentials]
 
 
 def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[Row]:
@@ -226,11 +216,23 @@ def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[R
         where = f"config key `{key}`"
         if row.kind == DUAL:
             _check_dual(config, where, row.parts)
+        _check_pretraining(config, section.partition(".")[0], row.method)
         label = (row.amortization, row.solver)
         if label in found:
             raise InputError(f"{where}: duplicate method {label[0]} + {label[1]}")
         found[label] = row
     return list(found.values())
+
+
+def _check_pretraining(config: Config, section: str, method: str) -> None:
+    """Check that what a method sets of pre-training is what its grid's is made of."""
+    known = config[section]["pretraining"]
+    given = config["methods"][method].get("pretraining", {}) if method else {}
+    if other := [key for key in given if key not in known]:
+        raise InputError(
+            f"config key `methods.{method}.pretraining.{other[0]}`: `{section}.pretraining`, which "
+            f"it would change, has no such key; it has {', '.join(known)}"
+        )
 
 
 def _check_dual(config: Config, where: str, parts: Mapping[str, str]) -> None:
@@ -281,11 +283,10 @@ def _check_conjugation(config: Config) -> None:
 
 def _check_measures(config: Config) -> None:
     for name, settings in config["measures"]["synthetic"].items():
-        _check_foreign_kind("measures.synthetic", name, settings["kind"])
+        kinds.check("measures.synthetic", f"measures.synthetic.{name}", settings["kind"])
     benchmark = config["measures"]["benchmark"]
     published = benchmark["published_dimensions"]
-    wanted = [(name, n) for name in ("hd", "baselines") for n in config[name]["dimensions"]]
-    for name, dimension in wanted:
+    for name, dimension in _dimensions(config):
         if dimension not in published and "generated" not in benchmark["sources"]:
             raise InputError(
                 f"config key `{name}.dimensions`: the benchmark has no weights for n = {dimension} "
@@ -300,6 +301,12 @@ def _check_measures(config: Config) -> None:
                 "(`preset.reduced: false`) admits no `generated` pair for the published "
                 f"dimensions {admitted}; take `generated` out, or mark the preset as reduced"
             )
+
+
+def _dimensions(config: Config) -> list[tuple[str, int]]:
+    """Return the benchmark's dimensions that there are cells of, each with its section."""
+    sections = [name for name in ("hd", "baselines") if methods(config[name])]
+    return [(name, n) for name in sections for n in config[name]["dimensions"]]
 
 
 def _check_images(config: Config) -> None:
@@ -358,8 +365,7 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
     With those of CelebA64, if there are any, comes the generator that they share.
     """
     benchmark = {"kind": "benchmark"} | config["measures"]["benchmark"]
-    dimensions = [*config["hd"]["dimensions"], *config["baselines"]["dimensions"]]
-    used = {f"hd{dimension}": benchmark for dimension in dimensions}
+    used = {f"hd{dimension}": benchmark for _, dimension in _dimensions(config)}
     # One published repository, one mirror of it.
     published = {key: benchmark[key] for key in ("mirror", "url")}
     celeba64 = {"kind": "celeba64"} | config["measures"]["celeba64"] | published

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from w2dual.config.cells import DUAL, needs
+from w2dual.config import kinds
+from w2dual.config.cells import DUAL, REVERSED, needs
 from w2dual.records import InputError
 
 SECTIONS = {"potential": "potentials", "amortization": "amortizations", "solver": "solvers"}
@@ -34,6 +35,7 @@ class Row:
         potentials: names of those it is trained with; `OWN` where it takes none.
         parts: `amortization` and `solver` -> names in the config, those that the method is made of.
         named: of these, the ones that the row itself names.
+        reversed: whether it is trained with source and target swapped.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Row:
     potentials: tuple[str, ...]
     parts: Mapping[str, str]
     named: tuple[str, ...]
+    reversed: bool
 
     @property
     def amortization(self) -> str:
@@ -57,6 +60,11 @@ class Row:
     def solver(self) -> str:
         """What tables have in the column of solvers; `none` for a method that takes none."""
         return self.parts.get("solver", NONE)
+
+    @property
+    def conjugates(self) -> bool:
+        """Whether its cells have conjugates to draw and to study, as `cells.conjugates` says."""
+        return self.kind == DUAL and not self.reversed
 
     def cell_name(self, pair: str, potential: str) -> str:
         """Return the name of a cell: pair, potential, method, loss and solver, as far as named."""
@@ -95,7 +103,8 @@ def resolve(
         key: of the entry in the config, for messages.
 
     Raises:
-        InputError: a name is unknown; or a part is missing, named twice, or not one of the method.
+        InputError: a name is unknown; or a part is missing, named twice, or not one of the method;
+            or neither the method nor the grid names a potential, and it needs one.
     """
     method = entry.get("method", "")
     if method:
@@ -122,16 +131,22 @@ def resolve(
                 )
             parts[part] = entry[part] if part in entry else settings[part]
     own = (settings["potential"],) if "potential" in settings else tuple(grid.get("potentials", ()))
+    if "potential" in needed and not own:
+        raise InputError(
+            f"config key `{key}` lacks a potential, of which the method `{method or kind}` is "
+            f"made; name one in `methods.{method or 'NAME'}.potential`, or `potentials` in its grid"
+        )
     named = tuple(part for part in parts if part in entry)
-    return Row(kind, method, own if "potential" in needed else (OWN,), parts, named)
+    trained = own if "potential" in needed else (OWN,)
+    return Row(kind, method, trained, parts, named, bool(settings.get(REVERSED)))
 
 
 def check_methods(config: Mapping[str, Any]) -> None:
     """Check the parts that each entry of the config's `methods` names.
 
     Raises:
-        InputError: a name is unknown, or a part is not one of the method; or the entry has the name
-            of something else that names cells.
+        InputError: a name or a kind is unknown, or a part is not one of the method; or the entry
+            has the name of something else that names cells.
     """
     for method, settings in config.get("methods", {}).items():
         where = f"methods.{method}"
@@ -140,6 +155,8 @@ def check_methods(config: Mapping[str, Any]) -> None:
             if part in settings and part not in needed:
                 words = _takes(method, settings["kind"], needed)
                 raise InputError(f"config key `{where}.{part}`: {words}")
+        if model := settings.get("amortization_model"):
+            kinds.check("amortization_model", f"{where}.amortization_model", model["kind"])
         for part, section in SECTIONS.items():
             if part in settings:
                 check_known(config, f"{where}.{part}", settings[part], section)

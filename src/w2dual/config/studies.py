@@ -7,7 +7,7 @@ first potential. Figures and tables name the cells that they show.
 
 from __future__ import annotations
 
-from w2dual.config.cells import DUAL, Cell
+from w2dual.config.cells import Cell
 from w2dual.config.grid import celeba64_grid, hd_grid
 from w2dual.config.reader import Config
 from w2dual.config.rows import rows
@@ -26,7 +26,7 @@ def method(config: Config, section: str = "hd") -> tuple[str, str] | None:
     amortized = [
         (row.amortization, row.solver)
         for row in rows(config, config[section])
-        if row.kind == DUAL
+        if row.conjugates
         and config["amortizations"][row.parts["amortization"]]["kind"] != "none"
         and config["solvers"][row.parts["solver"]]["kind"] != "none"
     ]

@@ -265,10 +265,11 @@ def from_record(path: Path, source: str, threads: int = 0) -> Cost:
 def method_of(cell: Cell) -> dict[str, str]:
     """Name what a cell's measurement must agree in: potential, loss, solver and widths.
 
-    Of a method with networks of its own the widths are not known here, and are `own`.
+    Of a method with networks of its own, or a potential that has neither `hidden` nor `channels`,
+    the widths are not known here, and are `own`.
     """
-    potential = cell.settings.get("potential", {"hidden": [OWN]})
-    widths = potential.get("hidden") or potential["channels"]
+    potential = cell.settings.get("potential", {})
+    widths = potential.get("hidden") or potential.get("channels") or [OWN]
     as_paper = widths == hidden_widths(PAPER_WIDTHS, cell.dimension)
     return {
         "potential": cell.potential,

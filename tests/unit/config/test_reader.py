@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from w2dual.config import reader, rows
-from w2dual.config.grid import hd_grid, synthetic_grid
+from w2dual.config.grid import grid, hd_grid, synthetic_grid
 from w2dual.potentials import activations
 from w2dual.records import InputError
 
@@ -77,6 +77,18 @@ def test_a_pair_that_no_cell_uses_is_not_prepared():
     grids = [*PARSED["synthetic"]["grids"], grid]
     used = reader.pairs(load(unused + "\n" + yaml.safe_dump({"synthetic": {"grids": grids}})))
     assert "mine" in used
+
+
+def test_dimensions_of_no_method_are_not_prepared():
+    text = "baselines: {{dimensions: [3], methods: [{}]}}"
+    config = load(text.format(""))
+    assert "hd3" not in reader.pairs(config)
+    assert {cell.pair for cell in grid(config)} == {*reader.pairs(config)} - {
+        reader.CELEBA64_GENERATOR
+    }
+    assert "`baselines.dimensions`: the benchmark has no weights for n = 3" in refusal(
+        text.format("{method: mm}")
+    )
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)

@@ -1,6 +1,7 @@
 """Methods as an axis of the config: what a row stands for, and the cells that come of it."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from w2dual import code
 from w2dual.config import arguments, cells, reader, rows, studies
-from w2dual.config.grid import grid, hd_grid, synthetic_grid
+from w2dual.config.grid import baselines_grid, benchmark_grid, grid, hd_grid, synthetic_grid
 from w2dual.records import InputError
 from w2dual.results.summary import TableSettings
 
@@ -155,6 +156,22 @@ def test_settings_of_a_method_reach_its_cell():
     assert cell.settings["evaluation"] == hd["evaluation"]
 
 
+def test_a_method_sets_the_pretraining_that_its_grid_has():
+    text = (
+        "methods: {{gan: {{kind: critic, potential: mlp, "
+        "pretraining: {{spread: 2.0, weight_decay: 0.5}}}}}}\n"
+        "{}: {{dimensions: [2], {}: [{{method: gan}}]}}"
+    )
+    (cell,) = baselines_grid(load(text.format("baselines", "methods")))
+    grids = PAPER["baselines"]["pretraining"]
+    assert cell.settings["pretraining"] == grids | {"spread": 2.0, "weight_decay": 0.5}
+    assert cell.settings["pretraining"] != grids
+    assert refusal(text.format("hd", "more_methods")) == (
+        "config key `methods.gan.pretraining.spread`: `hd.pretraining`, which it would change, has "
+        "no such key; it has iterations, learning_rate, bound, tolerance, min_iterations"
+    )
+
+
 def test_a_grid_on_the_plane_takes_methods_too():
     grids = [
         {"pairs": ["moons", "rings"], "potentials": ["mlp_leaky"], "hidden": [4]}
@@ -213,6 +230,11 @@ REFUSED = {
         "{method: gan}",
         "`methods.gan.potential`: unknown name `cnn`; `potentials` has icnn, mlp",
     ),
+    "an unknown kind of model": (
+        "{x: {kind: both, potential: mlp, amortization_model: {kind: nosuch}}}",
+        "{method: x, amortization: cycle, solver: adam}",
+        "`methods.x.amortization_model.kind`: there is no module w2dual.amortization.models.nosuch",
+    ),
     "the name of a loss": (
         "{cycle: {kind: affine}}",
         "{method: cycle}",
@@ -251,6 +273,33 @@ REFUSED = {
 }
 
 
+def test_a_potential_is_named_by_the_method_or_the_grid():
+    text = "methods: {{gan: {}}}\nbaselines: {{methods: [{{method: gan}}]}}"
+    assert refusal(text.format("{kind: critic}")) == (
+        "config key `baselines.methods.0` lacks a potential, of which the method `gan` is made; "
+        "name one in `methods.gan.potential`, or `potentials` in its grid"
+    )
+    config = load(text.format("{kind: critic, potential: mlp}"))
+    assert {cell.potential for cell in baselines_grid(config)} == {"mlp"}
+    parts = "baselines: {methods: [{amortization: cycle, solver: none}]}"
+    assert "`methods.NAME.potential`" in refusal(parts)
+
+
+def test_a_cell_is_of_one_table_of_the_benchmark():
+    text = (
+        "methods: {{tj: {{kind: fitted, potential: mlp}}}}\n"
+        "hd: {{more_methods: [{{method: tj, solver: adam}}]}}\n"
+        "baselines: {{methods: [{{method: tj, solver: {}}}]}}"
+    )
+    assert refusal(text.format("adam")) == (
+        "config key `baselines.methods`: `hd.methods` has cells of the same names, "
+        "hdN-mlp-tj-adam; leave out one of each two"
+    )
+    names = [cell.name for cell in benchmark_grid(load(text.format("lbfgs")))]
+    assert len(names) == len(set(names))
+    assert {"hd2-mlp-tj-adam", "hd2-mlp-tj-lbfgs"} <= set(names)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_a_row_may_not_say(case: str):
     methods, row, words = REFUSED[case]
@@ -283,6 +332,23 @@ def test_studies_and_figures_take_cells_of_the_dual():
     assert studies.method(config) == ("regression", "lbfgs")
     config["hd"]["methods"] = []
     assert studies.method(config) is None
+
+
+def test_studies_and_figures_take_no_cells_that_are_reversed():
+    dual = "methods: {{back: {{kind: dual, reversed: {}}}}}\n"
+    row = "{method: back, amortization: regression, solver: lbfgs}"
+    hd = f"hd: {{methods: [{row}]}}\n"
+    assert studies.method(load(dual.format("true") + hd)) is None
+    assert studies.method(load(dual.format("false") + hd)) == ("back-regression", "lbfgs")
+    grid = f"{{pairs: [moons], potentials: [mlp_leaky], hidden: [4], methods: [{row}]}}"
+    figures = dict.fromkeys(PAPER["synthetic"]["figures"])
+    figures["transport"] = {"pairs": ["moons"], "potential": "mlp_leaky"}
+    plane = f"synthetic: {{grids: [{grid}], figures: {json.dumps(figures)}}}"
+    drawn = load(dual.format("false") + plane)
+    (cell,) = synthetic_grid(drawn)
+    assert arguments.cells_of_figure(figures["transport"], [cell]) == [cell.name]
+    assert "that the method `dual` trains, not `reversed`" in refusal(dual.format("true") + plane)
+    assert "`methods.back.reversed`: 3 is not of type 'boolean'" in refusal(dual.format(3))
 
 
 # ---------------------------------------------------------------- what a module declares

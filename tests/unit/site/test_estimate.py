@@ -200,6 +200,13 @@ def test_widths_of_its_own_need_a_measurement_of_their_own():
     assert estimate(other, [cost(hidden="8-8")]).basis is Basis.MEASURED
 
 
+def test_widths_that_a_potential_does_not_name_are_its_own():
+    other = cell()
+    other.settings["potential"] = {"kind": "mine", "depth": 3}
+    assert estimate(other, [cost()]).basis is Basis.UNKNOWN
+    assert estimate(other, [cost(hidden="own")]).basis is Basis.MEASURED
+
+
 def test_another_method_stands_in_only_where_it_is_named():
     other = cell(method=("cycle", "adam"))
     assert estimate(other, [cost()]).basis is Basis.UNKNOWN

@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from w2dual import conjugate, extensions
 from w2dual.config import kinds
-from w2dual.config.cells import method_kind
+from w2dual.config.cells import REVERSED, method_kind
 from w2dual.conjugate import Cost, InnerProduct
 from w2dual.records import InputError
 from w2dual.training.incidents import Incidents
@@ -32,8 +32,6 @@ Batch = Float[Array, "seeds batch n"]
 Params = Any
 Trees = Mapping[str, Any]
 """Something of each network, by the network's name."""
-REVERSED = "reversed"
-"""Key of a cell's `method`, whatever its kind: train with source and target swapped."""
 
 
 class State(Protocol):
@@ -323,6 +321,15 @@ class Reversed(Method[AnyState]):
     def update(self, state: AnyState, batches: Batches, over: str | None = None) -> Step[AnyState]:
         """Take one step of the method on swapped points."""
         return self.method.update(state, Swapped(batches), over)
+
+    def in_loop(self, like: AnyState) -> Looped:
+        """Return what a loop runs of the method, on swapped points."""
+        inner = self.method.in_loop(like)
+
+        def update(carried: Any, batches: Batches, over: str | None) -> Step[Any]:
+            return inner.update(carried, Swapped(batches), over)
+
+        return inner._replace(update=update)
 
     def push(self, params: Params, x: Batch) -> Batch:
         """Return what the method calls the inverse."""

@@ -115,7 +115,8 @@ def assigned(x: Batch, y: Batch) -> Assignment:
     """Return the optimal assignment of each seed's batch, from the host."""
     shape = x.shape[:2]
     index, number = jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, x.dtype)
-    return jax.pure_callback(_assign, Assignment(index, index, number, number), x, y)
+    shapes = Assignment(index, index, number, number)
+    return jax.pure_callback(_assign, shapes, x, y, vmap_method="sequential")
 
 
 def _assign(x: Any, y: Any) -> Assignment:

@@ -22,7 +22,7 @@ from w2dual.records import InputError, save_arrays
 from w2dual.training import methods, run
 from w2dual.training.checkpoint import Checkpoints
 from w2dual.training.methods import maximin, mm_batch, mmv1, wgan_qc
-from w2dual.training.methods.base import Reversed, Swapped
+from w2dual.training.methods.base import Looped, Reversed, Swapped
 from w2dual.training.methods.two_potentials import Both
 
 ORIGIN: dict[str, str | None] = dict.fromkeys(
@@ -208,6 +208,16 @@ def test_points_that_are_not_finite_have_no_h_and_stop_no_job():
     np.testing.assert_array_equal(found.of_x, range(8))
 
 
+def test_an_assignment_of_each_batch_is_found_under_vmap():
+    x, y = jnp.asarray(numbers(8, (2, 1, 8, 4))), jnp.asarray(numbers(9, (2, 1, 8, 4)))
+    found = jax.vmap(wgan_qc.assigned)(x, y)
+    for index in range(2):
+        alone = wgan_qc.assigned(x[index], y[index])
+        for vmapped, one in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(vmapped[index], one)
+    assert not np.array_equal(found.of_x[0], found.of_x[1])
+
+
 @pytest.mark.usefixtures("wide")
 def test_qc_has_the_gradient_of_finite_differences():
     method, params = made("qc", False)
@@ -292,6 +302,12 @@ class Teller:
     def update(self, state: Any, batches: Any, over: Any = None) -> Any:
         return state, batches.source(), batches.target(1), over
 
+    def in_loop(self, like: Any) -> Looped:
+        def update(carried: Any, batches: Any, over: Any) -> Any:
+            return f"loop of {like}", carried, batches.source(), batches.target(1), over
+
+        return Looped(cast("Any", "enter"), update, cast("Any", "leave"))
+
     def push(self, params: Any, x: Any) -> Any:
         return "push", params, x
 
@@ -304,6 +320,11 @@ def test_reversed_trains_on_swapped_measures_and_swaps_the_maps_back():
     assert turned.update("state", Drawn("x0 x1".split(), "y0 y1".split()), "parts") == (
         *("state", "y0", "x1", "parts"),
     )
+    carried = turned.in_loop("like")
+    assert carried.update("carried", Drawn("x0 x1".split(), "y0 y1".split()), "parts") == (
+        *("loop of like", "carried", "y0", "x1", "parts"),
+    )
+    assert (carried.enter, carried.leave) == ("enter", "leave")
     assert turned.push("params", "x") == ("pull", "params", "x")
     assert turned.pull("params", "y") == ("push", "params", "y")
     with pytest.raises(ValueError, match="the inverse of the optimal map is not known"):
