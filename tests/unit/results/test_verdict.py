@@ -252,7 +252,7 @@ def test_the_improvement_is_over_methods_that_ran_here(equal, last, word, factor
 
 
 def test_what_the_printed_factors_leave_out_is_found_not_known():
-    paper = {("mlp", "x", "none", 2): claims.Result(1.0, 0.0, 10.0)}
+    paper: claims.Cells = {("mlp", "x", "none", 2): claims.Result(1.0, 0.0, 10.0)}
     values = {"MM": 1.4, "W2": 3.0, "MMv2": 5.0}
     paper |= {(claims.PRIOR, k, "none", 2): claims.Result(v, 0.0, 2.0) for k, v in values.items()}
     prior = prior_work(1.0)
