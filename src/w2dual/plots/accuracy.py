@@ -238,14 +238,19 @@ def _legend(
     handles += [
         (_dot(cells.marker(name), filled=True), potential_words(name)) for name in cells.potentials
     ]
-    if cells.frame["above_limit"].any():
-        limit = f"{cells.settings.diverged_above:g}"
-        handles.append((_dot("o", filled=False), f"top edge: above {limit} % or diverged"))
+    at_edge = f"top edge: above {cells.settings.diverged_above:g} % or diverged"
+    cells_above = bool(cells.frame["above_limit"].any())
+    if cells_above:
+        handles.append((_dot("o", filled=False), at_edge))
     if line is not None:
         handles.append(line)
-    if name_native and len(cells.native):
+    native = cells.native[cells.native["dimension"].isin(cells.settings.dimensions)]
+    if name_native and len(native):
+        fine = (native["mean"] <= cells.settings.diverged_above).all()
+        text = "the benchmark's own methods, by name"
+        text += "" if fine or cells_above else f"\n({at_edge})"
         named = Line2D([], [], color=style.GREY, marker="$W2$", markersize=9, linestyle="none")
-        handles.append((named, "the benchmark's own methods, by name"))
+        handles.append((named, text))
     if cells.baselines.index.isin(cells.settings.dimensions).any():
         dotted = Line2D([], [], color=style.GREY, linestyle=":", linewidth=0.8)
         handles.append((dotted, "best quoted baseline"))

@@ -20,7 +20,7 @@ in the paper values quoted from the benchmark, which are the best of a run and a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -238,18 +238,20 @@ class PriorWork:
     def words(self, ours: Cells, paper: Cells) -> str:
         """Return the factors, and where the printed ones do not follow from the paper's entries."""
         printed = self.printed[self.printed["potential"] == "mlp"].set_index("dimension")["factor"]
-        wrong = [
-            f"n = {n} (printed {printed[n]:g}, by its entries {value:.1f})"
+        wrong = {
+            n: f"n = {n} (printed {printed[n]:g}, by its entries {value:.1f})"
             for n, value in _factors(paper).items()
             if n in printed.index and f"{value:.1f}" != f"{printed[n]:.1f}"
-        ]
+        }
         listed = ", ".join(f"{value:.1f} (n = {n})" for n, value in _factors(ours).items())
         said = f" Factors here, last against last: {listed}." if listed else ""
-        return said + (
-            " The paper's printed factors do not follow from its own entries at "
-            f"{', '.join(wrong)}; they leave out [MM]."
-            if wrong
-            else ""
+        if not wrong:
+            return said
+        without = _left_out(paper, {n: float(printed[n]) for n in wrong})
+        names = " or ".join(f"[{name}]" for name in without)
+        return (
+            f"{said} The paper's printed factors do not follow from its own entries at "
+            f"{', '.join(wrong.values())}{f'; they leave out {names}' if names else ''}."
         )
 
 
@@ -260,6 +262,17 @@ def _factors(cells: Cells) -> dict[int, float]:
         for n, (prior, mlp) in _both(cells).items()
         if math.isfinite(prior.mean) and 0 < mlp.mean < math.inf
     }
+
+
+def _left_out(paper: Cells, printed: Mapping[int, float]) -> list[str]:
+    """Return the prior methods without which the paper's entries give all the printed factors."""
+    found = []
+    for name in dict.fromkeys(method for potential, method, *_ in paper if potential == PRIOR):
+        rest = {key: result for key, result in paper.items() if key[:2] != (PRIOR, name)}
+        factors = _factors(rest)
+        if all(n in factors and f"{factors[n]:.1f}" == f"{f:.1f}" for n, f in printed.items()):
+            found.append(name)
+    return found
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,8 @@ def hd_tidy(
     `mean_as_published` (the mean, a diverged seed counted at its last evaluation, as the paper's
     tables do), `above_limit` (shown as `>100`), `best` (of its dimension, at the decimals shown),
     `improvement_factor` = best quoted baseline / this mean, `published_*` = the paper's value of
-    the cell, `source`.
+    the cell, `source`. On measures generated here a quoted value is of another problem: it is never
+    `best` there, and there is no `improvement_factor`.
 
     Raises:
         InputError: a cell or a seed is missing or given twice, or comes from another preset.
@@ -240,10 +241,13 @@ def hd_tidy(
     tidy["mean_as_published"] = tidy["mean_as_published"].astype(float)
     tidy["above_limit"] = ~(tidy["mean"] <= settings.diverged_above)
     shown = tidy["mean"].where(~tidy["above_limit"]).round(settings.decimals)
+    made_here = tidy["measures_source"].eq("generated").groupby(tidy["dimension"]).transform("any")
+    shown = shown.where(~(made_here & (tidy["source"] == "quoted")))
     tidy["best"] = shown.notna() & (shown == shown.groupby(tidy["dimension"]).transform("min"))
     quoted = tidy[tidy["source"] == "quoted"].groupby("dimension")["mean"].min()
     factor = tidy["dimension"].map(quoted) / tidy["mean"].where(tidy["mean"] > 0)
-    tidy["improvement_factor"] = factor.where((tidy["source"] == "ours") & ~tidy["above_limit"])
+    compared = (tidy["source"] == "ours") & ~tidy["above_limit"] & ~made_here
+    tidy["improvement_factor"] = factor.where(compared)
     tidy["seeds"] = tidy["seeds"].astype("Int64")
     tidy["diverged_seeds"] = tidy["diverged_seeds"].astype("Int64")
     tidy["preset"], tidy["reduced"] = settings.preset, settings.reduced

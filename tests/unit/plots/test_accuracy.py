@@ -167,4 +167,12 @@ def test_the_benchmarks_own_methods_stand_by_their_names_at_their_cost() -> None
     }
     assert not four.texts
     legend: Any = two.figure.legends[0]
-    assert "the benchmark's own methods, by name" in {t.get_text() for t in legend.get_texts()}
+    texts = {t.get_text() for t in legend.get_texts()}
+    named, edge = "the benchmark's own methods, by name", "top edge: above 100 % or diverged"
+    assert f"{named}\n({edge})" in texts  # no other cell is there
+    several = replace(cells(frame(objective_lbfgs_4=[None, None])), native=native)
+    texts = {t.get_text() for t in draw("accuracy_vs_cost", several)[0].figure.legends[0].texts}
+    assert {named, edge} <= texts
+    good = replace(cells(frame()), native=native[native["method"] == "w2"])
+    texts = {t.get_text() for t in draw("accuracy_vs_cost", good)[0].figure.legends[0].texts}
+    assert named in texts

@@ -229,7 +229,7 @@ def test_the_benchmarks_own_methods_have_their_own_facts(
     frame: pd.DataFrame, figures: list[Path], tmp_path: Path
 ) -> None:
     seeds = [seed(0) | {"steps": 20_001}, seed(1) | {"steps": 50_001}]
-    own = [record("none") | {"seeds": [one]} for one in seeds]
+    own: list[dict[str, Any]] = [record("none") | {"seeds": [one]} for one in seeds]
     for one, name in zip(own, ("w2", "mm_r"), strict=True):
         number = one["seeds"][0]["seed"]
         one["cell"] |= {

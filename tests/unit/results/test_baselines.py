@@ -119,6 +119,19 @@ def test_a_seed_without_a_finite_evaluation_is_no_fault_of_the_metrics():
     assert math.isinf(row["best_mean"])
 
 
+def test_what_is_not_as_published_stands_on_the_table():
+    both = (("qc", "none"), ("mmv1", "none"))
+    chosen = replace(SETTINGS, methods=both)
+    text = table.tex(baselines.tidy(frame({}, methods=both), PUBLISHED, chosen), chosen)
+    assert r"\textbf{[QC]}: its h is another" in text
+    assert (
+        r"\textbf{[MMv1]}: that its inner test comes before a step, and not after, is inferred"
+        in text
+    )
+    names = set(baselines.published_values(PUBLISHED)["name"])
+    assert table.NOTES.keys() <= names
+
+
 def test_rows_of_one_name_are_told_apart_by_their_solver():
     both = (("w2", "none"), ("w2", "lbfgs"))
     runs = frame({}, methods=both)
@@ -142,6 +155,8 @@ def test_the_table_has_both_directions_and_the_benchmarks_marks():
     assert r"forward, best of a run & 0.20 {\scriptsize$\pm$0.01}" in text
     assert r"inverse, last & $>$100 & $>$100 \\" in text
     assert "Reduced budget" not in text
+    assert "linear programme" not in text
+    assert "inferred." not in text
     assert "preset smoke" in table.tex(
         tidy, replace(SETTINGS, reduced=True, preset="smoke", label="a test")
     )

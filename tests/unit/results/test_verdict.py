@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -248,6 +249,21 @@ def test_the_improvement_is_over_methods_that_ran_here(equal, last, word, factor
         "(printed 3, by its entries 1.5), n = 32 (printed 2.7, by its entries 2.1); they leave out "
         "[MM]."
     )
+
+
+def test_what_the_printed_factors_leave_out_is_found_not_known():
+    paper: claims.Cells = {("mlp", "x", "none", 2): claims.Result(1.0, 0.0, 10.0)}
+    values = {"MM": 1.4, "W2": 3.0, "MMv2": 5.0}
+    paper |= {(claims.PRIOR, k, "none", 2): claims.Result(v, 0.0, 2.0) for k, v in values.items()}
+    prior = prior_work(1.0)
+
+    def said(factor: float) -> str:
+        printed = pd.DataFrame([{"potential": "mlp", "dimension": 2, "factor": factor}])
+        return replace(prior, printed=printed).words({}, paper)
+
+    assert said(1.4) == ""
+    assert said(3.0).endswith("n = 2 (printed 3, by its entries 1.4); they leave out [MM].")
+    assert said(2.0).endswith("n = 2 (printed 2, by its entries 1.4).")
 
 
 @pytest.mark.parametrize(

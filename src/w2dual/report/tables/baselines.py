@@ -18,6 +18,12 @@ from w2dual.results.summary import seeds_in_words
 from w2dual.results.verdict import VerdictSettings
 
 MARKS = {AFTER: "$^{!}$", START: r"$\times$"}
+NOTES = {
+    "QC": "its h is another of the many solutions of the linear programme than the published one, "
+    "which started from the batch before; how much that moves is not known.",
+    "MMv1": "that its inner test comes before a step, and not after, is inferred.",
+}
+"""What is not as published, or not known, by the benchmark's name of a method."""
 LINES = {
     "published": "forward, published",
     "best": "forward, best of a run",
@@ -79,6 +85,8 @@ def _notes(tidy: pd.DataFrame, settings: VerdictSettings) -> list[str]:
         f"$>${settings.diverged_above:g}: the mean exceeds {settings.diverged_above:g} or a seed "
         "diverged; $^{(k/m)}$: $k$ of $m$ seeds diverged.",
     ]
+    shown = set(tidy["name"])
+    notes += [rf"\textbf{{[{name}]}}: {said}" for name, said in NOTES.items() if name in shown]
     if settings.reduced:
         notes.append(
             rf"\textbf{{Reduced budget}}, not comparable with published values: preset "

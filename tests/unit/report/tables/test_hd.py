@@ -167,6 +167,15 @@ def test_a_baseline_can_be_best() -> None:
     assert r"\textbf{0.3}" in hd.hd_tex(frame, chosen)
 
 
+def test_a_quoted_value_is_not_compared_with_measures_made_here() -> None:
+    given = metrics(full(objective_lbfgs_4=[0.4, 0.4]), sources={4: "generated"})
+    frame, chosen = tidy(given)
+    best = frame[frame["best"] & (frame["dimension"] == 4)]
+    assert best["source"].tolist() == ["ours"]
+    row = next(line for line in hd.hd_tex(frame, chosen).splitlines() if "Improvement" in line)
+    assert row.endswith(r"{Improvement over prior work} & 3.2 & -- \\")
+
+
 def test_improvement_is_best_baseline_over_best_of_ours() -> None:
     frame, chosen = tidy(metrics(full()))
     row = next(line for line in hd.hd_tex(frame, chosen).splitlines() if "Improvement" in line)
