@@ -23,10 +23,9 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, Int
 
 from w2dual import amortization, backend, conjugate, extensions, potentials
-from w2dual.config.settings import TrainingSettings
-from w2dual.decoding import decode
 from w2dual.records import InputError
 from w2dual.training import fused, incidents
+from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
     Batches,
@@ -362,12 +361,7 @@ def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:
     Raises:
         InputError: a kind is unknown or its settings do not fit.
     """
-    training = decode(TrainingSettings, settings["training"], "cell", "settings.training")
-    schedule = optax.cosine_decay_schedule(
-        training.learning_rate,
-        training.iterations,
-        training.final_learning_rate_factor,
-    )
+    moved = optimization.of(settings)
     kind = settings["amortization"]["kind"]
     loss = amortization.make_loss(settings["amortization"])
     solver = conjugate.make(settings["solver"])
@@ -384,16 +378,8 @@ def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:
         ),
         loss=loss,
         solver=solver,
-        # On one flat vector for each network: fewer and larger operations, the same numbers.
-        optimizer=optax.flatten(
-            optax.adamw(
-                schedule,
-                b1=training.b1,
-                b2=training.b2,
-                weight_decay=training.weight_decay,
-            )
-        ),
-        divergence=Divergence(training.divergence_loss, training.divergence_every),
+        optimizer=moved.optimizer,
+        divergence=moved.divergence,
         dimension=dimension,
     )
     problem.check_loss(kind)

@@ -1,4 +1,6 @@
-"""What the benchmark's own methods have in common: a potential on each measure, and plain Adam.
+"""What the benchmark's own methods have in common: a potential on each measure, and AdamW.
+
+The config makes it the plain Adam of their publications.
 
 D is a potential on the source and C one on the target; T = grad D and its inverse is grad C. C
 starts as a copy of D, which is pre-trained to the identity. How the two are trained is a method's
@@ -21,9 +23,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from w2dual import extensions, potentials
-from w2dual.config.settings import TrainingSettings
 from w2dual.decoding import decode
 from w2dual.training import incidents
+from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
     Batches,
@@ -198,18 +200,9 @@ def common(settings: Mapping[str, Any], dimension: int) -> dict[str, Any]:
     Raises:
         InputError: the kind of potential is unknown, or settings do not fit.
     """
-    training = decode(TrainingSettings, settings["training"], "cell", "settings.training")
-    schedule = optax.cosine_decay_schedule(
-        training.learning_rate, training.iterations, training.final_learning_rate_factor
-    )
     return {
+        **optimization.of(settings)._asdict(),
         "potential": potentials.make(settings["potential"], dimension),
-        "optimizer": optax.flatten(
-            optax.adamw(
-                schedule, b1=training.b1, b2=training.b2, weight_decay=training.weight_decay
-            )
-        ),
-        "divergence": Divergence(training.divergence_loss, training.divergence_every),
         "dimension": dimension,
     }
 

@@ -1,0 +1,43 @@
+"""How networks are moved, and when a seed has diverged: the same for all methods of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import optax
+
+from w2dual.config.settings import TrainingSettings
+from w2dual.decoding import decode
+from w2dual.training.methods.base import Divergence
+
+
+class Optimization(NamedTuple):
+    """What a method needs of a cell's `training`."""
+
+    optimizer: optax.GradientTransformation
+    divergence: Divergence
+
+
+def of(settings: Mapping[str, Any]) -> Optimization:
+    """Return AdamW with a cosine decay over the run, and the rule of divergence.
+
+    Without weight decay, and with a final factor of 1, it is plain Adam.
+
+    Args:
+        settings: of a cell (`cells.Cell.settings`).
+
+    Raises:
+        InputError: its `training` does not fit.
+    """
+    training = decode(TrainingSettings, settings["training"], "cell", "settings.training")
+    schedule = optax.cosine_decay_schedule(
+        training.learning_rate, training.iterations, training.final_learning_rate_factor
+    )
+    adamw = optax.adamw(
+        schedule, b1=training.b1, b2=training.b2, weight_decay=training.weight_decay
+    )
+    # On one flat vector for each network: fewer and larger operations, the same numbers.
+    return Optimization(
+        optax.flatten(adamw), Divergence(training.divergence_loss, training.divergence_every)
+    )
