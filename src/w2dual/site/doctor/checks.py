@@ -271,23 +271,25 @@ def tex(check: Answer) -> Finding:
     )
 
 
-def benchmark_files(
-    missing: Sequence[str], wanted: int, where: str, sources: Sequence[str]
+def published_files(
+    check: str, missing: Sequence[str], wanted: int, where: str, sources: Sequence[str], folder: str
 ) -> Finding:
-    """Are the benchmark's weights at hand?
+    """Are the weights of the benchmark, or of its images, at hand?
 
     Args:
+        check: which of them, in words.
         missing: files that the mirror lacks.
         wanted: how many the config needs.
         where: the mirror's folder, or why there is none.
-        sources: the config's `measures.benchmark.sources`.
+        sources: in the config, of these.
+        folder: that a mirror has them in.
     """
     if not missing:
-        return Finding("benchmark files", Level.OK, f"{wanted} of {wanted} in {where}")
+        return Finding(check, Level.OK, f"{wanted} of {wanted} in {where}")
     text = f"{wanted - len(missing)} of {wanted} in {where}"
     if "download" in sources:
         return Finding(
-            "benchmark files",
+            check,
             Level.NOTE,
             f"{text}; the others are downloaded by the jobs",
             "if your nodes have no internet, clone the published repository on the login node and "
@@ -295,14 +297,9 @@ def benchmark_files(
         )
     if "generated" in sources:
         remedy = "set W2BENCHMARK_MIRROR if you want the published ones"
-        return Finding(
-            "benchmark files", Level.NOTE, f"{text}; new pairs are trained for the others", remedy
-        )
+        return Finding(check, Level.NOTE, f"{text}; new pairs are trained for the others", remedy)
     return Finding(
-        "benchmark files",
-        Level.FAIL,
-        text,
-        "set W2BENCHMARK_MIRROR to a folder that holds Mix3toMix10/*.pt",
+        check, Level.FAIL, text, f"set W2BENCHMARK_MIRROR to a folder that holds {folder}/*.pt"
     )
 
 

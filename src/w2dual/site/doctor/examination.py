@@ -14,8 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from w2dual import provenance
-from w2dual.config.grid import benchmark_grid, grid
-from w2dual.config.places import mirror_folder
+from w2dual.config.grid import grid
 from w2dual.config.reader import Config
 from w2dual.records import InputError, write_text
 from w2dual.site import facts as cluster_facts
@@ -25,6 +24,7 @@ from w2dual.site.doctor import (
     checks,
     probe,
     queue,
+    weights,
 )
 from w2dual.site.doctor import (
     profile as doctor_site,
@@ -143,7 +143,9 @@ def examine(config: Config, asked: Asked, run: Run) -> list[Finding]:
     findings.append(checks.file_system(kind.out, len(nodes)))
     findings.append(checks.disk(shutil.disk_usage(folder).free / 1e6, str(folder)))
     findings.append(checks.tex(run("scripts/install_tex.sh", "--check")))
-    findings.append(_benchmark_files(config))
+    findings.append(weights.benchmark(config))
+    if config["celeba64"]["generators"]:
+        findings.append(weights.images(config))
     return findings
 
 
@@ -326,28 +328,6 @@ def look() -> dict[str, str]:
         }
     except (ImportError, RuntimeError) as error:  # JAX names an unusable GPU by a RuntimeError
         return seen | {"jax": "", "platform": "", "device": "", "error": str(error)[:300]}
-
-
-def _benchmark_files(config: Config) -> Finding:
-    from w2dual.measures.benchmark.files import weight_paths
-
-    settings = config["measures"]["benchmark"]
-    dimensions = sorted({cell.dimension for cell in benchmark_grid(config)})
-    published = [n for n in dimensions if n in settings["published_dimensions"]]
-    names = [Path(path).relative_to("benchmarks") for n in published for path in weight_paths(n)]
-    try:
-        named = mirror_folder(settings["mirror"]) if "mirror" in settings["sources"] else None
-    except InputError as error:
-        return Finding("benchmark files", Level.FAIL, str(error), "the jobs look there too")
-    if named is None:
-        where = "no mirror (W2BENCHMARK_MIRROR is not set)"
-        return checks.benchmark_files(
-            [str(name) for name in names], len(names), where, settings["sources"]
-        )
-    folder, _ = named
-    places = (folder, folder / "benchmarks")
-    missing = [str(name) for name in names if not any((p / name).is_file() for p in places)]
-    return checks.benchmark_files(missing, len(names), str(folder), settings["sources"])
 
 
 def _version(name: str) -> str | None:

@@ -16,6 +16,8 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 from tests.unit.settings import PAPER
 
 from w2dual.__main__ import main
+from w2dual.config.places import IMAGE_WEIGHTS
+from w2dual.config.reader import merge
 from w2dual.records import InputError
 from w2dual.site.access import Access, Accounting
 from w2dual.site.doctor import (
@@ -24,6 +26,7 @@ from w2dual.site.doctor import (
     profile,
     queue,
     request,
+    weights,
 )
 from w2dual.site.doctor import (
     probe as doctor_probe,
@@ -379,11 +382,14 @@ def test_disk():
 
 
 def test_benchmark_files():
+    def level(missing: list[str], *sources: str) -> Level:
+        return checks.published_files("files", missing, 16, "/m", sources, "Mix3toMix10").level
+
     missing = ["Mix3toMix10/256_v1.pt"]
-    assert checks.benchmark_files([], 16, "/m", ["mirror"]).level == Level.OK
-    assert checks.benchmark_files(missing, 16, "/m", ["mirror", "download"]).level == Level.NOTE
-    assert checks.benchmark_files(missing, 16, "/m", ["mirror", "generated"]).level == Level.NOTE
-    assert checks.benchmark_files(missing, 16, "/m", ["mirror"]).level == Level.FAIL
+    assert level([], "mirror") == Level.OK
+    assert level(missing, "mirror", "download") == Level.NOTE
+    assert level(missing, "mirror", "generated") == Level.NOTE
+    assert level(missing, "mirror") == Level.FAIL
 
 
 def test_packages():
@@ -812,16 +818,37 @@ def test_a_mirror_that_is_named_and_not_there_is_a_failure(
     """As the jobs will find it: the same function looks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("W2BENCHMARK_MIRROR", "weights")
-    found = examination._benchmark_files(PAPER)
+    found = weights.benchmark(PAPER)
     assert found.level == Level.FAIL
     assert "mirror weights (named by W2BENCHMARK_MIRROR): there is no such folder" in found.text
+    assert weights.images(PAPER).text == found.text
     (tmp_path / "weights" / "Mix3toMix10").mkdir(parents=True)
-    assert "holds no weights" in examination._benchmark_files(PAPER).text
+    assert "holds no weights" in weights.benchmark(PAPER).text
     for version in ("v1", "v2"):
         (tmp_path / "weights" / "Mix3toMix10" / f"2_{version}.pt").touch()
-    found = examination._benchmark_files(PAPER)
+    found = weights.benchmark(PAPER)
     assert found.level == Level.NOTE
     assert f"2 of 16 in {tmp_path / 'weights'}" in found.text
+
+
+def test_files_of_images_are_looked_for_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("W2BENCHMARK_MIRROR", str(tmp_path))
+    config = merge(PAPER, {"measures": {"celeba64": {"sources": ["mirror"]}}})
+    folder = tmp_path / IMAGE_WEIGHTS
+    folder.mkdir()
+    (tmp_path / "Mix3toMix10").mkdir()
+    (tmp_path / "Mix3toMix10" / "2_v1.pt").touch()
+    names = ["Final_G", *(f"{w}_{v}" for w in ("Early", "Mid", "Late") for v in ("v1", "v2"))]
+    for name in names[:-1]:
+        (folder / f"{name}.pt").touch()
+    found = weights.images(config)
+    assert (found.level, found.check) == (Level.FAIL, "CelebA64 files")
+    assert found.text == f"6 of 7 in {tmp_path}"
+    assert f"holds {IMAGE_WEIGHTS}/*.pt" in found.remedy
+    (folder / f"{names[-1]}.pt").touch()
+    assert weights.images(config).level == Level.OK
+    early = merge(config, {"celeba64": {"generators": ["early"]}})
+    assert weights.images(early).text == f"3 of 3 in {tmp_path}"
 
 
 def test_the_job_writes_amends_and_says_so(
