@@ -188,7 +188,8 @@ def load_solved(dimension: int, settings: dict[str, Any]) -> tuple[base.SolvedPa
         The pair, and `published` or `random`.
     """
     try:
-        files = benchmark_files.from_mirror(dimension, settings["mirror"])
+        paths = benchmark_files.weight_paths(dimension)
+        files = benchmark_files.read_mirror(paths, settings["mirror"])
         potentials = published_weights(dimension, "mirror", files).potentials
         source = "published"
     except benchmark_files.Unavailable as reason:
