@@ -170,7 +170,7 @@ def test_cells_prints_names_or_one_record(capsys: pytest.CaptureFixture[str]):
     assert record["name"] == CELL
     training = load([CONFIG, SMOKE])["hd"]["training"]
     assert record["settings"]["training"]["iterations"] == training["iterations"]
-    plane = names[-3]
+    plane = names[-2]
     assert plane.startswith("images-mlp_image-")
     assert main(["cells", plane, "--configfile", CONFIG, SMOKE]) == 0
     assert json.loads(capsys.readouterr().out)["pair"] == "images"

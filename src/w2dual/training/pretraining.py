@@ -166,11 +166,18 @@ def _first_batch(cell: Cell) -> Float[Array, "seeds batch n"]:
     return jax.vmap(lambda key: draw(key, shape))(streams(cell.seeds, "initial batch"))
 
 
-def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, float]]:
+def initial_params(
+    method: Method[Any], cell: Cell, at_once: int | None = None
+) -> tuple[Any, dict[str, float]]:
     """Initialise the networks of every seed, and pre-train to the identity those that are maps.
 
     Networks know nothing of each other: each has a thread, and their programs are compiled at the
     same time. One that starts from another's parameters takes them once that one is pre-trained.
+
+    Args:
+        method: what is trained.
+        cell: its cell.
+        at_once: networks that have a thread at the same time; None for all of them.
 
     Returns:
         The parameters, and what pre-training cost and reached; the steps are those of the first
@@ -196,7 +203,7 @@ def initial_params(method: Method[Any], cell: Cell) -> tuple[Any, dict[str, floa
     drawn = {
         name: network for name, network in method.networks.items() if network.start_from is None
     }
-    with ThreadPoolExecutor(max(1, len(drawn))) as pool:
+    with ThreadPoolExecutor(at_once or max(1, len(drawn))) as pool:
         begun = dict(zip(drawn, pool.map(begin, drawn.values()), strict=True))
     trees: dict[str, Any] = {}
     report: dict[str, float] = {}
