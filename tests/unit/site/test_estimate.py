@@ -458,7 +458,7 @@ def test_the_table_says_what_it_does_not_know(costs: str, capsys: pytest.Capture
     assert "UNKNOWN, and not in the total: 2 of 12 cells" in out
     # one of the longer cells on each device, then 1 or 2 of the shorter: 5819 s at most
     assert "wall clock: at least 1.62 hours on 4 device(s)" in out
-    assert "{2: 95, 768: 20}" in out  # 60.3 min * 1.5, 12.2 min * 1.5
+    assert "{2: 95, 768: 15}" in out  # 60.3 min * 1.5, 12.2 min * 1.5
     assert "[1] first steps, on a pair (2026-01-02, commit cccccccccc)" in out
     lines = [line.split() for line in out.splitlines() if line.startswith("hd2-")]
     assert len(lines) == 6
