@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from w2dual import code, seeds
+from w2dual.config.kinds import PARTS, ROOMS
 from w2dual.config.settings import (
     CellSettings,
     EvaluationSettings,
@@ -56,7 +57,7 @@ class Cell:
         source = f"cell {self.name}"
         seeds.checked_list(self.settings.get("seeds"), f"{source}: `settings.seeds`")
         typed = decode(CellSettings, self.settings, source, "settings")
-        for name in [*ROOMS, "method"]:
+        for name in [*PARTS, "method"]:
             if name in self.settings and not isinstance(self.settings[name].get("kind"), str):
                 raise InputError(f"{source}: `settings.{name}` lacks `kind`, the name of one")
         kind = method_kind(self.settings)
@@ -157,7 +158,7 @@ def needs(kind: str, package: Path = code.PACKAGE) -> tuple[str, ...]:
     Of a kind without a module there are none; whoever makes it says so.
 
     Raises:
-        InputError: the module does not say them, or names something that is not a key of `ROOMS`.
+        InputError: the module does not say them, or names something that is not in `kinds.PARTS`.
     """
     module = f"{METHODS}.{kind}"
     if not code.exists(module, package):
@@ -166,14 +167,14 @@ def needs(kind: str, package: Path = code.PACKAGE) -> tuple[str, ...]:
         found = code.constant(module, "NEEDS", package)
     except ValueError:
         found = None
-    if not isinstance(found, tuple | list) or not all(name in ROOMS for name in found):
+    if not isinstance(found, tuple | list) or not all(name in PARTS for name in found):
         said = "has no such line" if found is None else f"has {found!r:.60}"
         raise InputError(
             f"src/w2dual/{module.replace('.', '/')}.py {said}; expected `NEEDS = (...)`, written "
             f"out, with the parts of a cell's settings that the method is made of, out of "
-            f"{', '.join(ROOMS)}; `NEEDS = ()` for none"
+            f"{', '.join(PARTS)}; `NEEDS = ()` for none"
         )
-    return tuple(name for name in ROOMS if name in found)
+    return tuple(name for name in PARTS if name in found)
 
 
 def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
@@ -185,25 +186,18 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     named = [f"{METHODS}.{method_kind(cell.settings)}"]
     if evaluation := method_evaluation(cell.settings, package):
         named.append(f"{EVALUATIONS}.{evaluation}")
-    for section, room in ROOMS.items():
-        kind = cell.settings.get(section, {}).get("kind", "none")
+    for part, section in PARTS.items():
+        kind, room = cell.settings.get(part, {}).get("kind", "none"), ROOMS[section].package
         named += [] if kind == "none" else [f"{room}.{kind}", f"{room}.kernels.{kind}"]
     return [name for name in named if code.exists(name, package)]
 
 
-METHODS = "training.methods"
+METHODS = ROOMS["methods"].package
 """Room of the modules of methods."""
 EVALUATIONS = "evaluation.kinds"
 """Room of the modules of evaluations that a method or a pair asks for."""
 EVALUATION = "EVALUATION"
 """Constant of a method's or a pair's module: the evaluation that it asks for."""
-ROOMS = {
-    "potential": "potentials",
-    "amortization_model": "amortization.models",
-    "amortization": "amortization",
-    "solver": "conjugate",
-}
-"""Part of a cell's settings -> room of the modules that its kind names."""
 
 
 def method_evaluation(settings: Mapping[str, Any], package: Path = code.PACKAGE) -> str | None:

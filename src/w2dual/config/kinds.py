@@ -15,25 +15,30 @@ class Room(NamedTuple):
 
     Attributes:
         package: with a module for each kind, which defines `make`.
+        part: what a cell's settings call it, where it is a part that a method may be made of.
         optional: whether `none` is a kind, which is no module.
         prepared: package of the modules that prepare some more kinds; each says in `SECTION` which
             section of the config it is for.
     """
 
     package: str
+    part: str = ""
     optional: bool = False
     prepared: str = ""
 
 
 ROOMS = {
-    "potentials": Room("potentials"),
-    "amortizations": Room("amortization", optional=True),
-    "solvers": Room("conjugate", optional=True),
-    "amortization_model": Room("amortization.models"),
+    "potentials": Room("potentials", "potential"),
+    "amortization_model": Room("amortization.models", "amortization_model"),
+    "amortizations": Room("amortization", "amortization", optional=True),
+    "solvers": Room("conjugate", "solver", optional=True),
     "methods": Room("training.methods"),
     "measures.synthetic": Room("measures.pairs", prepared="measures.preparation"),
 }
 """Section of the config -> where its kinds are."""
+PARTS = {room.part: section for section, room in ROOMS.items() if room.part}
+"""Part of a cell's settings -> section of the config, which has entries by name; or, where both
+have one name, the settings of the only one."""
 
 
 def of(section: str) -> list[str]:

@@ -13,15 +13,14 @@ from typing import Any
 
 from w2dual.config import kinds
 from w2dual.config.cells import DUAL, REVERSED, needs
+from w2dual.config.kinds import PARTS
 from w2dual.records import InputError
 
-SECTIONS = {"potential": "potentials", "amortization": "amortizations", "solver": "solvers"}
-"""Part that a method may name -> section of the config that has it."""
 NONE = "none"
 OWN = "own"
 """Stands for the potential in cells of a method that takes none of the config's."""
 _ROW = ("amortization", "solver")
-_ENTRY = (*SECTIONS, "amortization_model", "training", "pretraining")
+_ENTRY = (*PARTS, "training", "pretraining")
 """Keys of an entry of `methods` that are not the method's own settings."""
 
 
@@ -115,7 +114,7 @@ def resolve(
     parts: dict[str, str] = {}
     for part in _ROW:
         if part in entry:
-            check_known(config, f"{key}.{part}", entry[part], SECTIONS[part])
+            check_known(config, f"{key}.{part}", entry[part], PARTS[part])
             if part not in needed:
                 raise InputError(f"config key `{key}.{part}`: {_takes(method, kind, needed)}")
             if part in settings:
@@ -151,13 +150,15 @@ def check_methods(config: Mapping[str, Any]) -> None:
     for method, settings in config.get("methods", {}).items():
         where = f"methods.{method}"
         needed = needs(settings["kind"])
-        for part in (*SECTIONS, "amortization_model"):
+        for part in PARTS:
             if part in settings and part not in needed:
                 words = _takes(method, settings["kind"], needed)
                 raise InputError(f"config key `{where}.{part}`: {words}")
-        if model := settings.get("amortization_model"):
-            kinds.check("amortization_model", f"{where}.amortization_model", model["kind"])
-        for part, section in SECTIONS.items():
+        for part, section in PARTS.items():
+            if part == section:
+                if part in settings:
+                    kinds.check(section, f"{where}.{part}", settings[part]["kind"])
+                continue
             if part in settings:
                 check_known(config, f"{where}.{part}", settings[part], section)
             if method in config[section]:
@@ -207,7 +208,7 @@ def settings_of(config: Mapping[str, Any], row: Row, potential: str, n: int) -> 
         elif part == "amortization_model":
             found[part] = dict(entry.get(part, config[part]))
         else:
-            found[part] = at_dimension(config[SECTIONS[part]][row.parts[part]], n)
+            found[part] = at_dimension(config[PARTS[part]][row.parts[part]], n)
     if entry:
         own = {key: value for key, value in entry.items() if key not in _ENTRY}
         found["method"] = at_dimension(own, n)

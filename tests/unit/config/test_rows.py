@@ -128,7 +128,7 @@ def test_a_row_of_a_method_is_a_cell_more(case: str):
     for cell in found.values():
         entry = next(iter(config["methods"].values()))
         assert cells.method_kind(cell.settings) == entry["kind"]
-        parts = {part for part in cells.ROOMS if part in cell.settings}
+        parts = {part for part in rows.PARTS if part in cell.settings}
         assert parts == set(cells.needs(entry["kind"]))
         assert cells.Cell.from_json(cell.to_json()) == cell
     labels = [name for name, *_ in expected]
@@ -392,4 +392,4 @@ def test_needs_have_to_be_written_out(package: Path, text: str, words: str):
 
 
 def test_dual_needs_what_its_cells_have():
-    assert set(cells.needs("dual")) == set(cells.ROOMS)
+    assert set(cells.needs("dual")) == set(rows.PARTS)

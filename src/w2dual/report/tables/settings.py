@@ -16,9 +16,10 @@ import pandas as pd
 import yaml
 
 from w2dual.config.grid import hidden_widths
+from w2dual.config.kinds import PARTS
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import read
-from w2dual.config.rows import OWN, SECTIONS, methods, rows
+from w2dual.config.rows import OWN, methods, rows
 from w2dual.records import InputError
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 
@@ -198,7 +199,7 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
                 for part, used in row.parts.items():
                     # Else the section has the losses' settings.
                     if part != "amortization" or "cycle_weight" not in config[name]:
-                        found[SECTIONS[part], used] = None
+                        found[PARTS[part], used] = None
     order = ("methods", "potentials", "amortization_model", "amortizations", "solvers")
     own = all("amortization_model" in config[name] for name in sections)
     if any(kind == "potentials" for kind, _ in found) and not own:
