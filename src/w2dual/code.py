@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import io
-import tokenize
+import re
 from collections.abc import Iterable, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).parent
 _SHARED = ("__init__", "base")
@@ -38,27 +37,47 @@ def closure(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
     Raises:
         ValueError: there is no such module.
     """
-    found: set[str] = set()
+    return sorted(_contents(modules, package))
+
+
+def _contents(modules: Iterable[str], package: Path) -> dict[str, str]:
+    """Return the files of a closure, each with the SHA-256 of what it says."""
+    found: dict[str, str] = {}
     waiting: list[str] = []
-    file = cache(partial(_file, package=package))  # most names are imported by many modules
+    met: set[str] = set()
+
+    def meet(name: str) -> None:
+        while name and name not in met:  # most names are imported by many modules
+            met.add(name)
+            waiting.append(name)
+            name = name.rpartition(".")[0]
+
     for name in modules:
         full = f"{package.name}.{name}" if name else package.name
-        if file(full) is None:
+        if _file(full, package) is None:
             raise ValueError(f"{full}: no such module in {package}")
-        waiting.append(full)
+        meet(full)
+    leaves: set[str] = set()  # names that have no folder, and so no modules below them
     while waiting:
         name = waiting.pop()
-        path = file(name)
-        if path is None or (inside := path.relative_to(package.parent).as_posix()) in found:
+        if name.rpartition(".")[0] in leaves:
+            leaves.add(name)
             continue
-        found.add(inside)
-        waiting += _parents(name)
+        path = _file(name, package)
+        if path is None or path.name != "__init__.py":
+            if not package.parent.joinpath(*name.split(".")).is_dir():
+                leaves.add(name)
+        if path is None:
+            continue
         state = path.stat()
-        targets, data = _reads(path, state.st_mtime_ns, state.st_size, name, package)
-        found |= set(data)
-        for target in targets:
-            waiting += [target, *_parents(target)]
-    return sorted(found)
+        read = _reads(path, state.st_mtime_ns, state.st_size, name, package)
+        found[path.relative_to(package.parent).as_posix()] = read.sha256
+        for target in read.targets:
+            meet(target)
+        for file in read.data:
+            state = (path := package.parent / file).stat()
+            found[file] = _sha256(path, state.st_mtime_ns, state.st_size)
+    return found
 
 
 def exists(module: str, package: Path = PACKAGE) -> bool:
@@ -117,37 +136,50 @@ def digest(modules: Iterable[str], package: Path = PACKAGE) -> str:
         ValueError: as for `closure`.
     """
     total = hashlib.sha256()
-    for name in closure(modules, package):
-        path = package.parent / name
-        state = path.stat()
-        total.update(f"{name} {_sha256(path, state.st_mtime_ns, state.st_size)}\n".encode())
+    for name, sha256 in sorted(_contents(modules, package).items()):
+        total.update(f"{name} {sha256}\n".encode())
     return total.hexdigest()[:16]
 
 
-def spoken(text: str) -> str:
+def spoken(text: str, tree: ast.Module | None = None) -> str:
     """Return what Python is told by a text: without comments, docstrings and blank lines.
 
     Docstrings are all statements that are a string and nothing else. Text that is not Python is
-    returned as it is.
+    returned as it is. Comments stay where a string of another kind may hold them: behind an
+    f-string in its line, and all in a file with one of several lines.
+
+    Args:
+        text: of a module.
+        tree: that of the text, if it is at hand.
     """
     try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
-    except (tokenize.TokenError, SyntaxError):
+        tree = ast.parse(text) if tree is None else tree
+    except (SyntaxError, ValueError):
         return text
-    lines = text.splitlines()
+    lines = text.split("\n")
+    unsaid: list[tuple[int, int, int, int]] = []  # first line, its column, last line, its column
+    for node in _run(tree, typed=False):
+        if isinstance(node, ast.Expr) and _is_text(node.value):
+            last, end = node.end_lineno or 0, node.end_col_offset or 0
+            begin = _column(lines[node.lineno - 1], node.col_offset)
+            unsaid.append((node.lineno, begin, last, _column(lines[last - 1], end)))
+    ends = {(last, end) for _, _, last, end in unsaid}
     literal: set[int] = set()  # lines in a string, where blanks mean something
-    unsaid: list[tokenize.TokenInfo] = []
-    begins = True  # a statement begins with the next token
-    for token, after in zip(tokens, [*tokens[1:], tokens[-1]], strict=True):
-        if token.type == tokenize.COMMENT:
-            unsaid.append(token)
-        elif token.type == tokenize.STRING and begins and after.type in _ENDS:
-            unsaid.append(token)
-        elif token.start[0] != token.end[0] and token.type not in _LAYOUT:
-            literal |= set(range(token.start[0], token.end[0] + 1))
-        begins = token.type in _LAYOUT or (begins and token.type in _SILENT)
-    for token in reversed(unsaid):
-        (row, begin), (last, end) = token.start, token.end
+    nested = _NESTED.search(text) is not None
+    row, at, begins = 1, 0, 0  # where a line begins
+    for match in _STRING_OR_COMMENT.finditer(text):
+        start, end = match.span()
+        row += text.count("\n", at, start)
+        begins = max(begins, text.rfind("\n", at, start) + 1)
+        at = start
+        if text[start] == "#":
+            if not nested and not _F_STRING.search(text, begins, start):
+                unsaid.append((row, start - begins, row, end - begins))
+        elif "\n" in match[0]:
+            last = row + match[0].count("\n")
+            if (last, end - text.rfind("\n", start, end) - 1) not in ends:
+                literal |= set(range(row, last + 1))
+    for row, begin, last, end in sorted(unsaid, reverse=True):
         rest = lines[last - 1][end:]
         lines[row - 1 : last] = [lines[row - 1][:begin] + rest, *[""] * (last - row)]
     kept = (
@@ -156,21 +188,32 @@ def spoken(text: str) -> str:
     return "\n".join(line for number, line in enumerate(kept, 1) if line or number in literal)
 
 
-_LAYOUT = frozenset({tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT})
-_SILENT = frozenset({tokenize.COMMENT, tokenize.NL})
-_ENDS = frozenset({tokenize.NEWLINE, tokenize.COMMENT, tokenize.ENDMARKER})
+# Of the strings that a nesting f-string (Python 3.12) holds, `spoken` takes none for a comment.
+_STRING_OR_COMMENT = re.compile(
+    r"""\#[^\n]*"""
+    r"""|'''[^\\']*(?:(?:\\.|'(?!''))[^\\']*)*'''"""
+    r"""|\"\"\"[^\\"]*(?:(?:\\.|"(?!""))[^\\"]*)*\"\"\""""
+    r"""|'[^\\'\n]*(?:\\.[^\\'\n]*)*'"""
+    r"""|"[^\\"\n]*(?:\\.[^\\"\n]*)*\"""",
+    re.DOTALL,
+)
+_F_STRING = re.compile(r"""\b(?:[fFtT][rR]?|[rR][fFtT])["']""")
+_NESTED = re.compile(r"""\b(?:[fFtT][rR]?|[rR][fFtT])(?:\"{3}|'{3})""")
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _column(line: str, offset: int) -> int:
+    """Return the place in a line of a place in its UTF-8 bytes."""
+    return offset if line.isascii() else len(line.encode()[:offset].decode())
 
 
 @cache
 def _sha256(path: Path, mtime_ns: int, size: int) -> str:
-    """Return the SHA-256 of a file's code, or of its bytes where it is data."""
-    content = path.read_bytes()
-    if path.suffix == ".py":
-        try:
-            content = spoken(content.decode()).encode()
-        except UnicodeDecodeError:
-            pass
-    return hashlib.sha256(content).hexdigest()
+    """Return the SHA-256 of the bytes of a file of data."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _file(name: str, package: Path) -> Path | None:
@@ -189,12 +232,6 @@ def _file(name: str, package: Path) -> Path | None:
 def _is_checkout(package: Path) -> bool:
     """Return whether the folder around the package is a project's `src`, not a site-packages."""
     return (package.parent.parent / "pyproject.toml").is_file()
-
-
-def _parents(name: str) -> list[str]:
-    """Return the packages that a module lies in, the outermost first."""
-    parts = name.split(".")
-    return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
 @cache
@@ -239,11 +276,23 @@ class _Everything(frozenset[str]):
         return True
 
 
+class _Read(NamedTuple):
+    """What is read of a module.
+
+    Attributes:
+        targets: full names that it imports, some of which may not be modules.
+        data: files of data that it names, relative to the package's parent.
+        sha256: of its code, as `spoken`; of its bytes, where it is not Python.
+    """
+
+    targets: tuple[str, ...]
+    data: tuple[str, ...]
+    sha256: str
+
+
 @cache
-def _reads(
-    path: Path, mtime_ns: int, size: int, name: str, package: Path
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the full names that a file imports, some of which may not be modules, and its data.
+def _reads(path: Path, mtime_ns: int, size: int, name: str, package: Path) -> _Read:
+    """Read a module.
 
     Args:
         path: the file.
@@ -252,38 +301,44 @@ def _reads(
         name: of the module.
         package: folder of the package.
     """
+    content = path.read_bytes()
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
+        tree = ast.parse(content, str(path))
     except (SyntaxError, ValueError):
-        return (), ()
+        return _Read((), (), hashlib.sha256(content).hexdigest())
     here = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    return tuple(sorted(set(_targets(tree, here)))), tuple(sorted(_data(tree, path, package)))
+    targets = set(_targets(tree, here, typed=b"TYPE_CHECKING" in content))
+    data = _data(content, tree, path, package)
+    try:
+        said = spoken(content.decode(), tree).encode()
+    except UnicodeDecodeError:
+        said = content
+    return _Read(tuple(targets), tuple(data), hashlib.sha256(said).hexdigest())
 
 
-def _data(tree: ast.AST, path: Path, package: Path) -> set[str]:
+def _data(content: bytes, tree: ast.AST, path: Path, package: Path) -> set[str]:
     """Return the package's files of data that a module names, from its own folder or the package.
 
-    A name is a string with a suffix, such as `git-blobs.csv` or `templates/evaluation.tex`.
+    A name is a string in one piece, with a suffix: `git-blobs.csv`, `templates/evaluation.tex`.
     """
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            words = node.value
-            if not 2 < len(words) < 100 or not _LIKE_A_FILE.issuperset(words) or "." not in words:
-                continue
-            for folder in (path.parent, package):
-                file = folder / words
-                inside = file.suffix not in ("", ".py") and file.is_file()
-                if inside and file.resolve().is_relative_to(package.resolve()):
-                    found.add(file.relative_to(package.parent).as_posix())
-    return found
+    named: dict[str, set[str]] = {}
+    for words in {match.decode() for match in _LIKE_A_FILE.findall(content)}:
+        for folder in (path.parent, package):
+            file = folder / words
+            inside = file.suffix not in ("", ".py") and file.is_file()
+            if inside and file.resolve().is_relative_to(package.resolve()):
+                named.setdefault(words, set()).add(file.relative_to(package.parent).as_posix())
+    if not named:  # of most modules; to walk all expressions takes longer
+        return set()
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return {file for words, files in named.items() if words in texts for file in files}
 
 
-_LIKE_A_FILE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./")
+_LIKE_A_FILE = re.compile(rb"""(?<=["'])[A-Za-z0-9_./-]+\.[A-Za-z0-9_./-]+(?=["'])""")
 
 
-def _targets(tree: ast.AST, here: str) -> Iterator[str]:
-    for node in _run(tree):
+def _targets(tree: ast.Module, here: str, typed: bool) -> Iterator[str]:
+    for node in _run(tree, typed):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name
@@ -295,16 +350,25 @@ def _targets(tree: ast.AST, here: str) -> Iterator[str]:
                 yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
-def _run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk what runs: not what is there for type checkers alone."""
-    waiting = [tree]
+def _run(tree: ast.Module, typed: bool) -> Iterator[ast.AST]:
+    """Walk the statements that run: not those that are there for type checkers alone.
+
+    Args:
+        tree: of a module.
+        typed: whether it has some of these.
+    """
+    waiting: list[ast.AST] = [*tree.body]
     while waiting:
         node = waiting.pop()
         yield node
-        children = list(ast.iter_child_nodes(node))
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            children = list(node.orelse)
-        waiting += children
+        if typed and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+        else:  # only statements import
+            waiting += [inner for block in _BLOCKS for inner in getattr(node, block, ())]
+
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Fields of a statement, of an `except` or of a `case` that hold such."""
 
 
 def _source(node: ast.ImportFrom, here: str) -> str:

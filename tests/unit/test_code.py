@@ -174,6 +174,26 @@ def test_what_python_runs_is_unchanged_by_what_is_left_out():
         assert program(with_bodies(code.spoken(text))) == program(text), path
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = '#'  # no\n", "a = '#'"),
+        ("a = '\\'#'  # 'no'\n", "a = '\\'#'"),
+        ('a = ("é", # é\n"""x\n\n# y""")  # no\n', 'a = ("é",\n"""x\n\n# y""")  '),
+        ('a = r"""\\""" # no\n"""\n', 'a = r"""\\""" # no\n"""'),
+        ("def f():\n    'é'; return 1  # no\n", "def f():\n    ; return 1"),
+        ("a = 1  # no\r\nb = 2\r\n", "a = 1\nb = 2"),
+        ("a = 1\x0c# no\nb = '\x0c#'\n", "a = 1\nb = '\x0c#'"),
+        # May be a string in an f-string.
+        ("a = f'{b}'  # no\nc = 1  # no\n", "a = f'{b}'  # no\nc = 1"),
+        ("a = f'''{b}'''\nc = 1  # no\n", "a = f'''{b}'''\nc = 1  # no"),
+        ("a = (  # not Python\n", "a = (  # not Python\n"),
+    ],
+)
+def test_comments_are_told_from_strings(text: str, said: str):
+    assert code.spoken(text) == said
+
+
 def program(text: str) -> str:
     """A program without its docstrings, `pass` in the place of a body that was nothing else."""
     tree = ast.parse(text)
