@@ -149,10 +149,17 @@ crate-env:
 check: env lint ## while you work: linters, types and the unit tests that compile nothing; about a minute
 	$(BIN)/python -m pytest -n $(call quote,TEST_WORKERS) --dist loadfile --fast tests/unit
 
-test: env crate-env lint ## every check: linters, types, unit and workflow tests
+# Linters run beside the tests. What they say comes in one piece: at once where one fails, else last.
+test: env crate-env ## every check: linters, types, unit and workflow tests
 	@scripts/install_tex.sh || [ $$? = 3 ]
+	@said=$$(mktemp); linting=; code=0; \
+	trap 'kill $$linting 2>/dev/null || :; rm -f -- "$$said"' EXIT; \
+	{ $(MAKE) lint >"$$said" 2>&1 || { printf '\n\n'; cat -- "$$said"; exit 1; }; } & linting=$$!; \
 	$(BIN)/python -m pytest -n $(call quote,TEST_WORKERS) --dist loadfile \
-	    --no-loadscope-reorder
+	    --no-loadscope-reorder || code=$$?; \
+	if wait $$linting; then cat -- "$$said"; \
+	else code=1; echo "make lint: FAILED, see above" >&2; fi; \
+	exit $$code
 
 test-slurm: env ## the workflow on a real SLURM cluster on this machine, as root; minutes
 	@scripts/install_slurm.sh

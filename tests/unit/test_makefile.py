@@ -18,6 +18,7 @@ PROGRAM = """\
 #!/bin/bash
 { printf '%s\\037' "${0##*/}" "$@"; printf '\\036'; } >>"$RECORD"
 if [ "${1:-} ${2:-}" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi
+case " ${FAILS:-} " in *" ${0##*/} "*) echo "${0##*/} fails" >&2; exit 3 ;; esac
 """
 TOOLS = ("python", "snakemake", "ruff", "snakefmt", "lint-imports", "pyright", "uv")
 # What each target hands on: words that must be among those of one call.
@@ -66,14 +67,16 @@ class Copy:
     folder: Path
     values: dict[str, str]
 
-    def make(self, *words: str) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
+    def make(
+        self, *words: str, fails: str = ""
+    ) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
         record = self.folder / "record"
         record.unlink(missing_ok=True)
         kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         done = subprocess.run(
             ["make", *words, *(f"{key}={value}" for key, value in self.values.items())],
             cwd=self.folder,
-            env=kept | {"RECORD": str(record)},
+            env=kept | {"RECORD": str(record), "FAILS": fails},
             capture_output=True,
             text=True,
             check=False,
@@ -200,6 +203,23 @@ def test_what_is_not_given_is_asked_for(ready: Copy, target: str, variable: str)
 def test_the_paper_is_the_preset_without_a_file(ready: Copy):
     _, calls = Copy(ready.folder, ready.values | {"PRESET": "paper"}).make("html")
     assert not [word for call in calls for word in call if word.startswith("presets/")]
+
+
+@pytest.mark.parametrize("fails", ["", "pyright", "python", "ruff python", "snakemake"])
+def test_linters_and_tests_both_run_and_both_count(ready: Copy, fails: str):
+    done, calls = ready.make("test", fails=fails)
+    assert (done.returncode != 0) == bool(fails), done.stderr
+    # After a linter that fails, those behind it do not run.
+    ran = {call[0] for call in calls}
+    assert {"python", "ruff"} <= ran
+    if fails in ("", "python", "snakemake"):
+        assert {"pyright", "snakemake"} <= ran
+    said = done.stdout + done.stderr
+    for program in fails.split():
+        assert f"{program} fails" in said
+    linters = set(fails.split()) - {"python"}
+    assert ("make lint: FAILED" in said) == bool(linters)
+    assert ("--lint" in done.stdout) == (not linters or fails == "snakemake")
 
 
 def test_an_unknown_environment_is_named(ready: Copy):
