@@ -7,9 +7,11 @@ by its text, with its file and line. What passes is read by PyYAML as ever.
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,12 @@ def parse(text: str, name: str, flags: bool = False) -> dict[Any, Any]:
         InputError: it is not a mapping; a key is not a name or is a duplicate; or a value is read
             as something else than what is written. The message names the line.
     """
+    return copy.deepcopy(_parsed(text, name, flags))
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str, name: str, flags: bool) -> dict[Any, Any]:
+    """Do what `parse` does; the same config is read several times, and a value may be changed."""
     if text.lstrip().startswith("{"):
         text = text.replace("\t", " ")  # between JSON's tokens; its strings hold none
     loader = None
