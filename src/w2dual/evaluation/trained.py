@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from w2dual import measures, potentials, rng
+from w2dual.backend import jit
 from w2dual.config.cells import Cell, method_kind
 from w2dual.conjugate import ConjugateResult, tally
 from w2dual.conjugate.tally import Tally
@@ -62,11 +63,11 @@ class Trained:
 
     def source(self, size: int) -> Points:
         """Samples of the source, of a stream of their own: always the same."""
-        return np.asarray(self.pair.sample_source(rng.stream(self.seed, "figure source"), size))
+        return _drawn(self.pair.sample_source, rng.stream(self.seed, "figure source"), size)
 
     def target(self, size: int) -> Points:
         """Samples of the target, of a stream of their own: always the same."""
-        return np.asarray(self.pair.sample_target(rng.stream(self.seed, "figure target"), size))
+        return _drawn(self.pair.sample_target, rng.stream(self.seed, "figure target"), size)
 
     def value(self, x: Points) -> Values:
         """f(x)."""
@@ -126,6 +127,10 @@ class Trained:
             return jnp.linalg.slogdet(jax.hessian(value)(x))[1]
 
         return jax.jit(jax.vmap(one))
+
+
+def _drawn(sample: Callable[[Array, int], Array], key: Array, size: int) -> Points:
+    return np.asarray(jit(lambda key: sample(key, size), once=True)(key))  # else program by program
 
 
 def load(params: Path, metrics: Path, pair: Path) -> Trained:

@@ -12,13 +12,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from w2dual.backend import jit
 from w2dual.config.names import words
 from w2dual.evaluation.trained import Points, Trained, Values
 from w2dual.measures.pairs.synthetic import SyntheticPair
@@ -72,12 +72,13 @@ def log_density(cell: Trained, x: Points) -> Values:
         InputError: the target has no density in closed form, or f is not twice differentiable.
     """
     _, target = _laws(cell)
+    log_beta = jit(target.log_density, once=True)
     found = []
     for begin in range(0, len(x), CHUNK):
         block = x[begin : begin + CHUNK]
         lacking = min(CHUNK, len(x)) - len(block)  # one shape, so that it compiles once
         padded = np.pad(block, ((0, lacking), (0, 0)), mode="edge")
-        beta = target.log_density(jnp.asarray(cell.forward(padded)))
+        beta = log_beta(cell.forward(padded))
         if beta is None:
             raise InputError(
                 f"{cell.cell.name}: the target of {cell.cell.pair} has no density in closed form, "
@@ -140,7 +141,7 @@ def kl_divergence(cell: Trained, samples: int = KL_SAMPLES) -> float | None:
     """
     source, _ = _laws(cell)
     x = cell.source(samples)
-    true = source.log_density(jnp.asarray(x))
+    true = jit(source.log_density, once=True)(x)
     if true is None:
         return None
     return float(np.mean(np.asarray(true, np.float64) - log_density(cell, x)))
@@ -202,8 +203,8 @@ def _pair(cell: Trained, left: Axes, right: Axes) -> None:
     grid = on_grid(cell)
     source, _ = _laws(cell)
     samples = cell.source(SHOWN_SAMPLES)
-    flat = jnp.asarray(grid.points.reshape(-1, 2), jnp.float32)
-    logs = source.log_density(flat)
+    flat = grid.points.reshape(-1, 2).astype(np.float32)
+    logs = jit(source.log_density, once=True)(flat)
     true = None if logs is None else np.exp(np.asarray(logs)).reshape(grid.density.shape)
     top = float((grid.density if true is None else true).max())
     name = words(cell.cell.pair)
