@@ -5,6 +5,11 @@ A name that is not listed, such as a new method's, is shown with spaces for unde
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from w2dual.config.cells import DUAL, method_kind
+
 WORDS = {
     "none": "None",
     "own": "Own networks",
@@ -68,3 +73,12 @@ def method_words(amortization: str, solver: str) -> str:
     """Name a method for running text, as in "Cycle + L-BFGS" or "Cycle, no solver"."""
     loss = "No amortization" if amortization == "none" else words(amortization)
     return f"{loss}, no solver" if solver == "none" else f"{loss} + {words(solver)}"
+
+
+def cell_method_words(cell: Mapping[str, Any]) -> str:
+    """Name the method of a cell, given as the JSON of it: "Cycle + L-BFGS", or "W2".
+
+    Only of the dual's methods it is worth a word that they have no solver; others take none.
+    """
+    name = method_words if method_kind(cell["settings"]) == DUAL else own_method_words
+    return name(cell["amortization"], cell["solver"])

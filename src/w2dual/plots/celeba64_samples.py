@@ -16,7 +16,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from w2dual.config.names import method_words, words
+from w2dual.config.names import cell_method_words, words
 from w2dual.evaluation.trained import Points, Trained
 from w2dual.measures import SolvedPair
 from w2dual.records import InputError, read_json
@@ -96,7 +96,7 @@ def _strips(block: Sequence[Trained]) -> list[tuple[str, Points]]:
     for cell, kind in zip(block, ("best", "worst"), strict=False):
         column = cell.record["headline"]["column"]
         errors = [s[column] for s in cell.record["seeds"] if s["status"] == "finished"]
-        method = method_words(cell.cell.amortization, cell.cell.solver)
+        method = cell_method_words(cell.cell.to_json())
         about = f"{kind}: {method}\n{sum(errors) / len(errors):.3g} % forward"
         rows.append((f"$T(x)$\n{about}", cell.forward(x)))
         rows.append((f"$T^{{-1}}(T^*(x))$\n{kind}: {method}", cell.inverse(y)))

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from w2dual.config.names import method_words, potential_words, words
+from w2dual.config.names import cell_method_words, potential_words, words
 from w2dual.plots import style
 from w2dual.records import InputError, read_json
 from w2dual.results import aggregate, celeba64
@@ -180,7 +180,7 @@ def title(cell: Mapping[str, Any], errors: Errors) -> str:
 
     On the plane the pair comes first, and the method stands in a line of its own.
     """
-    method = method_words(cell["amortization"], cell["solver"])
+    method = cell_method_words(cell)
     potential = potential_words(cell["potential"])
     if cell["pair"] == f"hd{cell['dimension']}":
         return f"{method}; {potential}, n = {cell['dimension']}"

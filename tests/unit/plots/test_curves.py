@@ -63,6 +63,23 @@ def test_one_line_per_seed_and_quantity_and_their_mean() -> None:
     assert "Objective + L-BFGS; MLP potential, n = 2" in texts(figure)
 
 
+@pytest.mark.parametrize(
+    ("kind", "solver", "method"),
+    [
+        (None, "none", "Objective, no solver"),
+        ("dual", "none", "Objective, no solver"),
+        ("w2gn", "none", "Objective"),
+        ("w2gn", "adam", "Objective, Adam"),
+    ],
+)
+def test_a_title_says_of_the_duals_methods_alone_that_there_is_no_solver(
+    kind: str | None, solver: str, method: str
+) -> None:
+    cell = record(solver)["cell"]
+    cell["settings"] |= {"method": {"kind": kind}} if kind else {}
+    assert curves.title(cell, curves.ERRORS["w2_forward"]) == f"{method}; MLP potential, n = 2"
+
+
 def test_diverged_seed_is_crossed_and_ends_the_mean() -> None:
     one = record()
     one["seeds"][1] = seed(1, None, "diverged")
