@@ -10,7 +10,7 @@ from typing import Any
 
 from w2dual.config.cells import Cell, conjugates
 from w2dual.config.reader import Config
-from w2dual.config.rows import potentials, rows
+from w2dual.config.rows import budget_of, potentials, rows
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,10 +98,13 @@ def report(config: Config, synthetic_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
     plane = synthetic_table(config) | {"cells": list(synthetic_cells)}
     images = celeba64_table(config) if config["celeba64"]["generators"] else None
+    own = config["baselines"]
+    trainings = [budget_of(config, row, own, "training") for row in rows(config, own)]
     return table(config) | {
         "potentials": potentials(config, config["hd"]),
         "plane": plane,
         "images": images,
+        "baselines_batch_sizes": sorted({training["batch_size"] for training in trainings}),
     }
 
 

@@ -65,11 +65,13 @@ class ReportSettings(TableSettings):
         potentials: of the HD grid, in order.
         plane: the cells on the plane.
         images: those of CelebA64; None for a preset without them.
+        baselines_batch_sizes: of the benchmark's own methods, each once.
     """
 
     potentials: tuple[str, ...]
     plane: SyntheticPart
     images: ImageSettings | None
+    baselines_batch_sizes: tuple[int, ...] = ()
 
     @classmethod
     def _flat(cls, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +180,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
         ("Cells", _cells_and_runs(hd_part(frame))),
         ("Evaluation", f"on {settings.evaluation_samples:,} fresh samples of each measure"),
         *(("Measures", line) for line in measures_lines(hd_part(frame))),
-        *_baselines_facts(frame),
+        *_baselines_facts(frame, settings.baselines_batch_sizes),
         ("Pairs on the plane", ", ".join(words(pair) for pair in pairs)),
         ("Cells there", _cells_and_runs(synthetic_part(frame))),
         (
@@ -196,7 +198,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
     return [(escape(name), escape(value)) for name, value in rows]
 
 
-def _baselines_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
+def _baselines_facts(frame: pd.DataFrame, batch_sizes: Sequence[int]) -> list[tuple[str, str]]:
     part = baselines_part(frame)
     if part.empty:
         return []
@@ -208,21 +210,23 @@ def _baselines_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return [
         ("The benchmark's own methods", f"{len(names)}: {', '.join(names)}"),
         ("Cells there", _cells_and_runs(part)),
-        ("Budget there", _baselines_budget(part)),
+        ("Budget there", _baselines_budget(part, batch_sizes)),
         *(("Measures there", line) for line in measures_lines(part)),
     ]
 
 
-def _baselines_budget(part: pd.DataFrame) -> str:
+def _baselines_budget(part: pd.DataFrame, batch_sizes: Sequence[int] = ()) -> str:
     """Say in words what was spent on cells whose budgets differ: as their metrics have it."""
     steps = part[part["status"] == "finished"]["steps"].astype(int)
     seeds = part.groupby("cell")["seed"].nunique()
-    spent = f"{_range(steps)} training iterations, " if len(steps) else ""
+    spent = f"{_range(steps)} training iterations" if len(steps) else ""
+    spent += f" at batch size {_range(batch_sizes)}" if spent and batch_sizes else ""
+    spent += ", " if spent else ""
     return f"{spent}{_range(seeds)} seed{'s' if seeds.max() > 1 else ''} per cell"
 
 
-def _range(values: pd.Series) -> str:
-    low, high = int(values.min()), int(values.max())
+def _range(values: pd.Series | Sequence[int]) -> str:
+    low, high = int(min(values)), int(max(values))
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
@@ -528,6 +532,7 @@ def document(
     text = _template().render(
         date=f"{date.day} {date:%B %Y}",
         warnings=warnings(frame, settings),
+        images=settings.images is not None,
         overview=overview,
         summary=summary,
         facts=facts(frame, settings, made),

@@ -24,6 +24,7 @@ def test_each_jobs_settings_are_those_it_reads():
     assert SyntheticSettings.from_json(arguments.synthetic_table(PAPER)).epsilon > 0
     report = ReportSettings.from_json(arguments.report(PAPER, ["gauss8-icnn_leaky"]))
     assert report.images == images
+    assert report.baselines_batch_sizes == (64, 1024)  # QC's own, and that of the others
 
 
 def test_claims_take_the_settings_of_both_tables(tmp_path: Path):

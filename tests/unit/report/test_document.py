@@ -223,6 +223,13 @@ def test_images_have_their_facts_their_order_and_a_box(frame: pd.DataFrame) -> N
         f"celeba64_early-conv-objective-{solver}" for solver in SOLVERS
     ]
     assert report.run_rows(both, mine)[-1][0] == "CelebA64, early"
+    curves = [Path(f"curves_{cell}.pdf") for cell in report.cell_order(both, mine)]
+    with_images, _ = report.document(both, mine, [], curves, [], MADE)
+    assert "in high dimensions and on images, and couplings on the plane" in with_images
+    assert "A third part is on the benchmark's image pairs" in with_images
+    plain, _ = report.document(frame, loaded(), [], curves[:-2], [], MADE)
+    assert "in high dimensions, and couplings on the plane" in plain
+    assert "A third part" not in plain
 
 
 def test_the_benchmarks_own_methods_have_their_own_facts(
@@ -243,10 +250,11 @@ def test_the_benchmarks_own_methods_have_their_own_facts(
     aggregate(write(tmp_path, *own), expected(*own), out)
     hd, on_plane = tmp_path / "hd.csv", tmp_path / "synthetic.csv"
     both = report.read_metrics([hd], [on_plane], baselines=[out])
-    facts = report.facts(both, loaded(), MADE)
+    facts = report.facts(both, loaded(baselines_batch_sizes=[64, 1024]), MADE)
     assert ("Cells", "2, with 4 training runs, 1 of them diverged") in facts
     assert ("Cells there", "2, with 2 training runs, 0 of them diverged") in facts
-    assert ("Budget there", "20,001 to 50,001 training iterations, 1 seed per cell") in facts
+    spent = "20,001 to 50,001 training iterations at batch size 64 to 1,024, 1 seed per cell"
+    assert ("Budget there", spent) in facts
     assert dict(facts)["The benchmark's own methods"] == "2: MM:R, W2"
     assert dict(facts)["Measures"].endswith("the published weights, from a local mirror")
     assert dict(facts)["Measures there"].startswith("n = 2: generated here")
