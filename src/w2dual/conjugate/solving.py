@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from w2dual.conjugate import base
 from w2dual.conjugate.base import INNER_PRODUCT, ConjugateResult, ConjugateSolver, Oracle, Points
 from w2dual.conjugate.costs import Cost
+from w2dual.conjugate.kernels import choice
 from w2dual.potentials import Oracle as PotentialOracle
 from w2dual.potentials.layered import layered
 
@@ -67,8 +68,6 @@ def kernel_of(
     solver: ConjugateSolver[Any], oracle: Oracle, n: int, interpret: bool = False
 ) -> Callable[[Points, Points], ConjugateResult] | None:
     """Return the kernel for a solver and an oracle; None where there is none."""
-    from w2dual.conjugate.kernels import choice  # which loads Pallas, of no use on a CPU
-
     if not isinstance(oracle, PotentialOracle):
         return None
     return choice.choose(solver, layered(oracle.potential, oracle.params), n, interpret)

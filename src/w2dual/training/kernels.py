@@ -19,13 +19,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
-from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
 from w2dual.amortization.models.mlp_skip import MLPWithSkip
 from w2dual.conjugate.kernels import blocks, choice
 from w2dual.conjugate.kernels.blocks import Matrix, product
+from w2dual.conjugate.kernels.pallas import pl, triton
 from w2dual.potentials.layered import Layer, layered
 
 POINTS = {"outputs": 64, "gradient": 32}

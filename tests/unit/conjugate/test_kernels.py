@@ -6,6 +6,8 @@ counts are equal. `benchmarks.gpu_check equality` compares in float32, on traine
 
 import dataclasses
 import functools
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -178,3 +180,10 @@ def test_the_solver_without_loops_takes_the_same_steps(curvature, monkeypatch):
     np.testing.assert_array_equal(found.status, expected.status)
     np.testing.assert_array_equal(found.iterations, expected.iterations)
     np.testing.assert_allclose(found.x, expected.x, rtol=1e-9, atol=1e-9)
+
+
+def test_a_cpu_does_not_load_pallas():
+    said = "import sys, w2dual.jobs.train, w2dual.training.methods.dual\n"
+    said += "print('jax.experimental.pallas' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

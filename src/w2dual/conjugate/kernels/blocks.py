@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
+
+from w2dual.conjugate.kernels.pallas import pl, triton
 
 SMALLEST = 16
 """The least side of a product on tensor cores."""

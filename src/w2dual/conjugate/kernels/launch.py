@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
 from w2dual.conjugate.base import ConjugateResult, Points, Status
 from w2dual.conjugate.kernels.layout import Layout, Vector, each
 from w2dual.conjugate.kernels.network import Network
+from w2dual.conjugate.kernels.pallas import pl, triton
 
 
 class Standing(NamedTuple):

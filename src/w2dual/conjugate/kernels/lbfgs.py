@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental.pallas import triton
 
 from w2dual.conjugate.base import Status
 from w2dual.conjugate.kernels.launch import Body, Objective, Standing
 from w2dual.conjugate.kernels.layout import Layout, Vector, each
+from w2dual.conjugate.kernels.pallas import triton
 from w2dual.conjugate.lbfgs import LBFGS
 
 

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from w2dual import amortization, backend, conjugate, extensions, potentials
 from w2dual.records import InputError
-from w2dual.training import fused, incidents
+from w2dual.training import fused, incidents, kernels
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
@@ -122,8 +122,6 @@ class DualProblem(Conjugating[DualState]):
         if self.model is None:
             return y
         if backend.few_launches():
-            from w2dual.training import kernels  # which loads Pallas, of no use on a CPU
-
             found = kernels.predictions(self.model, params.model, y)
             if found is not None:
                 return found
@@ -275,8 +273,6 @@ class DualProblem(Conjugating[DualState]):
         self, params: Networks, x: Batch, y: Batch, x_hat: Batch
     ) -> tuple[Array, StepMetrics]:
         """As `_loss`, of all seeds, in few operations: their sum, and the metrics of each."""
-        from w2dual.training import kernels
-
         x_tilde = self.amortized(params, y)
         if self.solver is None:
             x_hat = stop_gradient(x_tilde)
