@@ -9,10 +9,8 @@ its cells, as `EVALUATION = "KIND"` (`w2dual.evaluation.kinds`).
 """
 
 from w2dual.training.methods.base import (
-    Batches,
     Conjugating,
     Divergence,
-    Given,
     Looped,
     Method,
     Network,
@@ -21,6 +19,7 @@ from w2dual.training.methods.base import (
     Trees,
     make,
 )
+from w2dual.training.methods.batches import Batches, Given
 
 __all__ = [
     "Batches",

@@ -1,0 +1,79 @@
+"""The points of a step, which a method draws itself: as many batches as it needs, by their index.
+
+Points have the shape (seeds, points, n).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from jaxtyping import Array, Float, Int
+
+Batch = Float[Array, "seeds batch n"]
+
+
+class Batches(Protocol):
+    """The points of one step. What is drawn depends on (seed, step, index) alone."""
+
+    def source(self, index: int | Int[Array, ""] = 0) -> Batch:
+        """Return a batch of the source; each index has its own."""
+        ...
+
+    def target(self, index: int | Int[Array, ""] = 0) -> Batch:
+        """Return a batch of the target; each index has its own."""
+        ...
+
+    def truth(self, x: Batch) -> Batch:
+        """Return T*(x), where the pair's optimal map is known."""
+        ...
+
+
+class Given(NamedTuple):
+    """Points that are there already, as the points of a step."""
+
+    x: Batch
+    y: Batch
+
+    def source(self, index: int | Int[Array, ""] = 0) -> Batch:
+        """Return `x`, the one batch that there is."""
+        return self._only(index, self.x)
+
+    def target(self, index: int | Int[Array, ""] = 0) -> Batch:
+        """Return `y`, the one batch that there is."""
+        return self._only(index, self.y)
+
+    def truth(self, x: Batch) -> Batch:
+        """Say that it is not known.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(f"points that were given have no optimal map to push {x.shape} by")
+
+    @staticmethod
+    def _only(index: int | Int[Array, ""], points: Batch) -> Batch:
+        if not isinstance(index, int) or index != 0:
+            raise ValueError(f"batch {index}: one batch was given, which has the index 0")
+        return points
+
+
+class Swapped(NamedTuple):
+    """Points of one step with source and target in each other's place."""
+
+    batches: Batches
+
+    def source(self, index: int | Int[Array, ""] = 0) -> Batch:
+        """Return a batch of what is the target."""
+        return self.batches.target(index)
+
+    def target(self, index: int | Int[Array, ""] = 0) -> Batch:
+        """Return a batch of what is the source."""
+        return self.batches.source(index)
+
+    def truth(self, x: Batch) -> Batch:
+        """Say that it is not known: it is the inverse of the pair's.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(f"the inverse of the optimal map is not known at points {x.shape}")
