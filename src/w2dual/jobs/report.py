@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from w2dual.records import json_argument
-from w2dual.report.document import Files, ReportSettings, write
+from w2dual.report.document import Files, write
+from w2dual.report.facts import ReportSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from tests.unit.settings import PAPER
 
 from w2dual.config import arguments
 from w2dual.jobs import claims as claims_job
-from w2dual.report.document import ReportSettings
+from w2dual.report.facts import ReportSettings
 from w2dual.report.tables.synthetic import SyntheticSettings
 from w2dual.results import celeba64, verdict
 from w2dual.results.celeba64 import ImageSettings

@@ -13,10 +13,9 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 from tests.unit import verdict_data
+from tests.unit.report.report_data import MADE, PLANE, SOLVERS, loaded, settings
 from tests.unit.results.test_aggregate import (
     expected,
-    plane_record,
-    plane_seed,
     record,
     seed,
     write,
@@ -25,65 +24,14 @@ from tests.unit.results.test_aggregate import (
 from w2dual.jobs import report as report_job
 from w2dual.plots import style
 from w2dual.plots.accuracy import FIGURES as ACCURACY
-from w2dual.provenance import Commit
 from w2dual.records import InputError
-from w2dual.report import captions, latex
+from w2dual.report import captions, facts, latex, runs
 from w2dual.report import document as report
-from w2dual.report.latex import escape
 from w2dual.report.tables.celeba64 import TABLES as IMAGE_TABLES
 from w2dual.report.tables.costs import QUANTITIES
 from w2dual.report.tables.settings import TABLES as SETTINGS
 from w2dual.results import claims, verdict
 from w2dual.results.aggregate import aggregate
-
-MADE = report.Origin("d" * 40, 1_700_000_000)
-SOLVERS = ("none", "lbfgs")
-PLANE = [
-    f"{pair}-{potential}-regression-lbfgs"
-    for pair, potential in (
-        ("maf_moon", "icnn_leaky"),
-        ("gauss8", "icnn_leaky"),
-        ("maf_moon", "icnn_smooth"),
-    )
-]
-
-
-def settings(**changes: Any) -> dict[str, Any]:
-    return {
-        "preset": {"name": "smoke", "label": "50% of {a} test", "reduced": True},
-        "dimensions": [2],
-        "potentials": ["mlp"],
-        "methods": [{"amortization": "objective", "solver": solver} for solver in SOLVERS],
-        "decimals": 2,
-        "diverged_above": 100.0,
-        "budget": {"iterations": 2000, "batch_size": 256, "seeds": [0, 1]}
-        | {"evaluation_samples": 4096},
-        "plane": {
-            "preset": {"name": "smoke", "label": "50% of {a} test", "reduced": True},
-            "budget": {"iterations": 3000, "batch_size": 512, "seeds": [0, 1]}
-            | {"evaluation_samples": 1024},
-            "epsilon": 0.05,
-            "cells": PLANE,
-        },
-        "images": None,
-    } | changes
-
-
-@pytest.fixture
-def frame(tmp_path: Path) -> pd.DataFrame:
-    records = [record(solver) for solver in SOLVERS]
-    records[0]["seeds"][1] = seed(1, None, "diverged")
-    for one in records:
-        one["provenance"] |= {"device": "cpu: a_b & c", "git_commit": "c" * 40 + "+"}
-    aggregate(write(tmp_path, *records), expected(*records), tmp_path / "hd.csv")
-    planes = []
-    for name in PLANE:
-        pair, potential, *_ = name.split("-")
-        planes.append(plane_record(pair, potential))
-    planes[1]["seeds"][0] = plane_seed(0, None, "diverged")
-    out = tmp_path / "synthetic.csv"
-    aggregate(write(tmp_path, *planes), expected(*planes), out, "synthetic")
-    return report.read_metrics([tmp_path / "hd.csv"], [out])
 
 
 def drawn(*paths: Path) -> list[Path]:
@@ -112,20 +60,6 @@ def table(tmp_path: Path) -> Path:
     path = tmp_path / "hd_mlp.tex"
     path.write_text("\\begin{tabular}{l}\\toprule x \\\\\\bottomrule\\end{tabular}\n", "utf-8")
     return path
-
-
-def test_runs_say_what_happened_in_training(frame: pd.DataFrame) -> None:
-    lines = report.diverged_lines(frame, loaded())
-    cell = escape(f"hd2-mlp-objective-{SOLVERS[0]}")
-    assert f"{cell}: seed 1 at step 17; 0.24 before." in lines
-    assert len(lines) == 2  # and one on the plane
-    row = next(row for row in report.run_rows(frame, loaded()) if "BFGS" in row[3])
-    # Of each seed: 6,000 of 6,400 points in training, 90 of 100 at the end, and 2 spikes.
-    assert row[-3:] == ["93.8 / 90.0", "0.5", "4"]
-
-
-def loaded(**changes: Any) -> report.ReportSettings:
-    return report.ReportSettings.from_json(settings(**changes))
 
 
 def test_first_page_says_the_budget_in_words(
@@ -210,20 +144,20 @@ def test_images_have_their_facts_their_order_and_a_box(frame: pd.DataFrame) -> N
         "diverged_above": 100.0,
         "verdict": {"alpha": 0.05, "margin_fraction": 0.25, "margin_floor": 0.02, "min_seeds": 5},
     }
-    mine = report.ReportSettings.from_json(settings(images=images))
+    mine = facts.ReportSettings.from_json(settings(images=images))
     rows = frame[frame["kind"] == "hd"].copy()
     rows["cell"] = rows["cell"].str.replace("hd2-mlp", "celeba64_early-conv")
     rows = rows.assign(kind="celeba64", pair="celeba64_early", measures_source="generated")
     both = pd.concat([frame, rows], ignore_index=True)
-    found = dict(report.facts(both, mine, MADE))
+    found = dict(facts.facts(both, mine, MADE))
     assert "early: generated here" in found["CelebA64"]
-    assert "Stand-in images" in " ".join(report.warnings(both, mine))
-    assert r"$16\times16$" in " ".join(report.warnings(both, mine))
-    assert report.cell_order(both, mine)[-2:] == [
+    assert "Stand-in images" in " ".join(facts.warnings(both, mine))
+    assert r"$16\times16$" in " ".join(facts.warnings(both, mine))
+    assert runs.cell_order(both, mine)[-2:] == [
         f"celeba64_early-conv-objective-{solver}" for solver in SOLVERS
     ]
-    assert report.run_rows(both, mine)[-1][0] == "CelebA64, early"
-    curves = [Path(f"curves_{cell}.pdf") for cell in report.cell_order(both, mine)]
+    assert runs.run_rows(both, mine)[-1][0] == "CelebA64, early"
+    curves = [Path(f"curves_{cell}.pdf") for cell in runs.cell_order(both, mine)]
     with_images, _ = report.document(both, mine, [], curves, [], MADE)
     assert "in high dimensions and on images, and couplings on the plane" in with_images
     assert "A third part is on the benchmark's image pairs" in with_images
@@ -249,20 +183,20 @@ def test_the_benchmarks_own_methods_have_their_own_facts(
     out = tmp_path / "own.csv"
     aggregate(write(tmp_path, *own), expected(*own), out)
     hd, on_plane = tmp_path / "hd.csv", tmp_path / "synthetic.csv"
-    both = report.read_metrics([hd], [on_plane], baselines=[out])
-    facts = report.facts(both, loaded(baselines_batch_sizes=[64, 1024]), MADE)
-    assert ("Cells", "2, with 4 training runs, 1 of them diverged") in facts
-    assert ("Cells there", "2, with 2 training runs, 0 of them diverged") in facts
+    both = facts.read_metrics([hd], [on_plane], baselines=[out])
+    found = facts.facts(both, loaded(baselines_batch_sizes=[64, 1024]), MADE)
+    assert ("Cells", "2, with 4 training runs, 1 of them diverged") in found
+    assert ("Cells there", "2, with 2 training runs, 0 of them diverged") in found
     spent = "20,001 to 50,001 training iterations at batch size 64 to 1,024, 1 seed per cell"
-    assert ("Budget there", spent) in facts
-    assert dict(facts)["The benchmark's own methods"] == "2: MM:R, W2"
-    assert dict(facts)["Measures"].endswith("the published weights, from a local mirror")
-    assert dict(facts)["Measures there"].startswith("n = 2: generated here")
-    reduced, generated = report.warnings(both, loaded())
+    assert ("Budget there", spent) in found
+    assert dict(found)["The benchmark's own methods"] == "2: MM:R, W2"
+    assert dict(found)["Measures"].endswith("the published weights, from a local mirror")
+    assert dict(found)["Measures there"].startswith("n = 2: generated here")
+    reduced, generated = facts.warnings(both, loaded())
     assert "own methods 20,001 to 50,001 training iterations" in reduced
     assert "$n = 2$" in generated
-    assert report.cell_order(both, loaded())[2:4] == ["hd2-mm_r", "hd2-w2"]
-    assert [row[0] for row in report.run_rows(both, loaded())[:4]] == ["$n=2$"] * 4
+    assert runs.cell_order(both, loaded())[2:4] == ["hd2-mm_r", "hd2-w2"]
+    assert [row[0] for row in runs.run_rows(both, loaded())[:4]] == ["$n=2$"] * 4
     curves = [*figures, *(tmp_path / f"curves_hd2-{name}.pdf" for name in ("w2", "mm_r"))]
     _, group, *_ = report.figure_groups(curves, both, loaded())
     assert group.title == "$n = 2$, the benchmark's own methods"
@@ -270,7 +204,7 @@ def test_the_benchmarks_own_methods_have_their_own_facts(
     text, _ = report.document(both, loaded(), tables, curves, [], MADE)
     assert captions.TABLES["hd_baselines"] + " Preset smoke; trained on another." in text
     assert captions.TABLES["hd_mlp"] + r" Preset smoke; trained on cpu: a\_b \& c." in text
-    assert "own methods" not in str(report.facts(frame, loaded(), MADE))
+    assert "own methods" not in str(facts.facts(frame, loaded(), MADE))
 
 
 def test_sections_stand_in_the_order_of_an_evaluation(
@@ -321,25 +255,6 @@ def test_captions_sections_name_tables_that_have_a_caption() -> None:
     assert len(named) == len(set(named))
 
 
-def test_box_only_where_it_is_due(frame: pd.DataFrame) -> None:
-    full = loaded(preset={"name": "smoke", "label": "", "reduced": False})
-    assert report.warnings(frame, full) == []
-    (only,) = report.warnings(frame.assign(measures_source="generated"), full)
-    assert "Measures generated here" in only
-    assert "$n = 2$" in only
-
-
-def test_run_rows_follow_the_methods_order_then_the_plane_by_pair(frame: pd.DataFrame) -> None:
-    rows = report.run_rows(frame, loaded())
-    assert [row[0] for row in rows] == ["$n=2$", "$n=2$", "moon", "moon", "8 Gaussians"]
-    assert [row[1] for row in rows[2:]] == ["ICNN, leaky ReLU", "ICNN, softplus"] + [
-        "ICNN, leaky ReLU"
-    ]
-    assert [row[3] for row in rows] == ["None"] + ["L-{}BFGS"] * 4
-    assert [row[4] for row in rows] == ["1/2", "2/2", "2/2", "2/2", "1/2"]
-    assert [row[8] for row in rows] == ["--"] + ["93.8 / 90.0"] * 4
-
-
 def test_figures_are_those_of_the_cells(
     frame: pd.DataFrame, figures: list[Path], tmp_path: Path
 ) -> None:
@@ -363,39 +278,12 @@ def test_other_preset_is_refused(
         report.document(frame, other, [table], figures, plane, MADE)
 
 
-def test_date_is_given_by_the_environment_first(frame: pd.DataFrame) -> None:
-    assert report.origin({"SOURCE_DATE_EPOCH": "86400"}, frame).date_epoch == 86400
-    with pytest.raises(InputError, match="SOURCE_DATE_EPOCH is 'now'"):
-        report.origin({"SOURCE_DATE_EPOCH": "now"}, frame)
-
-
-def test_date_without_git_is_that_of_the_last_job(
-    frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report.provenance, "commit", lambda: Commit(None, unknown="a test"))
-    assert report.origin({}, frame) == report.Origin("unknown", 1_767_225_600)
-
-
 def test_missing_latex_names_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="latexmk texlive-latex-base"):
         latex.build_pdf("", {}, tmp_path / "x.pdf", 0)
     script = Path(__file__).parents[3] / "scripts" / "install_tex.sh"
     assert f"debian_packages=({' '.join(latex.DEBIAN_PACKAGES)})" in script.read_text("utf-8")
-
-
-def test_metrics_come_in_several_files_without_overlap(frame: pd.DataFrame, tmp_path: Path) -> None:
-    whole = pd.read_csv(tmp_path / "hd.csv")
-    for solver in SOLVERS:
-        whole[whole["solver"] == solver].to_csv(tmp_path / f"{solver}.csv", index=False)
-    parts = [tmp_path / f"{solver}.csv" for solver in SOLVERS]
-    on_plane = tmp_path / "synthetic.csv"
-    assert len(report.read_metrics(parts, [])) == len(whole) == 4
-    assert len(report.read_metrics(parts, [on_plane])) == len(frame) == 10
-    with pytest.raises(InputError, match="duplicate cell hd2-mlp-objective-none"):
-        report.read_metrics([*parts, parts[0]], [on_plane])
-    with pytest.raises(InputError, match=r"hd.csv: lacks the columns sinkhorn_forward"):
-        report.read_metrics(parts, [tmp_path / "hd.csv"])
 
 
 @pytest.mark.tex

@@ -1,0 +1,311 @@
+"""What the report says of the cells as a whole: its first page, and the boxes on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from w2dual import provenance
+from w2dual.config.names import method_words, own_method_words, words
+from w2dual.records import InputError
+from w2dual.report.latex import escape
+from w2dual.report.tables import celeba64 as celeba64_tables
+from w2dual.report.tables.synthetic import SyntheticSettings
+from w2dual.results import aggregate
+from w2dual.results.celeba64 import ImageSettings
+from w2dual.results.summary import TableSettings, seeds_in_words
+
+IMAGES = "celeba64"
+"""Kind of the cells on images, in the column `kind`."""
+BASELINES = "baselines"
+"""Kind of the cells of the benchmark's own methods."""
+SOURCES = {
+    "mirror": "the published weights, from a local mirror",
+    "download": "the published weights, downloaded",
+    "generated": "generated here, not the published ones",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticPart(SyntheticSettings):
+    """What the config says about the cells on the plane.
+
+    Attributes:
+        cells: their names, in order.
+    """
+
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings(TableSettings):
+    """What the config says about the evaluation, for the first page.
+
+    Attributes:
+        potentials: of the HD grid, in order.
+        plane: the cells on the plane.
+        images: those of CelebA64; None for a preset without them.
+        baselines_batch_sizes: of the benchmark's own methods, each once.
+    """
+
+    potentials: tuple[str, ...]
+    plane: SyntheticPart
+    images: ImageSettings | None
+    baselines_batch_sizes: tuple[int, ...] = ()
+
+    @classmethod
+    def _flat(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        found = super()._flat(record)
+        if "plane" in found:
+            found["plane"] = vars(SyntheticPart.from_json(found["plane"], "plane"))
+        if found.get("images") is not None:
+            found["images"] = vars(ImageSettings.from_json(found["images"], "images"))
+        return found
+
+
+def read_metrics(
+    hd: Sequence[Path],
+    synthetic: Sequence[Path],
+    images: Sequence[Path] = (),
+    baselines: Sequence[Path] = (),
+) -> pd.DataFrame:
+    """Read tidy metrics from files of all kinds of cells, which a column `kind` tells apart.
+
+    Raises:
+        InputError: a file cannot be read, or two hold the same seed of a cell.
+    """
+    files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
+    files += [(path, IMAGES) for path in images] + [(path, BASELINES) for path in baselines]
+    parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
+    frame = pd.concat(parts, ignore_index=True)
+    twice = frame[frame.duplicated(["cell", "seed"])]
+    if not twice.empty:
+        raise InputError(
+            f"report: duplicate cell {twice['cell'].iloc[0]} in "
+            + ", ".join(str(path) for path, _ in files)
+        )
+    return frame
+
+
+def _measured_as(kind: str) -> str:
+    """Return the key of `aggregate.METRICS` of a kind of cells."""
+    return "hd" if kind in (IMAGES, BASELINES) else kind
+
+
+def image_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the CelebA64 cells."""
+    return frame[frame["kind"] == IMAGES]
+
+
+def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the HD benchmark, without those of the benchmark's own methods."""
+    return frame[frame["kind"] == "hd"]
+
+
+def baselines_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the benchmark's own methods."""
+    return frame[frame["kind"] == BASELINES]
+
+
+def synthetic_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the cells on the plane."""
+    return frame[frame["kind"] == "synthetic"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which code wrote the report, and the date it carries."""
+
+    commit: str
+    date_epoch: int
+
+
+def origin(environment: Mapping[str, str], frame: pd.DataFrame) -> Origin:
+    """Find the commit, and the date: SOURCE_DATE_EPOCH, else the commit's, else the last job's.
+
+    Raises:
+        InputError: SOURCE_DATE_EPOCH is not a whole number.
+    """
+    known = provenance.commit()
+    commit = (known.name or "unknown").removesuffix("+")
+    given = environment.get("SOURCE_DATE_EPOCH", "")
+    if given:
+        if not given.isdecimal():
+            raise InputError(f"SOURCE_DATE_EPOCH is {given!r}, expected seconds since 1970")
+        return Origin(commit, int(given))
+    if known.committed is not None:
+        return Origin(commit, known.committed)
+    ended = pd.to_datetime(frame["ended"], utc=True, errors="coerce").max()
+    return Origin(commit, 0 if pd.isna(ended) else int(ended.timestamp()))
+
+
+def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[tuple[str, str]]:
+    """Return the first page's table of (what, value), ready for LaTeX."""
+    plane = settings.plane
+    methods = "; ".join(method_words(*method) for method in settings.methods)
+    commits = sorted({str(commit) for commit in frame["git_commit"].dropna()})
+    times = frame.drop_duplicates("cell")[["training_s", "compile_s", "pretraining_s"]]
+    hours = times.sum().sum() / 3600
+    pairs = synthetic_pairs(frame, settings)
+    rows = [
+        ("Preset", f"{settings.preset}: {settings.label}"),
+        (
+            "Budget",
+            f"{settings.iterations:,} training iterations at batch size {settings.batch_size:,}, "
+            f"{seeds_in_words(settings)} per cell",
+        ),
+        ("Dimensions", ", ".join(str(n) for n in settings.dimensions)),
+        ("Potentials", ", ".join(words(p) for p in settings.potentials)),
+        ("Methods", f"{len(settings.methods)} (amortization loss + solver): {methods}"),
+        ("Cells", _cells_and_runs(hd_part(frame))),
+        ("Evaluation", f"on {settings.evaluation_samples:,} fresh samples of each measure"),
+        *(("Measures", line) for line in measures_lines(hd_part(frame))),
+        *_baselines_facts(frame, settings.baselines_batch_sizes),
+        ("Pairs on the plane", ", ".join(words(pair) for pair in pairs)),
+        ("Cells there", _cells_and_runs(synthetic_part(frame))),
+        (
+            "Budget there",
+            f"{plane.iterations:,} training iterations at batch size {plane.batch_size:,}, "
+            f"{seeds_in_words(plane)} per cell; evaluation on "
+            f"{plane.evaluation_samples:,} fresh samples of each measure",
+        ),
+        *_image_facts(frame, settings),
+        ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
+        ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
+        ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
+        ("Report by commit", _short(made.commit)),
+    ]
+    return [(escape(name), escape(value)) for name, value in rows]
+
+
+def _baselines_facts(frame: pd.DataFrame, batch_sizes: Sequence[int]) -> list[tuple[str, str]]:
+    part = baselines_part(frame)
+    if part.empty:
+        return []
+    methods = part.drop_duplicates(["amortization", "solver"])
+    names = [
+        own_method_words(*method)
+        for method in zip(methods["amortization"], methods["solver"], strict=True)
+    ]
+    return [
+        ("The benchmark's own methods", f"{len(names)}: {', '.join(names)}"),
+        ("Cells there", _cells_and_runs(part)),
+        ("Budget there", _baselines_budget(part, batch_sizes)),
+        *(("Measures there", line) for line in measures_lines(part)),
+    ]
+
+
+def _baselines_budget(part: pd.DataFrame, batch_sizes: Sequence[int] = ()) -> str:
+    """Say in words what was spent on cells whose budgets differ: as their metrics have it."""
+    steps = part[part["status"] == "finished"]["steps"].astype(int)
+    seeds = part.groupby("cell")["seed"].nunique()
+    spent = f"{_range(steps)} training iterations" if len(steps) else ""
+    spent += f" at batch size {_range(batch_sizes)}" if spent and batch_sizes else ""
+    spent += ", " if spent else ""
+    return f"{spent}{_range(seeds)} seed{'s' if seeds.max() > 1 else ''} per cell"
+
+
+def _range(values: pd.Series | Sequence[int]) -> str:
+    low, high = int(min(values)), int(max(values))
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[str, str]]:
+    images = settings.images
+    if images is None:
+        return []
+    part = image_part(frame)
+    sources = ", ".join(SOURCES.get(s, s) for s in sorted(set(map(str, part["measures_source"]))))
+    return [
+        ("CelebA64", f"{', '.join(images.generators)}: {sources}; n = {images.dimension:,}"),
+        ("Cells there", _cells_and_runs(part)),
+        (
+            "Budget there",
+            f"{images.iterations:,} training iterations at batch size {images.batch_size:,}, "
+            f"{seeds_in_words(images)} per cell; evaluation on "
+            f"{images.evaluation_samples:,} fresh images",
+        ),
+    ]
+
+
+def _cells_and_runs(frame: pd.DataFrame) -> str:
+    diverged = int((frame["status"] == "diverged").sum())
+    cells = frame["cell"].nunique()
+    return f"{cells}, with {len(frame)} training runs, {diverged} of them diverged"
+
+
+def measures_lines(frame: pd.DataFrame) -> list[str]:
+    """Say in words which dimensions' measures came from where."""
+    ordered = frame.sort_values("dimension", kind="stable")
+    lines = []
+    for source, group in ordered.groupby("measures_source", sort=False):
+        listed = ", ".join(str(n) for n in group["dimension"].unique())
+        lines.append(f"n = {listed}: {SOURCES.get(str(source), str(source))}")
+    return lines
+
+
+def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+    """Return what the first page must show in a box, ready for LaTeX; nothing for a full run."""
+    found = []
+    if settings.reduced:
+        found.append(
+            r"\textbf{Reduced budget.} Made with the preset "
+            f"{escape(settings.preset)} ({escape(settings.label)}): "
+            f"{settings.iterations:,} iterations and {seeds_in_words(settings)} per "
+            f"cell, on the plane {settings.plane.iterations:,} and "
+            f"{seeds_in_words(settings.plane)}{_on_images(settings)}{_of_baselines(frame)}. "
+            "The numbers show that "
+            "the pipeline works; they are not comparable with the paper's."
+        )
+    benchmark = frame[frame["kind"].isin(["hd", BASELINES])]
+    made_here = benchmark["measures_source"] == "generated"
+    generated = sorted(set(benchmark[made_here]["dimension"]))
+    if generated:
+        found.append(
+            r"\textbf{Measures generated here.} For $n = "
+            + ", ".join(str(n) for n in generated)
+            + "$ the benchmark's published weights were not at hand, and a pair of the same family "
+            "was trained instead. Values there are not comparable with published ones."
+        )
+    images = image_part(frame)
+    if settings.images is not None and (images["measures_source"] == "generated").any():
+        pixels = celeba64_tables.side(settings.images)
+        found.append(
+            rf"\textbf{{Stand-in images.}} The measures of CelebA64 were generated here, images of "
+            rf"${pixels}\times{pixels}$ pixels and not faces. Values there are of another problem "
+            "of the same form, and not comparable with published ones."
+        )
+    return found
+
+
+def _on_images(settings: ReportSettings) -> str:
+    images = settings.images
+    if images is None:
+        return ""
+    return f", on images {images.iterations:,} and {seeds_in_words(images)}"
+
+
+def _of_baselines(frame: pd.DataFrame) -> str:
+    part = baselines_part(frame)
+    return "" if part.empty else f"; of the benchmark's own methods {_baselines_budget(part)}"
+
+
+def synthetic_pairs(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
+    """Return the pairs on the plane, in the order of their first cells."""
+    cells = synthetic_part(frame).drop_duplicates("cell").itertuples(index=False)
+    ordered = sorted(cells, key=lambda row: position(row.cell, settings.plane.cells))
+    return list(dict.fromkeys(str(row.pair) for row in ordered))
+
+
+def position(name: Any, names: Sequence[str]) -> int:
+    """Return where a name stands; one that is not there stands last."""
+    return names.index(name) if name in names else len(names)
+
+
+def _short(commit: str) -> str:
+    """Shorten a commit; `+` behind it says that files differed from it."""
+    return commit[:12] + (" with uncommitted changes" if commit.endswith("+") else "")
