@@ -31,7 +31,7 @@ def configure(
 
     Args:
         cache: folder of compiled programs; None for $JAX_COMPILATION_CACHE_DIR, or no cache. It
-            keeps what took half a second to compile, or as long as
+            keeps what took a tenth of a second to compile, or as long as
             $JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS says.
         threads: CPU threads of this process, read when the backend starts; None for all cores.
         devices: CPU devices that JAX sees, which share a batch (`loop`); None for `threads`.
@@ -47,7 +47,7 @@ def configure(
     if folder:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 PRODUCTS_GPU = "highest"
