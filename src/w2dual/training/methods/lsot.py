@@ -3,7 +3,7 @@
     mean(D(x) + C(y)) + mean max(<x, y> - D(x) - C(y), 0)^2 / (4 epsilon)
 
 over x and y matched by their place in the batch; one step on D and C together, neither clamped.
-Source: Seguy et al., ICLR 2018; LS_test_nd_benchmark.ipynb.
+Source: Seguy et al., ICLR 2018; LS_test_hd_benchmark.ipynb.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     1/2 mean(D(x) - D(x_hat(y))) + 1/2 mean(C(y) - C(y_hat(x))),
     x_hat(y) = the x of the batch with the largest <x, y> - D(x); y_hat(x) the same of C.
 
-One step on D and C together, neither clamped. Source: MM-B_test_nd_benchmark.ipynb.
+One step on D and C together, neither clamped. Source: MM-B_test_hd_benchmark.ipynb.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 with xi = grad C(y) held fixed, mse averaged over batch and coordinates, weight n; one step on D and
 C together, then both are clamped to be convex. It is what trains the benchmark's own pairs
-(`measures.benchmark.generated`). Source: Korotin et al., ICLR 2021; W2_test_nd_benchmark.ipynb.
+(`measures.benchmark.generated`). Source: Korotin et al., ICLR 2021; W2_test_hd_benchmark.ipynb.
 """
 
 from __future__ import annotations
