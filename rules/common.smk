@@ -70,7 +70,8 @@ COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
 ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension", "accuracy_over_seeds"]
 # Table of settings -> section of the config.
 SETTINGS_TABLES = {
-    f"hyperparameters_{section}": section for section in ("hd", "synthetic", "celeba64")
+    f"hyperparameters_{section}": section
+    for section in ("hd", "baselines", "synthetic", "celeba64")
 }
 TABLES = (
     [f"hd_{potential}" for potential in POTENTIALS]

@@ -37,7 +37,7 @@ FIGURES = ("transport", "potential", "flow", "density", "landscape", "interpolat
 STUDIES = ("conjugation_hd_icnn", "conjugation_hd_mlp")
 COSTS = ("runtime_hd", "conjugation_iterations", "conjugation_time")
 ACCURACY = ("accuracy_vs_cost", "accuracy_vs_dimension", "accuracy_over_seeds")
-SETTINGS = tuple(f"hyperparameters_{name}" for name in ("hd", "synthetic", "celeba64"))
+SETTINGS = tuple(f"hyperparameters_{name}" for name in ("hd", "baselines", "synthetic", "celeba64"))
 VERDICT = {"verdict": 1, "claims": 1, "verdict_figure": 1}
 PRESET = """\
 preset: {name: tiny, label: "a test of the workflow", reduced: true}

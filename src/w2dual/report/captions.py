@@ -38,7 +38,8 @@ SECTIONS = (
     ),
     (
         SETTINGS_SECTION,
-        ("hyperparameters_hd", "hyperparameters_synthetic", "hyperparameters_celeba64"),
+        ("hyperparameters_hd", "hyperparameters_baselines")
+        + ("hyperparameters_synthetic", "hyperparameters_celeba64"),
     ),
 )
 """Titles, in order, with the tables and figures in them."""
@@ -105,6 +106,11 @@ TABLES = {
     "hyperparameters_hd": (
         "Settings of the benchmark's cells, from the config that ran. What to look at: values "
         r"with a dagger, which are not the paper's."
+    ),
+    "hyperparameters_baselines": (
+        "Settings of the benchmark's own methods, from the config that ran. What to look at: "
+        r"values with a dagger, which are not those of config.yaml; and the steps of each method, "
+        "which differ."
     ),
     "hyperparameters_synthetic": (
         "Settings of the cells on the plane, from the config that ran. What to look at: values "

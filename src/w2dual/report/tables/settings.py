@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from w2dual.config.cells import needs
 from w2dual.config.grid import hidden_widths
 from w2dual.config.kinds import PARTS
 from w2dual.config.names import method_words, words
@@ -28,6 +29,7 @@ Keys = tuple[str, ...]
 
 TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_hd": ("hd",),
+    "hyperparameters_baselines": ("baselines",),
     "hyperparameters_synthetic": ("synthetic",),
     "hyperparameters_celeba64": ("celeba64",),
 }
@@ -38,6 +40,9 @@ LEFT_OUT = {
     ("hd", "measures"),
     ("hd", "seeds_per_job"),
     ("hd", "logging"),
+    ("baselines", "measures"),
+    ("baselines", "seeds_per_job"),
+    ("baselines", "logging"),
     ("synthetic", "grids"),  # shown one by one
     ("synthetic", "logging"),
     ("synthetic", "figures"),
@@ -49,7 +54,7 @@ AXES = ("dimensions", "generators", "pairs")
 """Keys of a grid that say what measures its cells are of."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 """Numbers outside are shown with a power of ten."""
-_SOURCE = re.compile(r"\[((?:paper|w2ot|benchmark|ours|optax|OTT)[^\]]*)\]")
+_SOURCE = re.compile(r"\[((?:paper|w2ot|benchmark|ours|optax|OTT|PyTorch)[^\]]*)\]")
 _COLUMNS = ("group", "setting", "value", "meaning", "source", "changed")
 
 
@@ -146,9 +151,15 @@ def rows_of(
             if key != "kind" and not isinstance(found[key], Mapping):
                 add((*path, str(key)), title)
         for key in found:
-            if isinstance(found[key], Mapping) and (*path, key) not in LEFT_OUT:
+            if not isinstance(found[key], Mapping) or (*path, key) in LEFT_OUT:
+                continue
+            if path[0] == "methods" and key in config[first]:  # in place of the section's own
+                for name in found[key]:
+                    add((*path, str(key), str(name)), title)
+            else:
                 section((*path, str(key)), _title(str(key)))
 
+    first = TABLES[table][0]
     for name in TABLES[table]:
         section((name,), "Grid")
         for index in range(len(config[name].get("grids", []))):
@@ -188,12 +199,16 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
     """Return the methods, networks, losses and solvers of a section's grids, each once."""
     found: dict[tuple[str, str], None] = {}
     for name in sections:
+        own = "amortization_model" in config[name]
         for grid in config[name].get("grids", [config[name]]):
             for potential in grid.get("potentials", []):
                 found["potentials", potential] = None
             for row in rows(config, {"methods": [], "potentials": []} | grid):
                 if row.method:
                     found["methods", row.method] = None
+                brought = own or "amortization_model" in config["methods"].get(row.method, {})
+                if "amortization_model" in needs(row.kind) and not brought:
+                    found["amortization_model", ""] = None
                 for potential in row.potentials:
                     found["potentials", potential] = None
                 for part, used in row.parts.items():
@@ -201,9 +216,6 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
                     if part != "amortization" or "cycle_weight" not in config[name]:
                         found[PARTS[part], used] = None
     order = ("methods", "potentials", "amortization_model", "amortizations", "solvers")
-    own = all("amortization_model" in config[name] for name in sections)
-    if any(kind == "potentials" for kind, _ in found) and not own:
-        found["amortization_model", ""] = None
     found.pop(("potentials", OWN), None)
     named = [item for item in found if item[1] != "none"]
     return sorted(named, key=lambda item: order.index(item[0]))

@@ -20,7 +20,7 @@ import optax
 from flax import linen as nn
 from jax.flatten_util import ravel_pytree
 from jax.lax import stop_gradient
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from w2dual import amortization, backend, conjugate, extensions, potentials
 from w2dual.records import InputError
@@ -37,6 +37,7 @@ from w2dual.training.methods.base import (
     Step,
     Trees,
 )
+from w2dual.training.methods.optimization import TrainingState
 
 NEEDS = ("potential", "amortization_model", "amortization", "solver")
 """The parts of a cell's settings that it is made of."""
@@ -49,13 +50,7 @@ class Networks(NamedTuple):
     model: Any
 
 
-class DualState(NamedTuple):
-    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on."""
-
-    params: Networks
-    optimizer: Networks
-    step: Int[Array, ""]
-    diverged_at: Int[Array, " seeds"]
+DualState = TrainingState[Networks]
 
 
 class StepMetrics(NamedTuple):
@@ -135,15 +130,7 @@ class DualProblem(Conjugating[DualState]):
 
     def init(self, params: Networks) -> DualState:
         """Start training from parameters with a leading axis of seeds."""
-        seeds = jax.tree.leaves(params)[0].shape[0]
-        return DualState(
-            params=params,
-            optimizer=Networks(
-                *(None if p is None else jax.vmap(self.optimizer.init)(p) for p in params)
-            ),
-            step=jnp.zeros((), jnp.int32),
-            diverged_at=jnp.full(seeds, -1, jnp.int32),
-        )
+        return optimization.started(self.optimizer, params)
 
     def update(
         self, state: DualState, batches: Batches, over: str | None = None
@@ -169,7 +156,7 @@ class DualProblem(Conjugating[DualState]):
             state, metrics.loss, new_params, (new_optimizer, state.optimizer)
         )
         return Step(
-            DualState(params, optimizer, number, diverged_at),
+            TrainingState(params, optimizer, number, diverged_at),
             metrics,
             incidents.of_step(number, alive, metrics.loss, self.divergence.loss, conjugated),
         )
@@ -206,7 +193,9 @@ class DualProblem(Conjugating[DualState]):
 
         def leave(flat: fused.Flat) -> DualState:
             params, optimizers = flattening.leave(flat)
-            return DualState(networks(params), networks(optimizers), flat.step, flat.diverged_at)
+            return TrainingState(
+                networks(params), networks(optimizers), flat.step, flat.diverged_at
+            )
 
         return Looped(enter, update, leave)
 

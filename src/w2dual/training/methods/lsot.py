@@ -3,7 +3,7 @@
     mean(D(x) + C(y)) + mean max(<x, y> - D(x) - C(y), 0)^2 / (4 epsilon)
 
 over x and y matched by their place in the batch; one step on D and C together, neither clamped.
-Source: Seguy et al., ICLR 2018; LS_test_nd_benchmark.ipynb.
+Source: Seguy et al., ICLR 2018; LS_test_hd_benchmark.ipynb.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from w2dual.training.methods.base import Batches
 from w2dual.training.methods.two_potentials import (
     Both,
-    BothState,
+    JointStep,
     Losses,
     Points,
-    TwoPotentials,
     common,
     own,
 )
@@ -43,17 +41,10 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class LSOT(TwoPotentials):
+class LSOT(JointStep):
     """The method."""
 
     epsilon: float
-
-    def train(
-        self, state: BothState, batches: Batches, over: str | None
-    ) -> tuple[Both, Both, Losses]:
-        """Take one step on D and C together."""
-        x, y = batches.source(), batches.target()
-        return self.step_both(self.loss, state, x, y, over=over)
 
     def loss(self, params: Both, x: Points, y: Points) -> tuple[Array, Losses]:
         """Return the loss of one seed, and its parts: of the dual, and the penalty."""

@@ -3,7 +3,7 @@
 A step takes one step of D on mean(D(x) - D(xi)) with xi = grad C(y) held fixed, then `inner` steps
 of C, each on fresh y, on mean(D(grad C(y)) - <grad C(y), y>), D held fixed. With convex potentials,
 which are clamped, it is [MMv2] (Makkuva et al., ICML 2020); with others [MM] (Nhan Dam et al.,
-IJCAI 2019, as the benchmark has it). Source: MM_test_nd_benchmark.ipynb, MMv2_test_nd_benchmark.
+IJCAI 2019, as the benchmark has it). Source: MM_test_hd_benchmark.ipynb, which has both.
 """
 
 from __future__ import annotations

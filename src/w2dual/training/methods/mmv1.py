@@ -4,7 +4,7 @@ x_hat(y) minimises D(x) - <x, y>; then one step of D on mean(D(x) - D(x_hat(y)))
 clamped to be convex. C, of which the inverse map is the gradient, is trained in the same way with
 source and target in each other's place; the two share nothing but the batch. Adam on x_hat stops
 where the mean over the batch of sqrt(mean_i (grad D(x_hat) - y)_i^2) is below `tolerance`.
-Source: Taghvaei and Jalali, 2019; MMv1_test_nd_benchmark.ipynb.
+Source: Taghvaei and Jalali, 2019; MMv1_test_hd_benchmark.ipynb.
 """
 
 from __future__ import annotations

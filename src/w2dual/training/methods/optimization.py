@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
+import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Int
 
 from w2dual.config.settings import TrainingSettings
 from w2dual.decoding import decode
 from w2dual.training.methods.base import Divergence
+
+Networks = TypeVar("Networks", bound=tuple[Any, ...])
+
+
+class TrainingState(NamedTuple, Generic[Networks]):
+    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on.
+
+    Both are named tuples with a field for each network, None where there is none.
+    """
+
+    params: Networks
+    optimizer: Networks
+    step: Int[Array, ""]
+    diverged_at: Int[Array, " seeds"]
+
+
+def started(optimizer: optax.GradientTransformation, params: Networks) -> TrainingState[Networks]:
+    """Return the state before the first step, from parameters with a leading axis of seeds."""
+    seeds = jax.tree.leaves(params)[0].shape[0]
+    of_each: Any = type(params)
+    return TrainingState(
+        params=params,
+        optimizer=of_each(
+            *(None if tree is None else jax.vmap(optimizer.init)(tree) for tree in params)
+        ),
+        step=jnp.zeros((), jnp.int32),
+        diverged_at=jnp.full(seeds, -1, jnp.int32),
+    )
 
 
 class Optimization(NamedTuple):

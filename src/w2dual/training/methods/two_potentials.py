@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from w2dual import extensions, potentials
 from w2dual.decoding import decode
@@ -36,6 +36,7 @@ from w2dual.training.methods.base import (
     Step,
     Trees,
 )
+from w2dual.training.methods.optimization import TrainingState
 
 Points = Float[Array, "batch n"]
 Loss = Callable[..., tuple[Float[Array, ""], Any]]
@@ -49,13 +50,7 @@ class Both(NamedTuple):
     inverse: Any
 
 
-class BothState(NamedTuple):
-    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on."""
-
-    params: Both
-    optimizer: Both
-    step: Int[Array, ""]
-    diverged_at: Int[Array, " seeds"]
+BothState = TrainingState[Both]
 
 
 class Losses(NamedTuple):
@@ -103,13 +98,7 @@ class TwoPotentials(Method[BothState]):
 
     def init(self, params: Both) -> BothState:
         """Start training from parameters with a leading axis of seeds."""
-        seeds = jax.tree.leaves(params)[0].shape[0]
-        return BothState(
-            params=params,
-            optimizer=Both(*(jax.vmap(self.optimizer.init)(tree) for tree in params)),
-            step=jnp.zeros((), jnp.int32),
-            diverged_at=jnp.full(seeds, -1, jnp.int32),
-        )
+        return optimization.started(self.optimizer, params)
 
     def update(
         self, state: BothState, batches: Batches, over: str | None = None
@@ -121,7 +110,7 @@ class TwoPotentials(Method[BothState]):
             state, metrics.loss, new_params, (new_optimizer, state.optimizer)
         )
         return Step(
-            BothState(params, optimizer, number, diverged_at),
+            TrainingState(params, optimizer, number, diverged_at),
             metrics,
             incidents.of_step(number, alive, metrics.loss, self.divergence.loss, None),
         )
@@ -178,6 +167,20 @@ class TwoPotentials(Method[BothState]):
 
     def _init(self, key: Array, points: Points) -> Params:
         return self.potential.init(key, points)["params"]
+
+
+@dataclass(frozen=True)
+class JointStep(TwoPotentials):
+    """Two potentials that take one step together, on one loss of a batch of each measure."""
+
+    @abc.abstractmethod
+    def loss(self, params: Both, x: Points, y: Points) -> tuple[Array, Any]:
+        """Return the loss of one seed, and the metrics."""
+
+    def train(self, state: BothState, batches: Batches, over: str | None) -> tuple[Both, Both, Any]:
+        """Take one step on D and C together."""
+        x, y = batches.source(), batches.target()
+        return self.step_both(self.loss, state, x, y, over=over)
 
 
 def slopes(loss: Loss, params: Params, *points: Any, over: str | None) -> tuple[Params, Any]:

@@ -4,7 +4,7 @@
 
 with xi = grad C(y) held fixed, mse averaged over batch and coordinates, weight n; one step on D and
 C together, then both are clamped to be convex. It is what trains the benchmark's own pairs
-(`measures.benchmark.generated`). Source: Korotin et al., ICLR 2021; W2_test_nd_benchmark.ipynb.
+(`measures.benchmark.generated`). Source: Korotin et al., ICLR 2021; W2_test_hd_benchmark.ipynb.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from typing import Any
 from jaxtyping import Array
 
 from w2dual.measures.benchmark.generated import dual_and_cycle_losses
-from w2dual.training.methods.base import Batches
 from w2dual.training.methods.two_potentials import (
     Both,
-    BothState,
+    JointStep,
     Losses,
     Points,
-    TwoPotentials,
     common,
     own,
 )
@@ -44,17 +42,10 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class W2GN(TwoPotentials):
+class W2GN(JointStep):
     """The method."""
 
     weight: float
-
-    def train(
-        self, state: BothState, batches: Batches, over: str | None
-    ) -> tuple[Both, Both, Losses]:
-        """Take one step on D and C together."""
-        x, y = batches.source(), batches.target()
-        return self.step_both(self.loss, state, x, y, over=over)
 
     def loss(self, params: Both, x: Points, y: Points) -> tuple[Array, Losses]:
         """Return the loss of one seed, and its parts: of the dual, and of the cycles, weighted."""

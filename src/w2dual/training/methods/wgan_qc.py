@@ -11,7 +11,7 @@ d = D - 1/2 ||.||^2 the loss of D is
     + 2 gamma mean (||grad d(x)|| / 2 - ||y(x) - x|| / 2)^2.
 
 C has the same with source and target in each other's place, for which h is -h. Neither is clamped.
-Source: Liu et al., ICCV 2019; QC_test_nd_benchmark.ipynb.
+Source: Liu et al., ICCV 2019; QC_test_hd_benchmark.ipynb.
 
 # DIFFERS: the assignment is SciPy's, where the published code takes a vertex of GLPK's. The
 assignments are equal. The h of a linear programme of this kind is not unique, and which of its

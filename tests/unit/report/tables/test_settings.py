@@ -78,7 +78,7 @@ def test_values_meaning_and_source_of_the_paper() -> None:
     assert "Conjugate solver L-BFGS (high precision)" not in set(frame["group"])
 
 
-@pytest.mark.parametrize("section", ["hd", "synthetic"])
+@pytest.mark.parametrize("section", ["hd", "baselines", "synthetic"])
 def test_every_number_of_the_section_is_shown(section: str) -> None:
     frame = rows(f"hyperparameters_{section}")
     for part in ("training", "pretraining", "evaluation"):
@@ -126,6 +126,18 @@ def test_celeba64_has_a_model_and_a_cycle_weight_of_its_own() -> None:
     tex = settings.tex_of(frame, "hyperparameters_celeba64", PAPER)
     assert "Reduced budget" not in tex
     assert "have no cells" not in tex
+
+
+def test_the_benchmarks_own_methods_have_their_own_steps_and_no_model() -> None:
+    frame = rows("hyperparameters_baselines")
+    assert not frame["changed"].any()
+    assert one(frame, "Training", "iterations")["value"] == "100,001"
+    assert one(frame, "Method W2", "iterations")["value"] == "250,001"
+    assert one(frame, "Method QC", "batch size")["value"] == "64"
+    assert one(frame, "Method MM", "")["source"] == "benchmark MM_test_hd_benchmark.ipynb"
+    assert one(frame, "Training", "b2")["source"] == "PyTorch's default"
+    assert list(frame["group"]).count("Training") == len(PAPER["baselines"]["training"]) + 1
+    assert "Amortization model" not in set(frame["group"])  # none of them has one
 
 
 def test_a_section_without_cells_says_so() -> None:

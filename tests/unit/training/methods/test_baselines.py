@@ -175,6 +175,17 @@ def test_mm_batch_finds_the_published_argmins_and_losses():
     np.testing.assert_allclose(2 * losses.inverse_loss, -0.018449658, rtol=1e-7)
 
 
+def test_of_equal_ones_mm_batch_takes_the_first_and_its_indices_are_always_in_range():
+    points = jnp.asarray([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]])
+    others = jnp.asarray([[2.0, -1.0], [0.0, 3.0], [0.0, -1.0], [-1.0, -0.5]])
+    values = jnp.zeros(4)
+    expected = jnp.argmax(others @ points.T - values[None], axis=1)
+    np.testing.assert_array_equal(expected, [0, 1, 0, 3])
+    np.testing.assert_array_equal(mm_batch.argmax(values, points, others), expected)
+    lost = np.asarray(mm_batch.argmax(values.at[1].set(jnp.nan), points, others))
+    assert ((lost >= 0) & (lost < 4)).all()  # where there is no largest one
+
+
 def test_qc_has_the_published_assignment_and_an_optimal_h():
     found = wgan_qc.assign(X, Y)
     np.testing.assert_array_equal(found.of_y, [2, 5, 6, 3, 0, 7, 4, 1])
