@@ -59,7 +59,8 @@ def baselines_grid(config: Config) -> list[Cell]:
 
 
 def _hd_cell(config: Config, dimension: int, potential: str, row: Row, section: str = "hd") -> Cell:
-    hidden = hidden_widths(config[section]["training"]["hidden"], dimension)
+    training = budget_of(config, row, config[section], "training")
+    hidden = hidden_widths(training["hidden"], dimension)
     return _cell(config, section, f"hd{dimension}", dimension, potential, row, hidden, hidden)
 
 
@@ -67,7 +68,16 @@ def synthetic_grid(config: Config) -> list[Cell]:
     """Return the cells on the plane, grid by grid: by pair, then potential, then row."""
     model_hidden = config["synthetic"]["training"]["model_hidden"]
     return [
-        _cell(config, "synthetic", pair, PLANE, potential, row, part["hidden"], model_hidden)
+        _cell(
+            config,
+            "synthetic",
+            pair,
+            PLANE,
+            potential,
+            row,
+            hidden_widths(budget_of(config, row, {"training": part}, "training")["hidden"], PLANE),
+            model_hidden,
+        )
         for part in config["synthetic"]["grids"]
         for pair in part["pairs"]
         for potential in potentials(config, part)

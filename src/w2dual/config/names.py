@@ -47,6 +47,11 @@ WORDS = {
     "mm_b": "MM-B",
     "ls": "LS",
     "qc": "QC",
+    "enot": "ENOT",
+    "enot_table": "ENOT, settings of its table",
+    "enot_widths": "ENOT, the paper's widths",
+    "enot_pairs": "ENOT, given the true pairs",
+    "mlp_linear": "MLP, linear output",
     "maf_moon": "moon",
 }
 

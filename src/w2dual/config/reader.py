@@ -220,7 +220,7 @@ def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[R
         where = f"config key `{key}`"
         if row.kind == DUAL:
             _check_dual(config, where, row.parts)
-        _check_pretraining(config, section.partition(".")[0], row.method)
+        _check_budget(config, section.partition(".")[0], row.method)
         label = (row.amortization, row.solver)
         if label in found:
             raise InputError(f"{where}: duplicate method {label[0]} + {label[1]}")
@@ -228,11 +228,17 @@ def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[R
     return list(found.values())
 
 
-def _check_pretraining(config: Config, section: str, method: str) -> None:
-    """Check that what a method sets of pre-training is what its grid's is made of."""
-    known = config[section]["pretraining"]
-    given = config["methods"][method].get("pretraining", {}) if method else {}
-    if other := [key for key in given if key not in known]:
+def _check_budget(config: Config, section: str, method: str) -> None:
+    """Check that what a method sets of its budget is what its grid's is made of."""
+    grid, entry = config[section], config["methods"][method] if method else {}
+    widths = "hidden" in grid["training"] or any("hidden" in part for part in grid.get("grids", []))
+    if "hidden" in entry.get("training", {}) and not widths:
+        raise InputError(
+            f"config key `methods.{method}.training.hidden`: the networks of `{section}` have no "
+            "hidden widths to set; leave it out"
+        )
+    known = grid["pretraining"]
+    if other := [key for key in entry.get("pretraining", {}) if key not in known]:
         raise InputError(
             f"config key `methods.{method}.pretraining.{other[0]}`: `{section}.pretraining`, which "
             f"it would change, has no such key; it has {', '.join(known)}"

@@ -219,14 +219,19 @@ class PriorWork:
         )
 
     def cells(self, side: str) -> Cells:
-        """Return ours or the quoted ones; `side` is `ours` or `published`."""
+        """Return ours or the quoted ones; `side` is `ours` or `published`.
+
+        Of ours, those that the benchmark has: other rows, of methods published since or of a
+        user's, are no work prior to the paper.
+        """
         if side == "published":
             return {
                 (PRIOR, row["name"], "none", int(row["dimension"])): Result(row["mean"], 0.0, 2.0)
                 for row in self.quoted.to_dict("records")
             }
         found: Cells = {}
-        for row in self.native.to_dict("records"):
+        prior = self.native[self.native["name"].fillna("") != ""]
+        for row in prior.to_dict("records"):
             seeds, std = float(row["seeds"]), float(row["last_std"])
             if seeds >= 2:
                 std = float(equivalence.sample_std(std, seeds))

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -219,10 +220,15 @@ def test_a_claim_without_its_cells_is_missing(equal):
 
 
 def prior_work(last: float) -> claims.PriorWork:
-    """The paper's quoted values, and methods of the benchmark that all end at a value."""
+    """The paper's quoted values, methods of the benchmark that all end at a value, and a later one.
+
+    The later one ends at a far lower value.
+    """
+    ends = {("w2", "W2"): last, ("mm", "MM"): last, ("enot", ""): last / 1000}
     rows = [
-        {"method": method, "dimension": n, "last_mean": last, "last_std": 0.1, "seeds": 5}
-        for method in ("w2", "mm")
+        dict(method=method, name=name, solver="none", dimension=n, last_mean=value)
+        | {"last_std": 0.1 * value, "seeds": 5}
+        for (method, name), value in ends.items()
         for n in (2, 4, 8, 16, 32, 64, 128, 256)
     ]
     native = pd.DataFrame(rows, columns=list(baselines.COLUMNS))
@@ -249,6 +255,14 @@ def test_the_improvement_is_over_methods_that_ran_here(equal, last, word, factor
         "(printed 3, by its entries 1.5), n = 32 (printed 2.7, by its entries 2.1); they leave out "
         "[MM]."
     )
+
+
+def test_what_came_after_the_paper_is_no_prior_work(tmp_path: Path):
+    prior = prior_work(9.0)
+    prior.native.to_csv(tmp_path / "native.csv", index=False)
+    read = claims.PriorWork.read(tmp_path / "native.csv", PUBLISHED)
+    for work in (prior, read):
+        assert {method for _, method, *_ in work.cells("ours")} == {"w2, none", "mm, none"}
 
 
 def test_what_the_printed_factors_leave_out_is_found_not_known():
