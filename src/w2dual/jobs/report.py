@@ -8,6 +8,7 @@ from pathlib import Path
 from w2dual.records import json_argument
 from w2dual.report.document import Files, write
 from w2dual.report.facts import ReportSettings
+from w2dual.report.systems import BY_KIND
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="those of the benchmark's own methods, if any",
     )
+    for kind, system in BY_KIND.items():
+        parser.add_argument(
+            f"--{kind.replace('_', '-')}",
+            type=Path,
+            nargs="*",
+            default=[],
+            help=f"those of the cells of the system `{system.title}`, if any",
+        )
     parser.add_argument(
         "--curves", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
     )
@@ -52,6 +61,7 @@ def main(args: argparse.Namespace) -> None:
         synthetic=args.synthetic,
         images=args.images,
         baselines=args.baselines,
+        systems={kind: getattr(args, kind) for kind in BY_KIND},
         curves=args.curves,
         figures=args.figures,
         verdict=args.verdict,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -18,6 +18,7 @@ from w2dual.records import InputError, write_text
 from w2dual.report import captions, facts, runs
 from w2dual.report.facts import BASELINES, IMAGES, Origin, ReportSettings
 from w2dual.report.latex import build_pdf, escape
+from w2dual.report.systems import BY_KIND
 from w2dual.report.tables import verdict as verdict_table
 from w2dual.results import verdict
 
@@ -75,6 +76,8 @@ def figure_groups(
             title = rf"$n = {row['dimension']}$, the benchmark's own methods"
         elif row["kind"] == IMAGES:
             title = escape(words(row["pair"]))
+        elif row["kind"] in BY_KIND:
+            title = BY_KIND[row["kind"]].group(row)
         else:
             title = rf"On the plane: {escape(words(row['pair']))}"
         if groups and groups[-1].title == title and len(groups[-1].figures) < FIGURES_PER_PAGE:
@@ -166,6 +169,7 @@ def _section(path: Path, other: str) -> str:
 def _made(frame: pd.DataFrame, settings: ReportSettings, section: str, path: Path) -> str:
     """Name the preset, and the devices of the cells that a table or figure shows, for a caption."""
     kinds = {captions.SYNTHETIC_SECTION: "synthetic", captions.IMAGE_SECTION: IMAGES}
+    kinds |= {system.section: kind for kind, system in BY_KIND.items()}
     shown = SHOWN.get(path.stem, (kinds.get(section, "hd"),))
     devices = sorted({str(name) for name in frame[frame["kind"].isin(shown)]["device"].dropna()})
     if section == captions.SETTINGS_SECTION or not devices:
@@ -200,6 +204,7 @@ class Files:
         synthetic: those of the cells on the plane.
         images: those of the CelebA64 cells; none for a preset without them.
         baselines: those of the benchmark's own methods; none for a preset without them.
+        systems: those of the other systems that the preset has, by their kind.
         curves: curves_CELL.pdf of all cells.
         figures: all other figures, in order.
         verdict, claims: .csv of each.
@@ -210,6 +215,7 @@ class Files:
     synthetic: Sequence[Path]
     images: Sequence[Path]
     baselines: Sequence[Path]
+    systems: Mapping[str, Sequence[Path]]
     curves: Sequence[Path]
     figures: Sequence[Path]
     verdict: Path
@@ -228,7 +234,9 @@ def write(settings: ReportSettings, files: Files, pdf: Path, tex: Path | None) -
     Raises:
         InputError: a file cannot be used, or LaTeX cannot set the document.
     """
-    frame = facts.read_metrics(files.metrics, files.synthetic, files.images, files.baselines)
+    frame = facts.read_metrics(
+        files.metrics, files.synthetic, files.images, files.baselines, files.systems
+    )
     made = facts.origin(os.environ, frame)
     judged = verdict.read(files.verdict)
     summary = verdict_table.summary(judged, verdict.read(files.claims, ("claim", "verdict")))

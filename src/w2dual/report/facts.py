@@ -13,6 +13,8 @@ from w2dual import provenance
 from w2dual.config.names import method_words, own_method_words, words
 from w2dual.records import InputError
 from w2dual.report.latex import escape
+from w2dual.report.systems import SYSTEMS
+from w2dual.report.systems.base import methods_in_words
 from w2dual.report.tables import celeba64 as celeba64_tables
 from w2dual.report.tables.synthetic import SyntheticSettings
 from w2dual.results import aggregate
@@ -72,14 +74,23 @@ def read_metrics(
     synthetic: Sequence[Path],
     images: Sequence[Path] = (),
     baselines: Sequence[Path] = (),
+    systems: Mapping[str, Sequence[Path]] | None = None,
 ) -> pd.DataFrame:
     """Read tidy metrics from files of all kinds of cells, which a column `kind` tells apart.
+
+    Args:
+        hd: of the benchmark.
+        synthetic: of the cells on the plane.
+        images: of CelebA64.
+        baselines: of the benchmark's own methods.
+        systems: of the other systems, by their kind.
 
     Raises:
         InputError: a file cannot be read, or two hold the same seed of a cell.
     """
     files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
     files += [(path, IMAGES) for path in images] + [(path, BASELINES) for path in baselines]
+    files += [(path, kind) for kind, paths in (systems or {}).items() for path in paths]
     parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
     twice = frame[frame.duplicated(["cell", "seed"])]
@@ -174,6 +185,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
             f"{plane.evaluation_samples:,} fresh samples of each measure",
         ),
         *_image_facts(frame, settings),
+        *_system_facts(frame),
         ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
         ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
         ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
@@ -232,6 +244,20 @@ def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[st
     ]
 
 
+def _system_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for system in SYSTEMS:
+        part = system.part(frame)
+        if not part.empty:
+            found += [
+                (system.title, methods_in_words(part)),
+                *system.facts(part),
+                ("Cells there", _cells_and_runs(part)),
+                ("Budget there", _baselines_budget(part)),
+            ]
+    return found
+
+
 def _cells_and_runs(frame: pd.DataFrame) -> str:
     diverged = int((frame["status"] == "diverged").sum())
     cells = frame["cell"].nunique()
@@ -279,6 +305,9 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             rf"${pixels}\times{pixels}$ pixels and not faces. Values there are of another problem "
             "of the same form, and not comparable with published ones."
         )
+    for system in SYSTEMS:
+        part = system.part(frame)
+        found += [] if part.empty else system.warnings(part)
     return found
 
 

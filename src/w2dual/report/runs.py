@@ -11,6 +11,7 @@ import pandas as pd
 from w2dual.config.names import words
 from w2dual.report.facts import BASELINES, IMAGES, ReportSettings, position, synthetic_pairs
 from w2dual.report.latex import escape
+from w2dual.report.systems import BY_KIND
 from w2dual.results import aggregate, celeba64
 
 
@@ -75,19 +76,22 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
     First the benchmark's by dimension, potential, then method in the config's order; then those of
     the benchmark's own methods by dimension; then those on the plane by pair, then as the config
-    has them; then those of CelebA64 by pair and method.
+    has them; then those of CelebA64 by pair and method; then those of each other system by name.
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
     pairs = synthetic_pairs(frame, settings)
     images = settings.images.methods if settings.images else ()
     methods_on_images = {method: number for number, method in enumerate(images)}
+    systems = {kind: number for number, kind in enumerate(BY_KIND)}
 
     def key(row: Any) -> tuple[int, int, int, int, str]:
         if row.kind == IMAGES and settings.images is not None:
             place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
             number = methods_on_images.get((row.amortization, row.solver), 0)
             return 3, place, 0, number, row.cell
+        if row.kind in systems:
+            return 4, systems[row.kind], 0, 0, row.cell
         if row.kind == "synthetic":
             return 2, pairs.index(row.pair), position(row.cell, settings.plane.cells), 0, row.cell
         if row.kind == BASELINES:
@@ -107,6 +111,8 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
 def _pair(row: Mapping[str, Any] | pd.Series) -> str:
     """Name a cell's pair for LaTeX; the benchmark's by its dimension."""
+    if row["kind"] in BY_KIND:
+        return BY_KIND[row["kind"]].pair(dict(row))
     benchmark = row["kind"] in ("hd", BASELINES)
     return rf"$n={row['dimension']}$" if benchmark else escape(words(row["pair"]))
 
