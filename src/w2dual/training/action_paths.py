@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from w2dual.conjugate import Cost
 from w2dual.conjugate.costs.along_paths import Anchored, Polished, Predicted
-from w2dual.paths import obstacles, polyline
+from w2dual.paths import obstacles, polyline, splines
 from w2dual.paths.action import PUBLISHED, Action, Interior, Lagrangian, Path, Rule, joined, line
 from w2dual.paths.network import PathNetwork
 from w2dual.paths.obstacles import Annealing, Obstacle
@@ -114,6 +114,7 @@ def make(
         InputError: the obstacle's kind is unknown or its settings do not fit.
     """
     rule = PUBLISHED if action.segments is None else Rule(action.segments)
+    splines.basis(path.basis, path.knots)  # which says what is wrong with them
     network = PathNetwork(path.hidden, path.activation, path.knots, path.basis, rule, dimension)
     return Paths(
         obstacle=obstacles.make(obstacle, dimension),
