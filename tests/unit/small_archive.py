@@ -39,6 +39,7 @@ CONFIG = {
     },
     "celeba64": {"generators": []},
     "baselines": {"methods": []},
+    "lagrangian": {"methods": []},
     "synthetic": {
         "grids": [
             {"pairs": ["gauss8"], "potentials": ["icnn_leaky"], "hidden": [8]}

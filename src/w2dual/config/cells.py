@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from w2dual import code, seeds
-from w2dual.config.kinds import PARTS, ROOMS
+from w2dual.config.kinds import GIVEN, PARTS, ROOMS
 from w2dual.config.settings import (
     CellSettings,
     EvaluationSettings,
@@ -57,7 +57,7 @@ class Cell:
         source = f"cell {self.name}"
         seeds.checked_list(self.settings.get("seeds"), f"{source}: `settings.seeds`")
         typed = decode(CellSettings, self.settings, source, "settings")
-        for name in [*PARTS, "method"]:
+        for name in [*PARTS, *GIVEN, "method"]:
             if name in self.settings and not isinstance(self.settings[name].get("kind"), str):
                 raise InputError(f"{source}: `settings.{name}` lacks `kind`, the name of one")
         kind = method_kind(self.settings)
@@ -186,7 +186,7 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     named = [f"{METHODS}.{method_kind(cell.settings)}"]
     if evaluation := method_evaluation(cell.settings, package):
         named.append(f"{EVALUATIONS}.{evaluation}")
-    for part, section in PARTS.items():
+    for part, section in (PARTS | GIVEN).items():
         kind, room = cell.settings.get(part, {}).get("kind", "none"), ROOMS[section].package
         named += [] if kind == "none" else [f"{room}.{kind}", f"{room}.kernels.{kind}"]
     return [name for name in named if code.exists(name, package)]

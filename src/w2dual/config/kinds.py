@@ -33,6 +33,7 @@ ROOMS = {
     "amortizations": Room("amortization", "amortization", optional=True),
     "solvers": Room("conjugate", "solver", optional=True),
     "methods": Room("training.methods"),
+    "obstacles": Room("paths.obstacles"),
     "measures.synthetic": Room("measures.pairs", prepared="measures.preparation"),
 }
 """Section of the config -> where its kinds are."""

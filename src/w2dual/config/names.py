@@ -53,6 +53,12 @@ WORDS = {
     "enot_pairs": "ENOT, given the true pairs",
     "mlp_linear": "MLP, linear output",
     "maf_moon": "moon",
+    "plain": "MLP, plain",
+    "plain_elu": "MLP, plain, ELU",
+    "nlot": "NLOT",
+    "nlot_newton": "NLOT, exact paths",
+    "lbfgs_ctransform": "L-BFGS",
+    "lbfgs_ctransform_ours": "L-BFGS",
 }
 
 

@@ -16,7 +16,11 @@ def test_what_there_is():
         "amortizations": ["none", "cycle", "objective", "regression"],
         "solvers": ["none", "adam", "lbfgs"],
         "amortization_model": ["gradient", "mlp_skip"],
-        "methods": ["dual", "enot", "lsot", "maximin", "mm_batch", "mmv1", "w2gn", "wgan_qc"],
+        "methods": [
+            *("ctransform", "dual", "enot", "lsot", "maximin", "mm_batch", "mmv1"),
+            *("w2gn", "wgan_qc"),
+        ],
+        "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],
     }
 
