@@ -31,6 +31,7 @@ ROOMS = {
     "solvers": Room("conjugate", optional=True),
     "amortization_model": Room("amortization.models"),
     "methods": Room("training.methods"),
+    "obstacles": Room("paths.obstacles"),
     "measures.synthetic": Room("measures.pairs", prepared="measures.preparation"),
 }
 """Section of the config -> where its kinds are."""

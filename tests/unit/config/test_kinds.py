@@ -17,6 +17,7 @@ def test_what_there_is():
         "solvers": ["none", "adam", "lbfgs"],
         "amortization_model": ["gradient", "mlp_skip"],
         "methods": ["dual", "lsot", "maximin", "mm_batch", "mmv1", "w2gn", "wgan_qc"],
+        "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],
     }
 

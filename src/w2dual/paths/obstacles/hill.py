@@ -1,0 +1,28 @@
+"""A hill that paths go around: U = -M exp(-||x||^2). It has no edge, so no temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from w2dual.paths.obstacles.base import Number, Points
+
+
+@dataclass(frozen=True)
+class Hill:
+    """The hill around 0."""
+
+    def __call__(self, x: Points, strength: Number, temperature: Number) -> Float[Array, "*batch"]:
+        """Return U(x)."""
+        del temperature
+        return -strength * jnp.exp(-jnp.sum(x * x, axis=0))
+
+
+def make(settings: Mapping[str, Any], dimension: int) -> Hill:
+    """Build the hill; there are no settings."""
+    del dimension
+    return Hill(**settings)
