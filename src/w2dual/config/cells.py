@@ -56,7 +56,7 @@ class Cell:
         source = f"cell {self.name}"
         seeds.checked_list(self.settings.get("seeds"), f"{source}: `settings.seeds`")
         typed = decode(CellSettings, self.settings, source, "settings")
-        for name in [*ROOMS, "method"]:
+        for name in [*ROOMS, OBSTACLE, "method"]:
             if name in self.settings and not isinstance(self.settings[name].get("kind"), str):
                 raise InputError(f"{source}: `settings.{name}` lacks `kind`, the name of one")
         kind = method_kind(self.settings)
@@ -185,7 +185,7 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     named = [f"{METHODS}.{method_kind(cell.settings)}"]
     if evaluation := method_evaluation(cell.settings, package):
         named.append(f"{EVALUATIONS}.{evaluation}")
-    for section, room in ROOMS.items():
+    for section, room in {**ROOMS, OBSTACLE: "paths.obstacles"}.items():
         kind = cell.settings.get(section, {}).get("kind", "none")
         named += [] if kind == "none" else [f"{room}.{kind}", f"{room}.kernels.{kind}"]
     return [name for name in named if code.exists(name, package)]
@@ -197,6 +197,8 @@ EVALUATIONS = "evaluation.kinds"
 """Room of the modules of evaluations that a method or a pair asks for."""
 EVALUATION = "EVALUATION"
 """Constant of a method's or a pair's module: the evaluation that it asks for."""
+OBSTACLE = "obstacle"
+"""Part of a cell's settings that its grid gives, and not its method: the potential of an action."""
 ROOMS = {
     "potential": "potentials",
     "amortization_model": "amortization.models",

@@ -112,6 +112,21 @@ class SyntheticEvaluationSettings(EvaluationSettings):
 
 
 @dataclass(frozen=True)
+class LagrangianEvaluationSettings(EvaluationSettings):
+    """The same of cells whose cost is that of paths, with no inverse map.
+
+    Attributes:
+        published_samples: points of the published measure, an entropic distance.
+        published_epsilon: its regularisation, in squared units of the points.
+        cost_samples: points whose paths are found again, from several starts.
+    """
+
+    published_samples: int
+    published_epsilon: float
+    cost_samples: int
+
+
+@dataclass(frozen=True)
 class LoggingSettings:
     """How often training says how it goes.
 
@@ -131,16 +146,18 @@ class CellSettings:
         training, pretraining, evaluation, logging: the same for cells of every kind.
         potential, amortization_model, amortization, solver: of which the method `dual` is made;
             each has a `kind`. Another method may do without.
+        obstacle: the potential U of a cost that is an action; empty without one.
         method: its `kind` and its own settings; empty for `dual`.
     """
 
     seeds: tuple[int, ...]
     training: TrainingSettings
     pretraining: PretrainingSettings | NormalPretrainingSettings
-    evaluation: EvaluationSettings | SyntheticEvaluationSettings
+    evaluation: EvaluationSettings | SyntheticEvaluationSettings | LagrangianEvaluationSettings
     logging: LoggingSettings
     potential: Mapping[str, Any] = field(default_factory=dict)
     amortization_model: Mapping[str, Any] = field(default_factory=dict)
     amortization: Mapping[str, Any] = field(default_factory=dict)
     solver: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
+    obstacle: Mapping[str, Any] = field(default_factory=dict)

@@ -61,7 +61,8 @@ def minimise(
         return energy(lagrangian, joined(x, points, y))
 
     def body(_: Array, search: _Search) -> _Search:
-        model = _expand(lagrangian, joined(x, search.interior, y))
+        # A barrier, since XLA would spend seconds on folding a Hessian that is constant.
+        model = jax.lax.optimization_barrier(_expand(lagrangian, joined(x, search.interior, y)))
         scale = jnp.max(jnp.abs(model.diagonal), axis=(0, 1, 2))
         step, positive = _solve(model, search.damping * scale)
         trial = search.interior - step

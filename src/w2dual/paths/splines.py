@@ -11,15 +11,12 @@ fixed times, basis and powers fold into one matrix.
 from __future__ import annotations
 
 import functools
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Float
 
 from w2dual.records import InputError
 
-Basis = Literal["c1", "c2"]
-BASES: tuple[Basis, ...] = ("c1", "c2")
+BASES = ("c1", "c2")
 """`c1`: as stochman 0.3.0 has it, whose rows for the second derivative are [0, 0, 6t, 2] in place
 of [0, 0, 2, 6t], so that only value and first derivative are continuous; the published code uses
 it. `c2`: cubic splines."""
@@ -43,7 +40,7 @@ def powers(t: Float[np.ndarray, " times"], derivative: int = 0) -> Float[np.ndar
 
 
 @functools.cache
-def basis(kind: Basis, knots: int) -> Float[np.ndarray, "coefficients knots"]:
+def basis(kind: str, knots: int) -> Float[np.ndarray, "coefficients knots"]:
     """Return an orthonormal basis of all splines, a column each: 4 coefficients an edge.
 
     Raises:
@@ -72,7 +69,7 @@ def basis(kind: Basis, knots: int) -> Float[np.ndarray, "coefficients knots"]:
 
 
 def evaluation(
-    t: Float[np.ndarray, " times"], kind: Basis, knots: int, derivative: int = 0
+    t: Float[np.ndarray, " times"], kind: str, knots: int, derivative: int = 0
 ) -> Float[np.ndarray, "times knots"]:
     """Return the matrix from a spline's parameters to its values, or derivatives, at times."""
     edges = knots - 1
@@ -81,6 +78,6 @@ def evaluation(
     return np.einsum("tp,tpk->tk", powers(t, derivative), coefficients[edge])
 
 
-def folded(points: int, kind: Basis, knots: int) -> Float[np.ndarray, "interior knots"]:
+def folded(points: int, kind: str, knots: int) -> Float[np.ndarray, "interior knots"]:
     """Return the matrix from a spline's parameters to its values at a path's interior points."""
     return evaluation(times(points)[1:-1], kind, knots)

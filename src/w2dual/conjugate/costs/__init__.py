@@ -2,5 +2,6 @@
 
 from w2dual.conjugate.costs.base import Cost
 from w2dual.conjugate.costs.inner_product import InnerProduct
+from w2dual.conjugate.costs.squared_euclidean import SquaredEuclidean
 
-__all__ = ["Cost", "InnerProduct"]
+__all__ = ["Cost", "InnerProduct", "SquaredEuclidean"]

@@ -56,6 +56,26 @@ class Gaussians(Law):
 
 
 @dataclass(frozen=True)
+class Uniform(Law):
+    """Uniform on the rectangle between two corners."""
+
+    low: tuple[float, float]
+    high: tuple[float, float]
+
+    def sample(self, key: Key[Array, ""], size: int) -> Points:
+        """Draw independent points."""
+        low, high = jnp.asarray(self.low), jnp.asarray(self.high)
+        return jax.random.uniform(key, (size, 2), minval=low[None], maxval=high[None])
+
+    def log_density(self, x: Points) -> Float[Array, " size"]:
+        """Log density at points: minus infinity outside."""
+        low, high = jnp.asarray(self.low)[None], jnp.asarray(self.high)[None]
+        inside = jnp.all((x >= low) & (x <= high), axis=1)
+        area = math.prod(b - a for a, b in zip(self.low, self.high, strict=True))
+        return jnp.where(inside, -math.log(area), -jnp.inf)
+
+
+@dataclass(frozen=True)
 class Rings(Law):
     """Equally likely concentric circles, uniform along each, plus Gaussian noise."""
 
@@ -164,4 +184,7 @@ LAWS: dict[str, Law] = {
     "s_curve": SCurve(5.0, 0.01),
     "swiss": SwissRoll(0.5, 0.01),
     "maf_moon": Moon(),
+    # Of the settings of Lagrangian costs [NLSB, lagrangian-ot data.py].
+    "strip_left": Uniform((-1.25, -1.0), (-1.0, 1.0)),
+    "strip_right": Uniform((1.0, -1.0), (1.25, 1.0)),
 }

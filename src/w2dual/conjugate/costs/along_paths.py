@@ -1,0 +1,105 @@
+"""c(x, y) = the least cost of a path from x to y, as a function of its end point y.
+
+The path is what a network says, as published, or the best polyline near one that is known. Either
+way the gradient in y holds the path's deviation from the straight line fixed. At the best path that
+is exact (the envelope theorem); at a network's, value and gradient disagree by what it falls short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from w2dual.conjugate.costs.base import Cost, Lanes, Vectors
+from w2dual.paths import polyline
+from w2dual.paths.action import Interior, Lagrangian, joined, line
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """The cost of the path that a network predicts; the context is x.
+
+    Attributes:
+        lagrangian: what a path costs.
+        deviation: from x and y, coordinates first, to the interior points less those of the
+            straight line.
+    """
+
+    lagrangian: Lagrangian
+    deviation: Callable[[Vectors, Vectors], Interior]
+
+    def value_and_gradient(self, x: Vectors, context: Vectors) -> tuple[Lanes, Vectors]:
+        """Return the cost of the path from the context to x, and its gradient in x."""
+        return along(self.lagrangian, context, x, self.deviation(context, x))
+
+
+class Anchored(NamedTuple):
+    """The context of `Polished`, coordinates first.
+
+    Attributes:
+        x: first points of the paths.
+        deviation: of a path to a nearby end point, all coordinates of its interior points in one
+            axis.
+    """
+
+    x: Float[Array, "n seeds lanes"]
+    deviation: Float[Array, "coordinates seeds lanes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Polished:
+    """The cost of the best path near a known one, found by some Newton steps.
+
+    Attributes:
+        lagrangian: what a path costs.
+        steps: of Newton's method, each evaluation.
+    """
+
+    lagrangian: Lagrangian
+    steps: int
+
+    def value_and_gradient(self, x: Vectors, context: Anchored) -> tuple[Lanes, Vectors]:
+        """Return the cost of the path from the context's point to x, and its gradient in x."""
+        straight = line(context.x, x, self.lagrangian.rule)
+        start = straight + context.deviation.reshape(straight.shape)
+        found = polyline.minimise(self.lagrangian, context.x, x, start, self.steps).interior
+        return along(self.lagrangian, context.x, x, found - straight)
+
+
+@dataclass(frozen=True, eq=False)
+class Clipped:
+    """Another cost at points that are clipped to a cube first, as published.
+
+    Attributes:
+        cost: the other.
+        bound: half the side of the cube.
+    """
+
+    cost: Cost
+    bound: float
+
+    def value_and_gradient(self, x: Vectors, context: object) -> tuple[Lanes, Vectors]:
+        """Return the cost at the clipped points; its gradient is 0 where a coordinate is cut."""
+        value, gradient = self.cost.value_and_gradient(
+            jnp.clip(x, -self.bound, self.bound), context
+        )
+        return value, jnp.where(jnp.abs(x) > self.bound, 0.0, gradient)
+
+
+def along(
+    lagrangian: Lagrangian, x: Vectors, y: Vectors, deviation: Interior
+) -> tuple[Lanes, Vectors]:
+    """Return the cost of paths, and its gradient in y with the deviation held fixed."""
+
+    def total(y: Vectors) -> tuple[Array, Lanes]:
+        path = joined(x, line(x, y, lagrangian.rule) + deviation, y)
+        cost = lagrangian.cost(path)
+        return jnp.sum(cost), cost
+
+    gradient, value = jax.grad(total, has_aux=True)(y)
+    return value, gradient
