@@ -11,6 +11,7 @@ fixed times, basis and powers fold into one matrix.
 from __future__ import annotations
 
 import functools
+
 import numpy as np
 from jaxtyping import Float
 

@@ -25,33 +25,24 @@ SECTION = "measures.snapshots"
 
 
 @dataclass(frozen=True)
-class Generated:
-    """A set that is made here.
-
-    Attributes:
-        particles: of each leg of the recipe.
-        seed: of all that is drawn.
-    """
-
-    particles: int
-    seed: int
-
-
-@dataclass(frozen=True)
 class Settings:
     """The config's `measures.snapshots.NAME`.
 
     Attributes:
         truth: name of the metric, and of the recipe.
         file: path of a file of samples; None to make them.
+        times: of the set.
+        samples: of each time.
         bounds: lower and upper bound of each coordinate.
-        generated: how they are made, where there is no file.
+        seed: of what is drawn, where there is no file.
     """
 
     truth: str
     file: str | None
+    times: int
+    samples: int
     bounds: tuple[tuple[float, float], tuple[float, float]]
-    generated: Generated
+    seed: int
 
 
 def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -70,17 +61,20 @@ def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarra
         known = ", ".join(generated.RECIPES)
         raise InputError(f"{where}.truth: unknown {checked.truth!r}; expected one of {known}")
     low, high = (np.array(side, np.float32) for side in zip(*checked.bounds, strict=True))
-    made = checked.generated
-    if made.particles < 2:
-        raise InputError(f"{where}.generated.particles: {made.particles}; expected 2 or more")
-    seeds.checked(made.seed, f"{where}.generated.seed")
+    seeds.checked(checked.seed, f"{where}.seed")
+    wanted = (checked.times, checked.samples, 2)
     extra: dict[str, Any]
     if checked.file is not None:
         samples = files.samples(files.read_bytes(checked.file), checked.file)
+        if samples.shape != wanted:
+            raise InputError(
+                f"{checked.file}: has {samples.shape[0]} times of {samples.shape[1]} samples; "
+                f"`{where}` says {checked.times} of {checked.samples}: change one of them"
+            )
         extra = {"source": "file", "sha256": file_sha256(checked.file)}
     else:
-        log.info("%s: %d particles a leg by the published recipe", name, made.particles)
-        samples = generated.generate(checked.truth, made.particles, made.seed)
-        extra = {"source": "generated", "particles": made.particles, "seed": made.seed}
+        log.info("%s: %d samples of %d times by the published recipe", name, *wanted[1::-1])
+        samples = generated.generate(checked.truth, checked.times, checked.samples, checked.seed)
+        extra = {"source": "generated", "seed": checked.seed}
     arrays, metadata = to_arrays(samples, low, high, checked.truth, name)
     return arrays, metadata | extra

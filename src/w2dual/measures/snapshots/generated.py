@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Key
 from w2dual import rng
 from w2dual.backend import jit
 from w2dual.measures.snapshots.truths import TRUTHS, Field
+from w2dual.records import InputError
 
 WIDTHS = (2, 64, 64, 2)
 """Of a particle's network."""
@@ -62,14 +63,12 @@ class Recipe:
 
     Attributes:
         legs: followed one after another, or side by side.
-        times: of each leg, its start and its end included.
         chained: whether the legs follow one another: the end of each is then left out, the start
             of the next stands for it, and the first slice comes again at the end.
         scale: of all points at the end.
     """
 
     legs: tuple[Leg, ...]
-    times: int
     chained: bool = False
     scale: float = 1.0
 
@@ -77,35 +76,47 @@ class Recipe:
 _CORNERS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
 RECIPES = {
     "circle": Recipe(
-        tuple(Leg(_CORNERS[i], (_CORNERS[(i + 1) % 4],)) for i in range(4)), times=7, chained=True
+        tuple(Leg(_CORNERS[i], (_CORNERS[(i + 1) % 4],)) for i in range(4)), chained=True
     ),
     "mass_splitting": Recipe(
-        (Leg((0.0, 0.0), ((1.0, 1.0), (1.0, -1.0)), keep_end=True),), times=10, scale=10.0
+        (Leg((0.0, 0.0), ((1.0, 1.0), (1.0, -1.0)), keep_end=True),), scale=10.0
     ),
     "x_paths": Recipe(
         (
             Leg((-1.0, -1.0), ((1.0, 1.0),), penalty=10.0),
             Leg((-1.0, 1.0), ((1.0, -1.0),), penalty=10.0, keep_end=True),
         ),
-        times=10,
     ),
 }
 
 
-def generate(name: str, particles: int, seed: int) -> Float[np.ndarray, "times samples 2"]:
+def generate(
+    name: str, times: int, samples: int, seed: int
+) -> Float[np.ndarray, "times samples 2"]:
     """Return the samples of all times of a set.
 
     Args:
         name: one of `RECIPES`.
-        particles: of each leg; legs side by side have their particles together.
+        times: of the set; of one whose legs follow one another, one more than a multiple of them.
+        samples: of each time; legs side by side share them.
         seed: of the stream that everything is drawn from.
+
+    Raises:
+        InputError: times or samples cannot be shared among the legs.
     """
     recipe = RECIPES[name]
-    field = _as_made(name)
+    field, count = _as_made(name), len(recipe.legs)
+    own_times = (times - 1) // count + 1 if recipe.chained else times
+    particles = samples if recipe.chained else samples // count
+    whole = own_times - 1 if not recipe.chained else (own_times - 1) * count
+    if whole != times - 1 or own_times < 2:
+        raise InputError(f"{name}: {times} times; expected a multiple of {count}, and one more")
+    if particles * (1 if recipe.chained else count) != samples or particles < 2:
+        raise InputError(f"{name}: {samples} samples; expected a multiple of {count} above it")
     legs = []
     for index, leg in enumerate(recipe.legs):
         key = rng.at(rng.stream(seed, f"snapshots {name}"), index)
-        legs.append(np.asarray(_follow(field, leg, recipe.times, particles, key)))
+        legs.append(np.asarray(_follow(field, leg, own_times, particles, key)))
     if recipe.chained:
         slices = np.concatenate([leg[:-1] for leg in legs])
         slices = np.concatenate([slices, slices[:1]])

@@ -20,8 +20,8 @@ KEY = jax.random.key(0)
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    made = {"particles": 6, "seed": 0}
-    own = {"truth": "mass_splitting", "file": None, "bounds": BOUNDS, "generated": made}
+    own = {"truth": "mass_splitting", "file": None, "bounds": BOUNDS, "seed": 0}
+    own |= {"times": 3, "samples": 5}
     return {"kind": "snapshots", **own, **changes}
 
 
@@ -45,11 +45,11 @@ def read(path: Path, **changes: Any) -> snapshots.SnapshotPair:
 
 def test_a_set_is_made_by_the_published_recipe(tmp_path: Path):
     """Means of the published file: from the origin, ever faster, to half +10 and half -10."""
-    pair = read(tmp_path)
+    pair = read(tmp_path, times=10, samples=6)
     samples = np.asarray(pair.samples)
     assert (pair.dimension, samples.shape) == (18, (10, 6, 2))
     _, metadata = load_arrays(tmp_path / "prepared.safetensors")
-    assert (metadata["source"], metadata["particles"]) == ("generated", 6)
+    assert metadata["source"] == "generated"
     ends = samples[-1]
     assert (ends[:3, 1] > 6).all()
     assert (ends[3:, 1] < -6).all()
@@ -69,11 +69,11 @@ def test_a_chained_set_closes_and_one_side_by_side_keeps_its_groups(
         return (1 - share) * np.array(leg.start) + share * ends
 
     monkeypatch.setattr(generated, "_follow", straight)
-    circle = generated.generate("circle", 4, 0)
+    circle = generated.generate("circle", 25, 4, 0)
     assert circle.shape == (25, 4, 2)
     np.testing.assert_array_equal(circle[-1], circle[0])
     np.testing.assert_allclose(circle[6, 0], [0, 1], atol=1e-6)
-    crossing = generated.generate("x_paths", 4, 0)
+    crossing = generated.generate("x_paths", 10, 8, 0)
     assert crossing.shape == (10, 8, 2)
     np.testing.assert_array_equal(crossing[0, :, 1], [-1] * 4 + [1] * 4)
     np.testing.assert_array_equal(crossing[-1, :, 1], [1] * 4 + [-1] * 4)
@@ -82,7 +82,8 @@ def test_a_chained_set_closes_and_one_side_by_side_keeps_its_groups(
 @pytest.mark.parametrize("shape", [(3, 5, 2), (2, 3, 5, 2)])
 def test_a_file_of_the_users_is_read_and_its_groups_are_joined(tmp_path: Path, shape: Any):
     values = np.arange(np.prod(shape), dtype=float).reshape(shape) / 10
-    pair = read(tmp_path, file=torch_file(tmp_path / "a.pt", values))
+    count = 5 if len(shape) == 3 else 10
+    pair = read(tmp_path, file=torch_file(tmp_path / "a.pt", values), samples=count)
     joined = values if len(shape) == 3 else np.concatenate(list(values), axis=1)
     np.testing.assert_allclose(pair.samples, joined, rtol=1e-6)
     _, metadata = load_arrays(tmp_path / "prepared.safetensors")
@@ -103,7 +104,10 @@ def test_a_batch_of_all_samples_has_each_once(tmp_path: Path):
 
 BAD: list[tuple[np.ndarray, dict[str, Any], str]] = [
     (np.zeros((3, 5, 3)), {}, r"shape \[3, 5, 3\]; expected floats of shape \[times"),
-    (np.zeros((1, 5, 2)), {}, r"shape \[1, 5, 2\]; expected \[times, samples, 2\]"),
+    (np.zeros((1, 5, 2)), {"times": 1}, r"shape \[1, 5, 2\]; expected \[times, samples, 2\]"),
+    (np.zeros((4, 5, 2)), {}, "has 4 times of 5 samples; `measures.snapshots.set` says 3 of 5"),
+    (np.zeros((0, 5, 2)), {"file": None, "truth": "circle"}, "3 times; expected a multiple of 4"),
+    (np.zeros((0, 5, 2)), {"file": None, "truth": "x_paths"}, "5 samples; expected a multiple of"),
     (np.full((3, 5, 2), 20.0), {}, r"15 samples are beyond the bounds .* at time 0: \(20, 20\)"),
     (np.full((3, 5, 2), np.nan), {}, "not finite"),
     (np.zeros((3, 5, 2)), {"bounds": [[1.0, -1.0], [0.0, 1.0]]}, "hold no rectangle"),
