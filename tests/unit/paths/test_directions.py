@@ -11,7 +11,7 @@ from w2dual.paths.directions import DirectionField
 from w2dual.records import InputError
 
 FIELD = DirectionField((8,), "leaky_relu_0.01", 0.1)
-POINTS = np.ones((4, 2), np.float32)
+POINTS = jnp.ones((4, 2))
 
 
 def params_of(seeds: int):

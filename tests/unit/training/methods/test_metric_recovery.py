@@ -59,7 +59,7 @@ def rows(seeds: int) -> tuple[Any, Any]:
     step = jnp.tile(0.5 * jnp.asarray(DIRECTION, jnp.float32), (BATCH, 1))
     slices = [first + i * step for i in range(TIMES + 1)]
     x, y = (jnp.concatenate(part, axis=1) for part in (slices[:-1], slices[1:]))
-    return tuple(jnp.tile(item[None], (seeds, 1, 1)) for item in (x, y))
+    return jnp.tile(x[None], (seeds, 1, 1)), jnp.tile(y[None], (seeds, 1, 1))
 
 
 def started(method: MetricRecovery, seeds: list[int]) -> RecoveryState:
