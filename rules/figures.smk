@@ -42,7 +42,13 @@ rule figure:
             "figures/{figure}.png",
             caption="captions/figure.rst",
             category=lambda wc: (
-                "Figures of CelebA64" if wc.figure in IMAGE_FIGURES else "Figures on the plane"
+                "Figures of CelebA64"
+                if wc.figure in IMAGE_FIGURES
+                else (
+                    "Lagrangian costs"
+                    if wc.figure in LAGRANGIAN_FIGURES
+                    else "Figures on the plane"
+                )
             ),
             labels={"figure": "{figure}"},
         ),

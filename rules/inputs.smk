@@ -36,6 +36,8 @@ def cells_of_figure(figure):
     """Names of the cells that a figure shows."""
     if figure in IMAGE_FIGURES:
         return list(IMAGES)
+    if figure in LAGRANGIAN_FIGURES:
+        return list(LAGRANGIAN)
     return arguments.cells_of_figure(PLANE_FIGURES[figure], CELLS.values())
 
 

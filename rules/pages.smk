@@ -73,6 +73,19 @@ PAGES |= {
         "Training time, conjugate iterations and milliseconds of a conjugation on images.",
     ),
 }
+PAGES |= {
+    "lagrangian": (
+        "Lagrangian costs",
+        "errors and costs",
+        "Marginal errors of maps of Lagrangian costs, next to the published values and to the floor of "
+        "a perfect map, and what paths cost.",
+    ),
+    "claims_lagrangian": (
+        "Lagrangian costs",
+        "claims",
+        "What the talk says of Lagrangian costs, with the comparisons that support or contradict it.",
+    ),
+}
 PAGES["hd_baselines"] = (
     "Tables",
     "HD, the benchmark's own methods",

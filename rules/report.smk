@@ -21,6 +21,7 @@ rule report:
         baselines=rules.aggregate_baselines.output if BASELINES else [],
         synthetic=rules.aggregate_synthetic.output,
         celeba64=rules.aggregate_celeba64.output if IMAGES else [],
+        lagrangian=rules.aggregate_lagrangian.output if LAGRANGIAN else [],
         verdict="tables/verdict_hd.csv",
         claims="tables/claims.csv",
         curves=expand("figures/curves_{cell}.pdf", cell=CELLS),
@@ -46,5 +47,5 @@ rule report:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
         " --verdict {input.verdict} --claims {input.claims}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.celeba64}"
-        " --baselines {input.baselines}"
+        " --baselines {input.baselines} --lagrangian {input.lagrangian}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

@@ -63,6 +63,7 @@ JOBS = {
     "conjugation-figure": Job("draw the studies of conjugation", writes=PICTURE),
     "aggregate": Job("gather the metrics of cells into one tidy file", writes=("--out",)),
     "table": Job("render one table of the HD evaluation", writes=TABLE),
+    "lagrangian-table": Job("render the table of Lagrangian costs", writes=TABLE),
     "celeba64-table": Job("render a table of the CelebA64 cells", writes=TABLE),
     "baselines-table": Job("render the benchmark's own methods beside its values", writes=TABLE),
     "score-metrics": Job("score metrics that others have learned, by their weights"),

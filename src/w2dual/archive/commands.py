@@ -132,6 +132,8 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
         return arguments.baselines_table(dict(config))
     if job == "synthetic-table":
         return arguments.synthetic_table(dict(config))
+    if job == "lagrangian-table":
+        return arguments.lagrangian_table(dict(config))
     if images:
         return arguments.celeba64_table(dict(config))
     return arguments.verdict(dict(config))

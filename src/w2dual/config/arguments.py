@@ -94,6 +94,22 @@ def celeba64_table(config: Config) -> dict[str, Any]:
     }
 
 
+def lagrangian_table(config: Config) -> dict[str, Any]:
+    """Return how to print the table of Lagrangian costs, and how its numbers were made."""
+    section = config["lagrangian"]
+    evaluation = section["evaluation"]
+    return {
+        "settings": [name for name, chosen in section["settings"].items() if chosen is not None],
+        "methods": [row.amortization for row in rows(config, section)],
+        "published_samples": evaluation["published_samples"],
+        "published_epsilon": evaluation["published_epsilon"],
+        "cost_samples": evaluation["cost_samples"],
+        "alpha": config["verdict"]["alpha"],
+        "preset": config["preset"],
+        "budget": budget(section),
+    }
+
+
 def report(config: Config, synthetic_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
     plane = synthetic_table(config) | {"cells": list(synthetic_cells)}

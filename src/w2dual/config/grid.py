@@ -5,8 +5,11 @@ Light: neither JAX nor pandas is imported.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from w2dual.config.cells import Cell
 from w2dual.config.reader import Config
@@ -26,8 +29,9 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Return all cells of a valid config: the benchmark's, on the plane, then of CelebA64."""
-    return benchmark_grid(config) + synthetic_grid(config) + celeba64_grid(config)
+    """Return all cells of a valid config: the benchmark's, on the plane, of CelebA64, of paths."""
+    cells = benchmark_grid(config) + synthetic_grid(config) + celeba64_grid(config)
+    return cells + lagrangian_grid(config)
 
 
 def benchmark_grid(config: Config) -> list[Cell]:
@@ -95,6 +99,38 @@ def celeba64_grid(config: Config) -> list[Cell]:
             for name in section["generators"]
         ]
     return cells
+
+
+def lagrangian_grid(config: Config) -> list[Cell]:
+    """Return the cells of Lagrangian costs by row of their table, then setting."""
+    section = config["lagrangian"]
+    return [
+        _lagrangian_cell(config, row, setting, settings)
+        for row in rows(config, section)
+        for setting, settings in section["settings"].items()
+        if settings is not None
+    ]
+
+
+def _lagrangian_cell(config: Config, row: Row, setting: str, chosen: Mapping[str, Any]) -> Cell:
+    """Gather the settings of a cell: those of its row, and the obstacle of its setting."""
+    section = config["lagrangian"]
+    # No network is pre-trained; the bound is that of the points they are initialised on.
+    no_steps = {"iterations": 0, "learning_rate": 0.0, "tolerance": 0.0, "min_iterations": 0}
+    grid_settings = section | {"pretraining": no_steps | {"bound": chosen["bound"]}}
+    potential, hidden = row.potentials[0], section["training"]["hidden"]
+    name = row.cell_name(f"lagrangian_{setting}", potential)
+    cell = _cell(
+        config | {"lagrangian": grid_settings},
+        *("lagrangian", section["pair"], PLANE, potential, row, hidden, hidden),
+    )
+    own = {key: chosen[key] for key in ("strength", "temperature")}
+    own |= {key: chosen[key] for key in ("start_strength", "start_temperature")}
+    method = cell.settings["method"]
+    action = {"action": method["action"] | own} if "action" in method else own
+    changed = method | {"bound": chosen["bound"]} | action
+    settings = cell.settings | {"method": changed, "obstacle": chosen["obstacle"]}
+    return dataclasses.replace(cell, name=name, settings=settings)
 
 
 def _cell(

@@ -43,6 +43,12 @@ WORDS = {
     "ls": "LS",
     "qc": "QC",
     "maf_moon": "moon",
+    "plain": "MLP, plain",
+    "plain_elu": "MLP, plain, ELU",
+    "nlot": "NLOT",
+    "nlot_newton": "NLOT, exact paths",
+    "lbfgs_ctransform": "L-BFGS",
+    "lbfgs_ctransform_ours": "L-BFGS",
 }
 
 

@@ -73,6 +73,7 @@ def validate(config: Config) -> None:
                 kinds.check(section, f"{section}.{name}", kind)
     check_methods(config)
     _check_grids(config)
+    _check_lagrangian(config)
     _check_measures(config)
     _check_images(config)
     _check_numbers(config)
@@ -197,6 +198,33 @@ def _check_grids(config: Config) -> None:
                 )
 
 
+def _check_lagrangian(config: Config) -> None:
+    """Check the settings of Lagrangian costs, and that the methods of their rows take them."""
+    section, known = config["lagrangian"], _schema()["$defs"]["kinds"]["obstacles"]
+    check_known(config["measures"], "lagrangian.pair", section["pair"], "synthetic", "measures.")
+    for name, settings in section["settings"].items():
+        if settings is None:
+            continue
+        where, obstacle = f"lagrangian.settings.{name}.obstacle", settings["obstacle"]
+        if obstacle["kind"] in known:
+            schema = {"$defs": _schema()["$defs"], **known[obstacle["kind"]]}
+            _check_schema(obstacle, schema, tuple(where.split(".")))
+        else:
+            kinds.check("obstacles", where, obstacle["kind"])
+    for row in _check_rows(config, "lagrangian", section):
+        cost = config["methods"].get(row.method, {}).get("cost")
+        if not row.method or cost not in (None, "action"):
+            raise InputError(
+                f"config key `lagrangian.methods`: the method `{row.amortization}` has the cost "
+                f"{cost!r}; expected one of `methods` whose `cost` is `action`"
+            )
+        if len(row.potentials) != 1:
+            raise InputError(
+                f"config key `methods.{row.method}` lacks `potential`, which a row of `lagrangian` "
+                "needs"
+            )
+
+
 def _names(pair: str, found: Iterable[Row]) -> list[str]:
     """Return the names that the cells of rows have on a pair."""
     return [row.cell_name(pair, potential) for row in found for potential in row.potentials]
@@ -226,7 +254,7 @@ def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[R
 
 def _check_pretraining(config: Config, section: str, method: str) -> None:
     """Check that what a method sets of pre-training is what its grid's is made of."""
-    known = config[section]["pretraining"]
+    known = config[section].get("pretraining", {})
     given = config["methods"][method].get("pretraining", {}) if method else {}
     if other := [key for key in given if key not in known]:
         raise InputError(
@@ -327,9 +355,9 @@ def _check_images(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    for name in ("hd", "baselines", "synthetic", "celeba64"):
-        pretraining, evaluation = config[name]["pretraining"], config[name]["evaluation"]
-        if pretraining.get("min_iterations", 0) > pretraining["iterations"]:
+    for name in ("hd", "baselines", "synthetic", "celeba64", "lagrangian"):
+        pretraining, evaluation = config[name].get("pretraining", {}), config[name]["evaluation"]
+        if pretraining.get("min_iterations", 0) > pretraining.get("iterations", 0):
             raise InputError(
                 f"config key `{name}.pretraining.min_iterations`: is above "
                 f"`{name}.pretraining.iterations`, so the tolerance could never be met"
@@ -373,4 +401,7 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
         used |= {name: dict(celeba64) for name in [CELEBA64_GENERATOR, *names]}
     for part in config["synthetic"]["grids"]:
         used |= {name: config["measures"]["synthetic"][name] for name in part["pairs"]}
+    if methods(config["lagrangian"]):
+        name = config["lagrangian"]["pair"]
+        used[name] = config["measures"]["synthetic"][name]
     return used

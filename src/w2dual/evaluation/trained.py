@@ -21,7 +21,7 @@ from w2dual.measures import Pair
 from w2dual.records import InputError, read_json
 from w2dual.training import methods
 from w2dual.training.files import load_params
-from w2dual.training.methods.dual import DualProblem, Networks
+from w2dual.training.methods.dual import DualProblem
 
 Points = Float[np.ndarray, "points n"]
 Values = Float[np.ndarray, " points"]
@@ -35,7 +35,7 @@ class Trained:
         cell: the cell.
         record: its metrics.
         seed: which seed is shown, the first that has not diverged.
-        problem: networks and solver.
+        problem: networks and solver; of another method only where whoever loads it asks for that.
         params: of that seed, with a leading axis of one.
         pair: the measures.
         tallies: how the points drawn so far fared, for whoever draws to say.
@@ -44,8 +44,8 @@ class Trained:
     cell: Cell
     record: Mapping[str, Any]
     seed: int
-    problem: DualProblem
-    params: Networks
+    problem: Any
+    params: Any
     pair: Pair
     tallies: list[Tally] = field(default_factory=list, compare=False, repr=False)
 
@@ -128,17 +128,20 @@ class Trained:
         return jax.jit(jax.vmap(one))
 
 
-def load(params: Path, metrics: Path, pair: Path) -> Trained:
+def load(
+    params: Path, metrics: Path, pair: Path, kinds: tuple[type, ...] = (DualProblem,)
+) -> Trained:
     """Read a trained cell.
 
     Args:
         params: its params.safetensors.
         metrics: its metrics.json.
         pair: the prepared file of its measures.
+        kinds: classes of methods that are read.
 
     Raises:
         InputError: a file cannot be used, they are not of one cell, every seed has diverged, or the
-            cell's method has no potential to draw.
+            cell's method is not one of `kinds`.
     """
     arrays, cell, seeds = load_params(params)
     record = read_json(metrics)
@@ -158,9 +161,14 @@ def load(params: Path, metrics: Path, pair: Path) -> Trained:
             f"{pair}: holds measures on R^{prepared.dimension}, not R^{cell.dimension}"
         )
     problem = methods.make(cell.settings, cell.dimension)
-    if not isinstance(problem, DualProblem):
+    if not isinstance(problem, kinds):
+        needed = " or ".join(kind.__name__ for kind in kinds if kind is not DualProblem)
         raise InputError(
-            f"{params}: is of the method {method_kind(cell.settings)!r}; figures and studies "
-            f"of potentials and conjugates need `dual`"
+            f"{params}: is of the method {method_kind(cell.settings)!r}; "
+            + (
+                f"expected one whose class is {needed}"
+                if needed
+                else "figures and studies of potentials and conjugates need `dual`"
+            )
         )
     return Trained(cell, record, live[0], problem, one, prepared)

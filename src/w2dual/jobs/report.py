@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from w2dual.records import json_argument
-from w2dual.report.document import Files, ReportSettings, write
+from w2dual.report.document import LAGRANGIAN, Files, ReportSettings, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="those of the benchmark's own methods, if any",
     )
     parser.add_argument(
+        "--lagrangian",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="those of the cells of Lagrangian costs, if any",
+    )
+    parser.add_argument(
         "--curves", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
     )
     parser.add_argument(
@@ -51,6 +58,7 @@ def main(args: argparse.Namespace) -> None:
         synthetic=args.synthetic,
         images=args.images,
         baselines=args.baselines,
+        more={LAGRANGIAN: args.lagrangian},
         curves=args.curves,
         figures=args.figures,
         verdict=args.verdict,

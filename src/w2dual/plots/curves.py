@@ -22,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from w2dual.config.names import method_words, potential_words, words
 from w2dual.plots import style
 from w2dual.records import InputError, read_json
-from w2dual.results import aggregate, celeba64
+from w2dual.results import aggregate, celeba64, lagrangian
 from w2dual.results.frames import read_csv
 from w2dual.results.published import published_cells
 
@@ -38,6 +38,7 @@ class Errors:
         forward, inverse: columns of the history.
         label: of the axis.
         floors: of both, fields of a seed's final record; None where the optimum is 0.
+        labels: what the two columns are called.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Errors:
     inverse: str
     label: str
     floors: tuple[str, str] | None = None
+    labels: tuple[str, str] = ("forward", "inverse")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -62,6 +64,14 @@ ERRORS = {
         "w2_inverse",
         "squared W2",
         ("w2_floor_forward", "w2_floor_inverse"),
+    ),
+    "w2": Errors(
+        "lagrangian",
+        "w2",
+        "published",
+        "squared distance",
+        ("w2_floor", "published_floor"),
+        ("squared W2", "entropic, few samples"),
     ),
 }
 """By the column of the cell's headline."""
@@ -138,8 +148,8 @@ def draw(
     left, right = figure.subplots(1, 2, gridspec_kw=margins)
     diverged = {s["seed"] for s in record["seeds"] if s["status"] == "diverged"}
     for column, colour, label in (
-        (errors.inverse, style.VERMILLION, "inverse"),
-        (errors.forward, style.BLUE, "forward"),
+        (errors.inverse, style.VERMILLION, errors.labels[1]),
+        (errors.forward, style.BLUE, errors.labels[0]),
     ):
         values = by_seed(history, column)
         _lines(left, values.where(values > 0), colour, label, diverged)
@@ -161,7 +171,7 @@ def draw(
         last = max(float(s["steps"]) for s in record["seeds"])
         axes.set_xlim(-0.02 * last, 1.04 * max(last, float(history["step"].max()), 1.0))
     handles, labels = left.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i] != "forward")
+    order = sorted(range(len(labels)), key=lambda i: labels[i] != errors.labels[0])
     figure.legend(
         [handles[i] for i in order],
         [labels[i] for i in order],
@@ -184,7 +194,8 @@ def title(cell: Mapping[str, Any], errors: Errors) -> str:
     potential = potential_words(cell["potential"])
     if cell["pair"] == f"hd{cell['dimension']}":
         return f"{method}; {potential}, n = {cell['dimension']}"
-    pair = words(cell["pair"])
+    own = cell.get("name", "").startswith(lagrangian.PREFIX)
+    pair = words(lagrangian.setting_of(cell["name"]) if own else cell["pair"])
     return f"{pair[:1].upper()}{pair[1:]}; {potential}\n{method}"
 
 

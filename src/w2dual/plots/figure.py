@@ -2,7 +2,8 @@
 
 A figure is a module with `draw(cells: Sequence[Trained]) -> matplotlib.figure.Figure`; one that
 moves has `frames(cells) -> list[PIL.Image.Image]` and `FRAME_MS` too. One that shows some of the
-cells that it is given, by their metrics, has `choose(files)`, so that no others are read.
+cells that it is given, by their metrics, has `choose(files)`, so that no others are read. One of
+cells of other methods than `dual` has `METHODS`, a tuple of their classes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from w2dual.config.names import words
 from w2dual.evaluation import trained
 from w2dual.plots import style
 from w2dual.records import InputError, atomic_path
+from w2dual.training.methods.dual import DualProblem
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +100,8 @@ def write(
         InputError: a file cannot be used, or the figure does not move.
     """
     choose = getattr(module, "choose", list)
-    cells = [trained.load(*paths) for paths in choose(files)]
+    kinds = getattr(module, "METHODS", (DualProblem,))
+    cells = [trained.load(*paths, kinds=kinds) for paths in choose(files)]
     with style.style():
         if pdf is not None and png is not None:
             figure = module.draw(cells)

@@ -18,6 +18,8 @@ SYNTHETIC_SECTION = "Couplings on the plane"
 """Title of the section for figures that no section names: those of cells on the plane."""
 IMAGE_SECTION = "Images: CelebA64"
 """Title of the section of the CelebA64 cells."""
+LAGRANGIAN_SECTION = "Lagrangian costs"
+"""Title of the section of costs of paths."""
 SETTINGS_SECTION = "Settings"
 SECTIONS = (
     ("Has it reproduced?", ("verdict_hd", "claims")),
@@ -36,9 +38,11 @@ SECTIONS = (
         ("celeba64", "verdict_celeba64", "claims_celeba64", "costs_celeba64", "celeba64_samples")
         + ("conjugation_celeba64",),
     ),
+    (LAGRANGIAN_SECTION, ("lagrangian", "claims_lagrangian", "lagrangian_paths")),
     (
         SETTINGS_SECTION,
-        ("hyperparameters_hd", "hyperparameters_synthetic", "hyperparameters_celeba64"),
+        ("hyperparameters_hd", "hyperparameters_synthetic", "hyperparameters_celeba64")
+        + ("hyperparameters_lagrangian",),
     ),
 )
 """Titles, in order, with the tables and figures in them."""
@@ -54,6 +58,14 @@ INTRODUCTIONS = {
         r"form or from the dark pixels of images. $f$ is the learned potential, $T=\nabla f$ moves "
         r"$\alpha$ to $\beta$, and $\nabla f^*$, which the conjugate solver computes, moves "
         r"$\beta$ to $\alpha$."
+    ),
+    LAGRANGIAN_SECTION: (
+        r"Costs $c(x,y)=\min\int_0^1 \frac12\|\dot\gamma\|^2-U(\gamma)\,dt$ over paths from $x$ "
+        r"to $y$, with a potential $-U\ge0$ that keeps them out or draws them in: the settings of "
+        r"the talk's last tables (Pooladian et al., UAI 2024), in the units of the published code. "
+        r"A potential $g$ on the target, its c-transform $\min_y c(x,y)-g(y)$ amortized and "
+        r"fine-tuned, and a network of paths. Of the published settings, what the paper says could "
+        r"not be read, only its code: read there, or inferred where a caption says so."
     ),
     IMAGE_SECTION: (
         r"The image pairs of the benchmark: source $\alpha$, images $x=G(z)+0.01\,e$ of a frozen "
@@ -114,6 +126,19 @@ TABLES = {
         "Settings of the CelebA64 cells, from the config that ran. What to look at: values "
         r"with a dagger, which are not the paper's."
     ),
+    "hyperparameters_lagrangian": (
+        "Settings of the cells of Lagrangian costs, from the config that ran. What to look at: "
+        r"values with a dagger, which are not those of config.yaml."
+    ),
+    "lagrangian": (
+        r"Marginal errors of maps of Lagrangian costs, next to the published ones (which of a run's "
+        r"evaluations those are is inferred), and what their paths cost. What to look at: the "
+        r"floor, which the published values do not pass; and below it what tells maps apart."
+    ),
+    "claims_lagrangian": (
+        r"What the talk says of Lagrangian costs, checked on our rows. What to look at: "
+        r"contradicted comparisons."
+    ),
     "celeba64": (
         r"L$^2$-UVP of both maps on images. What to look at: forward columns for the paper's own "
         "rows, inverse columns for the quoted baselines; and which methods fail without a solver."
@@ -167,6 +192,11 @@ _CONJUGATION = (
     r"gap closes during training."
 )
 FIGURES = {
+    "lagrangian_paths": (
+        r"Where maps take samples of the source, and along which paths; shades are $-U$. A row for "
+        r"each method. What to look at: whether paths go around the box and through the slit's "
+        r"opening, and whether pushed samples fill the target."
+    ),
     "celeba64_samples": (
         r"What maps do to images, for each pair: $x$ of the source, $T^*(x)$, and $T(x)$ and "
         r"$T^{-1}(T^*(x))$ of the best and the worst method by the forward error. What to look at: "

@@ -23,7 +23,7 @@ from w2dual.report.latex import build_pdf, escape
 from w2dual.report.tables import celeba64 as celeba64_tables
 from w2dual.report.tables import verdict as verdict_table
 from w2dual.report.tables.synthetic import SyntheticSettings
-from w2dual.results import aggregate, celeba64, verdict
+from w2dual.results import aggregate, celeba64, lagrangian, verdict
 from w2dual.results.celeba64 import ImageSettings
 from w2dual.results.summary import TableSettings, seeds_in_words
 
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 FIGURE_PREFIX = "curves_"
 IMAGES = "celeba64"
 """Kind of the cells on images, in the column `kind`."""
+LAGRANGIAN = "lagrangian"
+"""Kind of the cells of Lagrangian costs."""
 BASELINES = "baselines"
 """Kind of the cells of the benchmark's own methods."""
 SHOWN = {"hd_baselines": (BASELINES,)} | dict.fromkeys(
@@ -86,14 +88,20 @@ def read_metrics(
     synthetic: Sequence[Path],
     images: Sequence[Path] = (),
     baselines: Sequence[Path] = (),
+    more: Mapping[str, Sequence[Path]] | None = None,
 ) -> pd.DataFrame:
     """Read tidy metrics from files of all kinds of cells, which a column `kind` tells apart.
+
+    Args:
+        hd, synthetic, images, baselines: files of these kinds.
+        more: files of other kinds, by the kind, a key of `aggregate.METRICS`.
 
     Raises:
         InputError: a file cannot be read, or two hold the same seed of a cell.
     """
     files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
     files += [(path, IMAGES) for path in images] + [(path, BASELINES) for path in baselines]
+    files += [(path, kind) for kind, paths in (more or {}).items() for path in paths]
     parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
     twice = frame[frame.duplicated(["cell", "seed"])]
@@ -188,6 +196,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
             f"{plane.evaluation_samples:,} fresh samples of each measure",
         ),
         *_image_facts(frame, settings),
+        *_lagrangian_facts(frame),
         ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
         ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
         ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
@@ -241,6 +250,17 @@ def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[st
             f"{seeds_in_words(images)} per cell; evaluation on "
             f"{images.evaluation_samples:,} fresh images",
         ),
+    ]
+
+
+def _lagrangian_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    part = frame[frame["kind"] == LAGRANGIAN]
+    if part.empty:
+        return []
+    return [
+        ("Lagrangian costs", ", ".join(words(name) for name in part["amortization"].unique())),
+        ("Cells there", _cells_and_runs(part)),
+        ("Budget there", _baselines_budget(part)),
     ]
 
 
@@ -367,7 +387,7 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
     First the benchmark's by dimension, potential, then method in the config's order; then those of
     the benchmark's own methods by dimension; then those on the plane by pair, then as the config
-    has them; then those of CelebA64 by pair and method.
+    has them; then those of CelebA64 by pair and method; then those of Lagrangian costs by name.
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
@@ -384,6 +404,8 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             return 2, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
         if row.kind == BASELINES:
             return 1, row.dimension, 0, 0, row.cell
+        if row.kind == LAGRANGIAN:
+            return 4, 0, 0, 0, row.cell
         method = (row.amortization, row.solver)
         return (
             0,
@@ -411,6 +433,8 @@ def _place(name: Any, names: Sequence[str]) -> int:
 def _pair(row: Mapping[str, Any] | pd.Series) -> str:
     """Name a cell's pair for LaTeX; the benchmark's by its dimension."""
     benchmark = row["kind"] in ("hd", BASELINES)
+    if row["kind"] == LAGRANGIAN:
+        return escape(words(lagrangian.setting_of(str(row["cell"]))))
     return rf"$n={row['dimension']}$" if benchmark else escape(words(row["pair"]))
 
 
@@ -458,6 +482,8 @@ def figure_groups(
             title = rf"$n = {row['dimension']}$, the benchmark's own methods"
         elif row["kind"] == IMAGES:
             title = escape(words(row["pair"]))
+        elif row["kind"] == LAGRANGIAN:
+            title = "Lagrangian costs"
         else:
             title = rf"On the plane: {escape(words(row['pair']))}"
         if groups and groups[-1].title == title and len(groups[-1].figures) < FIGURES_PER_PAGE:
@@ -548,6 +574,7 @@ def _section(path: Path, other: str) -> str:
 def _made(frame: pd.DataFrame, settings: ReportSettings, section: str, path: Path) -> str:
     """Name the preset, and the devices of the cells that a table or figure shows, for a caption."""
     kinds = {captions.SYNTHETIC_SECTION: "synthetic", captions.IMAGE_SECTION: IMAGES}
+    kinds[captions.LAGRANGIAN_SECTION] = LAGRANGIAN
     shown = SHOWN.get(path.stem, (kinds.get(section, "hd"),))
     devices = sorted({str(name) for name in frame[frame["kind"].isin(shown)]["device"].dropna()})
     if section == captions.SETTINGS_SECTION or not devices:
@@ -592,6 +619,7 @@ class Files:
         synthetic: those of the cells on the plane.
         images: those of the CelebA64 cells; none for a preset without them.
         baselines: those of the benchmark's own methods; none for a preset without them.
+        more: those of other kinds of cells, by the kind.
         curves: curves_CELL.pdf of all cells.
         figures: all other figures, in order.
         verdict, claims: .csv of each.
@@ -602,6 +630,7 @@ class Files:
     synthetic: Sequence[Path]
     images: Sequence[Path]
     baselines: Sequence[Path]
+    more: Mapping[str, Sequence[Path]]
     curves: Sequence[Path]
     figures: Sequence[Path]
     verdict: Path
@@ -620,7 +649,7 @@ def write(settings: ReportSettings, files: Files, pdf: Path, tex: Path | None) -
     Raises:
         InputError: a file cannot be used, or LaTeX cannot set the document.
     """
-    frame = read_metrics(files.metrics, files.synthetic, files.images, files.baselines)
+    frame = read_metrics(files.metrics, files.synthetic, files.images, files.baselines, files.more)
     made = origin(os.environ, frame)
     judged = verdict.read(files.verdict)
     summary = verdict_table.summary(judged, verdict.read(files.claims, ("claim", "verdict")))

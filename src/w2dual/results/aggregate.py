@@ -46,6 +46,10 @@ METRICS = {
         "dual_objective",
         *CONJUGATE_METRICS,
     ),
+    "lagrangian": (
+        *("w2", "w2_floor", "published", "published_floor", "cost", "cost_reference"),
+        *("path_gap", "inside_fraction", "dual_objective", *CONJUGATE_METRICS),
+    ),
     "metric_recovery": ("alignment",),
 }
 """What the cells of each kind are measured by: with a known optimal map, without, and by a metric
@@ -61,8 +65,11 @@ SPIKES = ("steps", "largest_loss", "first_step", "last_step")
 """What is recorded of the steps of training whose loss was a spike."""
 BEFORE = ("before_divergence_step", "before_divergence")
 """Of a diverged seed: the step of its last evaluation, and the headline there."""
-BEST = {"hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent")} | {
-    kind: () for kind in ("synthetic", "metric_recovery")
+BEST = {
+    "hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent"),
+    "synthetic": (),
+    "lagrangian": (),
+    "metric_recovery": (),
 }
 """Metrics of which the best evaluation of a seed's history is gathered too, with its step: infinite
 where none was finite, and empty only in metrics of an older version, which did not keep it."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from w2dual.conjugate import Cost
 from w2dual.conjugate.costs.along_paths import Anchored, Polished, Predicted
 from w2dual.paths import obstacles, polyline
-from w2dual.paths.action import PUBLISHED, Action, Interior, Lagrangian, Rule, line
+from w2dual.paths.action import PUBLISHED, Action, Interior, Lagrangian, Path, Rule, joined, line
 from w2dual.paths.network import PathNetwork
 from w2dual.paths.obstacles import Annealing, Obstacle
 from w2dual.paths.obstacles.base import Strength
@@ -74,6 +74,11 @@ class Paths:
         start = straight + found
         best = polyline.minimise(lagrangian, first, last, start, self.first_newton)
         return best.interior - straight
+
+    def best_near(self, lagrangian: Lagrangian, path: Path, steps: int = 30) -> Path:
+        """Return the best paths near given ones, with the same ends."""
+        found = polyline.minimise(lagrangian, path[0], path[-1], path[1:-1], steps)
+        return joined(path[0], found.interior, path[-1])
 
     def cost(self, params: Any, lagrangian: Lagrangian, x: Batch, start: Batch) -> tuple[Cost, Any]:
         """Return the cost of one c-transform, and its context."""

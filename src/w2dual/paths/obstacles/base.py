@@ -14,7 +14,10 @@ Number = Float[Array, ""] | float
 
 
 class Obstacle(Protocol):
-    """U(x) <= 0 at points, given how strong and how sharp it is."""
+    """U(x) <= 0 at points, given how strong and how sharp it is.
+
+    One that has `WALLS = True` is something that measures must be outside of.
+    """
 
     def __call__(self, x: Points, strength: Number, temperature: Number) -> Float[Array, "*batch"]:
         """Return U(x).

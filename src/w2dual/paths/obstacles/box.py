@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -17,6 +17,7 @@ class Box:
     """The box around 0."""
 
     half_width: float
+    WALLS: ClassVar[bool] = True
 
     def __call__(self, x: Points, strength: Number, temperature: Number) -> Float[Array, "*batch"]:
         """Return U(x)."""

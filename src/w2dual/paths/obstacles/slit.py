@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array, Float
 
@@ -18,6 +18,7 @@ class Slit:
 
     half_thickness: float
     half_opening: float
+    WALLS: ClassVar[bool] = True
 
     def __call__(self, x: Points, strength: Number, temperature: Number) -> Float[Array, "*batch"]:
         """Return U(x)."""

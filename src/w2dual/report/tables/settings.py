@@ -29,6 +29,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_hd": ("hd",),
     "hyperparameters_synthetic": ("synthetic",),
     "hyperparameters_celeba64": ("celeba64",),
+    "hyperparameters_lagrangian": ("lagrangian",),
 }
 """Name of a table -> sections of the config, besides the methods and their parts that they use."""
 HEIGHT = r".8\textheight"
@@ -42,13 +43,16 @@ LEFT_OUT = {
     ("synthetic", "figures"),
     ("celeba64", "logging"),
     ("celeba64", "training", "seeds_at_once"),
+    ("lagrangian", "logging"),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
 AXES = ("dimensions", "generators", "pairs")
 """Keys of a grid that say what measures its cells are of."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 """Numbers outside are shown with a power of ten."""
-_SOURCE = re.compile(r"\[((?:paper|w2ot|benchmark|ours|optax|OTT)[^\]]*)\]")
+_SOURCE = re.compile(
+    r"\[((?:paper|w2ot|benchmark|ours|optax|OTT|lagrangian-ot|jaxopt|NLSB)[^\]]*)\]"
+)
 _COLUMNS = ("group", "setting", "value", "meaning", "source", "changed")
 
 

@@ -1,0 +1,294 @@
+"""How good the map of a Lagrangian cost is, by samples: its marginal, and what its paths cost.
+
+The marginal, squared distances of pushed samples to samples of the target:
+
+- `w2`: of the optimal assignment.
+- `published`: the entropic one of few samples, <P, C> + epsilon KL(P | a b), by OTT-JAX, as the
+  published table has it. It is not 0 for two sets of one law, and not even for one set and itself.
+
+Both stand beside their floor, what a perfect map leaves on the same samples: where source and
+target are one law shifted, the shift, which pushes the one onto the other; else a fresh sample of
+the target. The cost is of the best paths found to where the map takes a point (`paths.search`), in
+the published unit, 1/19 of the action; beside it the same of the shift, which is the best known
+coupling of these measures.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from w2dual import rng
+from w2dual.backend import jit
+from w2dual.config.cells import Cell
+from w2dual.config.settings import LagrangianEvaluationSettings
+from w2dual.conjugate import Status
+from w2dual.evaluation.base import COUNTS, CellEvaluation
+from w2dual.evaluation.samples import Sets, assignment
+from w2dual.measures import Pair
+from w2dual.measures.pairs.synthetic import SyntheticPair
+from w2dual.measures.synthetic.laws import Uniform
+from w2dual.paths import search
+from w2dual.paths.action import Action, Path, Rule
+from w2dual.records import InputError
+from w2dual.training.action_paths import Paths
+from w2dual.training.incidents import SOLVED
+from w2dual.training.methods import Method
+from w2dual.training.methods.ctransform import CTransform
+from w2dual.training.watch import Headline
+
+SEGMENTS = 96
+"""Of the paths that are found again."""
+BENDS = (0.0, 0.5, -0.5, 1.0, -1.0)
+"""Of their starts, in the units of the points."""
+TEMPERATURES = (0.1, 0.05, 0.02)
+"""Of the stages before the last, which is at the cell's own."""
+NEWTON_STEPS = 12
+"""In each stage."""
+WALL = 0.5
+"""A path is inside an obstacle where -U(x) is above this fraction of its strength."""
+FINE = 8
+"""Points of each segment at which that is looked at."""
+
+
+class Evaluation(NamedTuple):
+    """Of each seed, on fresh samples; squared distances in the units of the points.
+
+    Attributes:
+        w2, w2_floor: by assignment, of the map and of a perfect one.
+        published, published_floor: the same by the published measure, on a set that is the same at
+            each evaluation of a run, as there.
+        cost: mean cost of the best paths found.
+        cost_reference: the same of the shift; not a number where the measures have none.
+        path_gap: mean cost of the method's own paths less that of the best near them.
+        inside_fraction: of the method's own paths, those that enter an obstacle.
+        dual_objective: E[g(y)] + E[g^c(x)].
+        conjugate_*: how the solver fared at samples of the source.
+    """
+
+    w2: Float[Any, " seeds"]
+    w2_floor: Float[Any, " seeds"]
+    published: Float[Any, " seeds"]
+    published_floor: Float[Any, " seeds"]
+    cost: Float[Any, " seeds"]
+    cost_reference: Float[Any, " seeds"]
+    path_gap: Float[Any, " seeds"]
+    inside_fraction: Float[Any, " seeds"]
+    dual_objective: Float[Any, " seeds"]
+    conjugate_iterations_mean: Float[Any, " seeds"]
+    conjugate_gradient_norm_median: Float[Any, " seeds"]
+    conjugate_gradient_norm_max: Float[Any, " seeds"]
+    conjugate_status_counts: Int[Any, "seeds statuses"]
+
+
+@dataclass(frozen=True)
+class LagrangianEvaluation(CellEvaluation):
+    """What evaluates such a cell; nothing of it is timed."""
+
+    def record(self, values: Any, index: int, diverged: bool) -> dict[str, Any]:
+        """Return the figures of a seed, and how its c-transforms ended."""
+        counts = values.conjugate_status_counts[index]
+        statuses = {s.name.lower(): int(counts[s]) for s in SOLVED}
+        return super().record(values, index, diverged) | {"conjugate_status": statuses}
+
+
+def make(method: Method[Any], pair: Pair, cell: Cell) -> LagrangianEvaluation:
+    """Build what evaluates a cell.
+
+    Raises:
+        InputError: the method is no c-transform along paths, its settings lack what is said here,
+            or an obstacle or the bounds do not fit the measures.
+    """
+    settings = cell.evaluation
+    if not isinstance(method, CTransform) or method.paths is None:
+        raise InputError(f"cell {cell.name}: the evaluation `lagrangian` is of costs along paths")
+    if not isinstance(settings, LagrangianEvaluationSettings):
+        raise InputError(
+            f"cell {cell.name}: `settings.evaluation` lacks `published_samples`, "
+            "`published_epsilon` and `cost_samples`"
+        )
+    check(method, method.paths, pair, cell.name)
+    return LagrangianEvaluation(
+        method=method,
+        pair=pair,
+        cell=cell,
+        headline=Headline("w2", "W2 squared"),
+        columns=tuple(name for name in Evaluation._fields if name != COUNTS),
+        errors=("w2", "published"),
+        evaluator=evaluator(method, method.paths, settings),
+    )
+
+
+def check(method: CTransform, paths: Paths, pair: Pair, name: str) -> None:
+    """Check that samples of the measures are within the bounds, and outside all obstacles.
+
+    Raises:
+        InputError: they are not, or U is not a finite number, or is positive, at one.
+    """
+    key, side = rng.stream(0, "check of an obstacle"), method.bound or 0.0
+    for which, sample in (("source", pair.sample_source), ("target", pair.sample_target)):
+        points = sample(key, 1024)
+        largest = float(jnp.max(jnp.abs(points)))
+        if method.bound is not None and largest > method.bound:
+            raise InputError(
+                f"cell {name}: `bound` {method.bound:g} does not hold the samples of the {which}, "
+                f"of which one has a coordinate of {largest:.3g}; expected that much or more"
+            )
+        _check_potential(paths, points.T, f"cell {name}: at samples of the {which}", outside=True)
+        side = max(side, largest)
+    grid = jnp.stack(jnp.meshgrid(*[jnp.linspace(-side, side, 65)] * 2)).reshape(2, -1)
+    if method.dimension == 2:
+        _check_potential(paths, grid, f"cell {name}: within the bounds", outside=False)
+
+
+def _check_potential(paths: Paths, x: Array, where: str, outside: bool) -> None:
+    strength, temperature = paths.annealing.end
+    found = np.asarray(paths.obstacle(x, strength, temperature))
+    if not np.isfinite(found).all():
+        place = np.asarray(x)[:, np.argmin(np.isfinite(found))]
+        raise InputError(
+            f"{where} the obstacle's U is {found[~np.isfinite(found)][0]} at {place.round(3)}; "
+            "expected a finite number everywhere: a wall is a high penalty, not an infinite one"
+        )
+    if outside and getattr(paths.obstacle, "WALLS", False) and (found < -WALL * strength).any():
+        place = np.asarray(x)[:, np.argmin(found)]
+        raise InputError(
+            f"{where} one is inside the obstacle, {place.round(3)}; expected measures outside: "
+            "move or shrink one of them"
+        )
+
+
+def shift_of(pair: Pair) -> Float[np.ndarray, " n"] | None:
+    """Return the shift that pushes the source onto the target; None where there is none."""
+    if not isinstance(pair, SyntheticPair):
+        return None
+    source, target = pair.source, pair.target
+    if not isinstance(source, Uniform) or not isinstance(target, Uniform):
+        return None
+    shifts = np.subtract(target.low, source.low), np.subtract(target.high, source.high)
+    return shifts[0].astype(np.float32) if np.allclose(*shifts) else None
+
+
+class _Moved(NamedTuple):
+    x: Sets
+    y: Sets
+    other_y: Sets
+    pushed: Sets
+    measured: dict[str, Array]
+
+
+def evaluator(
+    method: CTransform, paths: Paths, settings: LagrangianEvaluationSettings
+) -> Callable[[Any, Key[Array, " seeds"], Any, int], Evaluation]:
+    """Return a function of (params, one key per seed, pair, samples) that evaluates every seed."""
+    few = settings.published_samples
+    moved_of = jit(partial(_moved, method, paths), static_argnums=3)
+    costs_of = jit(partial(_costs, paths))
+
+    def evaluate(params: Any, key: Key[Array, " seeds"], pair: Any, samples: int) -> Evaluation:
+        moved = moved_of(params, key, pair, max(samples, 2 * few))
+        shift = shift_of(pair)
+        perfect = moved.other_y if shift is None else moved.x + shift[None, None]
+        fixed = slice(0, few)
+        last = moved.x[:, : settings.cost_samples], moved.pushed[:, : settings.cost_samples]
+        cost = costs_of(*last)
+        unknown = np.full(len(cost), np.nan)
+        reference = unknown if shift is None else costs_of(last[0], last[0] + shift[None, None])
+        epsilon = settings.published_epsilon
+        return Evaluation(
+            w2=assignment(moved.pushed[:, :samples], moved.y[:, :samples]),
+            w2_floor=assignment(perfect[:, :samples], moved.y[:, :samples]),
+            published=entropic(moved.pushed[:, fixed], moved.y[:, fixed], epsilon),
+            published_floor=entropic(perfect[:, fixed], moved.y[:, fixed], epsilon),
+            cost=np.asarray(cost),
+            cost_reference=np.asarray(reference),
+            **moved.measured,
+        )
+
+    return evaluate
+
+
+def _moved(
+    method: CTransform, paths: Paths, params: Any, key: Key[Array, " seeds"], pair: Any, size: int
+) -> _Moved:
+    keys = jax.vmap(lambda k: jax.random.split(k, 3))(key)
+    x = jax.vmap(lambda k: pair.sample_source(k, size))(keys[:, 0])
+    y, other_y = (jax.vmap(lambda k: pair.sample_target(k, size))(keys[:, i]) for i in (1, 2))
+    found = method.transport(params, x)
+    result, path = found.result, found.path
+    assert path is not None  # noqa: S101  (`make` took a method with paths)
+    lagrangian = paths.lagrangian()
+    best = paths.best_near(lagrangian, path)
+    strength, temperature = paths.annealing.end
+    inside = -paths.obstacle(_fine(path), strength, temperature) > WALL * strength
+    norm = result.gradient_norm
+    measured = {
+        "path_gap": jnp.mean(lagrangian.cost(path) - lagrangian.cost(best), axis=1),
+        "inside_fraction": jnp.mean(jnp.any(inside, axis=0), axis=1),
+        "dual_objective": jnp.mean(result.value, axis=1)
+        + jnp.mean(method.values(params, y), axis=1),
+        "conjugate_iterations_mean": jnp.mean(result.iterations.astype(jnp.float32), axis=1),
+        "conjugate_gradient_norm_median": jnp.median(norm, axis=1),
+        "conjugate_gradient_norm_max": jnp.max(norm, axis=1),
+        "conjugate_status_counts": jnp.stack(
+            [jnp.sum(result.status == status, axis=1) for status in Status], axis=1
+        ),
+    }
+    return _Moved(x, y, other_y, result.x, measured)
+
+
+def _fine(path: Path) -> Array:
+    """Return points along all segments, (n, points, *batch)."""
+    vectors = jnp.moveaxis(path, 0, 1)
+    t = (jnp.arange(FINE, dtype=path.dtype) / FINE).reshape(1, -1, *(1,) * (path.ndim - 1))
+    left, right = vectors[:, None, :-1], vectors[:, None, 1:]
+    points = left + t * (right - left)
+    return points.reshape(points.shape[0], -1, *points.shape[3:])
+
+
+def _costs(paths: Paths, x: Sets, y: Sets) -> Float[Array, " seeds"]:
+    """Return the mean cost of the best paths found from x to y."""
+    rule, strength = Rule(SEGMENTS), paths.annealing.end.strength
+
+    def at(temperature: Float[Array, ""]) -> Action:
+        return Action(
+            lambda points: paths.obstacle(points, strength=strength, temperature=temperature), rule
+        )
+
+    stages = (*TEMPERATURES, float(paths.annealing.end.temperature))
+    first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0)
+    found = search.search(at, first, last, stages, BENDS, NEWTON_STEPS)
+    return jnp.mean(found.cost, axis=1)
+
+
+def entropic(a: Sets, b: Sets, epsilon: float) -> Float[np.ndarray, " seeds"]:
+    """Return <P, C> + epsilon KL(P | a b) of the entropic coupling of each seed's two sets.
+
+    The cost is the squared distance. OTT-JAX's default tolerance and limit of iterations, as the
+    published code has them.
+    """
+    return np.asarray(_entropic(a, b, epsilon))
+
+
+@partial(jax.jit, static_argnums=2)
+def _entropic(a: Sets, b: Sets, epsilon: float) -> Float[Array, " seeds"]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of jaxopt, which OTT-JAX imports
+        from ott.geometry import pointcloud
+        from ott.solvers import linear
+
+    def one(sets: tuple[Array, Array]) -> Array:
+        geometry = pointcloud.PointCloud(*sets, epsilon=epsilon)
+        return jnp.asarray(linear.solve(geometry).reg_ot_cost)
+
+    # OTT-JAX relies on NumPy's rule for shapes of different rank.
+    with jax.numpy_rank_promotion("allow"):
+        return jax.lax.map(one, (a, b))

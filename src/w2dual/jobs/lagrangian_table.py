@@ -1,0 +1,26 @@
+"""The job `lagrangian-table`: the table of Lagrangian costs, or the claims that it bears on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from w2dual.jobs.options import add_table
+from w2dual.records import json_argument
+from w2dual.report.tables.lagrangian import TABLES, write
+from w2dual.results.lagrangian import LagrangianSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("name", choices=TABLES, help="of the table")
+    parser.add_argument("--metrics", type=Path, required=True, help="tidy metrics of the cells")
+    parser.add_argument("--published", type=Path, required=True, help="folder of published values")
+    parser.add_argument("--settings", required=True, help="table settings: JSON or a file of it")
+    add_table(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    settings = LagrangianSettings.from_json(json_argument(args.settings))
+    write(args.name, args.metrics, args.published, settings, args.tex, args.csv)
