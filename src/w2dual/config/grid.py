@@ -29,7 +29,10 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Return all cells of a valid config: the benchmark's, on the plane, of CelebA64, of paths, of metrics."""
+    """Return all cells of a valid config, section by section.
+
+    The benchmark's, on the plane, of CelebA64, of Lagrangian costs, and that recover a metric.
+    """
     cells = benchmark_grid(config) + synthetic_grid(config) + celeba64_grid(config)
     return cells + lagrangian_grid(config) + metric_recovery_grid(config)
 

@@ -13,7 +13,9 @@ from w2dual.report.tables.metric_recovery import RecoverySettings, write
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the job's arguments."""
     parser.add_argument("--metrics", type=Path, required=True, help="tidy metrics of the cells")
-    parser.add_argument("--scores", type=Path, help="of published weights, by score-metrics")
+    parser.add_argument(
+        "--scores", type=Path, nargs="*", default=[], help="of published weights, by score-metrics"
+    )
     parser.add_argument("--settings", required=True, help="table settings: JSON or a file of it")
     parser.add_argument(
         "--published", type=Path, required=True, help="folder of the transcribed values"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from w2dual.records import json_argument
-from w2dual.report.document import LAGRANGIAN, Files, ReportSettings, write
+from w2dual.report.document import LAGRANGIAN, RECOVERY, Files, ReportSettings, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="those of the cells of Lagrangian costs, if any",
     )
     parser.add_argument(
+        "--metric-recovery",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="those of the cells that recover a metric, if any",
+    )
+    parser.add_argument(
         "--curves", type=Path, nargs="+", required=True, help="curves_CELL.pdf of all cells"
     )
     parser.add_argument(
@@ -58,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
         synthetic=args.synthetic,
         images=args.images,
         baselines=args.baselines,
-        more={LAGRANGIAN: args.lagrangian},
+        more={LAGRANGIAN: args.lagrangian, RECOVERY: args.metric_recovery},
         curves=args.curves,
         figures=args.figures,
         verdict=args.verdict,

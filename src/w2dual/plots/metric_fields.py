@@ -51,9 +51,7 @@ def draw(cells: Sequence[Trained]) -> Figure:
         learned = np.asarray(cell.problem.directions(cell.params, jnp.asarray(points)[None]))[0]
         _arrows(axes, points, learned, style.BLACK, 0.9, "learned")
         _arrows(axes, points, true, style.GREY, 0.5, "true")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="lower left", ncols=2, fontsize=5.5
-    )
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower left", ncols=2, fontsize=5.5)
     return figure
 
 

@@ -39,9 +39,7 @@ def draw(cells: Sequence[Trained]) -> Figure:
         paths = journeys(cell.problem, cell.params, start)
         lines = LineCollection(list(paths), colors=style.VERMILLION, linewidths=0.8, alpha=0.5)
         axes.add_collection(lines)
-        axes.plot(
-            *start.T, linestyle="none", marker="o", markersize=2, color=style.BLACK, zorder=3
-        )
+        axes.plot(*start.T, linestyle="none", marker="o", markersize=2, color=style.BLACK, zorder=3)
     return figure
 
 

@@ -34,11 +34,14 @@ IMAGES = "celeba64"
 """Kind of the cells on images, in the column `kind`."""
 LAGRANGIAN = "lagrangian"
 """Kind of the cells of Lagrangian costs."""
+RECOVERY = "metric_recovery"
+"""Kind of the cells that recover a metric."""
 BASELINES = "baselines"
 """Kind of the cells of the benchmark's own methods."""
 SHOWN = {"hd_baselines": (BASELINES,)} | dict.fromkeys(
     ("accuracy_vs_cost", "claims"), ("hd", BASELINES)
 )
+SHOWN |= dict.fromkeys(("metric_recovery", "metric_fields", "metric_paths"), (RECOVERY,))
 """Tables and figures whose cells are not those of their section alone -> kinds of their cells."""
 FIGURES_PER_PAGE = 8
 SOURCES = {
@@ -197,6 +200,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
         ),
         *_image_facts(frame, settings),
         *_lagrangian_facts(frame),
+        *_recovery_facts(frame),
         ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
         ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
         ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
@@ -262,6 +266,16 @@ def _lagrangian_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
         ("Cells there", _cells_and_runs(part)),
         ("Budget there", _baselines_budget(part)),
     ]
+
+
+def _recovery_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    part = frame[frame["kind"] == RECOVERY]
+    if part.empty:
+        return []
+    sources = sorted(set(part["measures_source"]))
+    made = " and ".join({"generated": "made here", "file": "of a file"}[name] for name in sources)
+    sets = ", ".join(words(name) for name in part["pair"].unique())
+    return [("Recovered metrics", f"{sets}: samples {made}; {_cells_and_runs(part)}")]
 
 
 def _cells_and_runs(frame: pd.DataFrame) -> str:
@@ -387,7 +401,8 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
     First the benchmark's by dimension, potential, then method in the config's order; then those of
     the benchmark's own methods by dimension; then those on the plane by pair, then as the config
-    has them; then those of CelebA64 by pair and method; then those of Lagrangian costs by name.
+    has them; then those of CelebA64 by pair and method; then those of Lagrangian costs by name,
+    and those that recover a metric.
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
@@ -404,8 +419,8 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             return 2, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
         if row.kind == BASELINES:
             return 1, row.dimension, 0, 0, row.cell
-        if row.kind == LAGRANGIAN:
-            return 4, 0, 0, 0, row.cell
+        if row.kind in (LAGRANGIAN, RECOVERY):
+            return 4 + (row.kind == RECOVERY), 0, 0, 0, row.cell
         method = (row.amortization, row.solver)
         return (
             0,
@@ -453,7 +468,7 @@ def figure_groups(
     """Arrange the cells' training curves.
 
     A group is a dimension and potential, and at most a page; on the plane it is a pair, and pages
-    are filled.
+    are filled. Cells that recover a metric have one figure for all.
 
     Raises:
         InputError: a cell has no figure, or a figure is of no cell or given twice.
@@ -464,7 +479,7 @@ def figure_groups(
         if name in by_cell:
             raise InputError(f"{path}: cell {name} already has a figure, {by_cell[name]}")
         by_cell[name] = path
-    order = cell_order(frame, settings)
+    order = cell_order(frame[frame["kind"] != RECOVERY], settings)
     missing = [name for name in order if name not in by_cell]
     foreign = [str(path) for name, path in by_cell.items() if name not in order]
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def _notes(frame: pd.DataFrame, settings: RecoverySettings) -> list[str]:
 
 def write(
     metrics: Path,
-    scores: Path | None,
+    scores: Sequence[Path],
     published: Path,
     settings: RecoverySettings,
     outputs: tuple[Path, Path],
@@ -172,7 +172,7 @@ def write(
 
     Args:
         metrics: tidy metrics of the cells.
-        scores: of published weights; None without.
+        scores: files of scores of published weights; none without.
         published: folder of transcribed values.
         settings: what the config says.
         outputs: the table and the numbers to write.
@@ -184,7 +184,7 @@ def write(
         raise InputError("table metric_recovery: there is no set or no method to show")
     found = tidy(
         aggregate.read(metrics, "metric_recovery"),
-        None if scores is None else read_csv(scores, SCORES),
+        pd.concat([read_csv(path, SCORES) for path in scores]) if scores else None,
         published,
         settings,
     )
