@@ -23,6 +23,8 @@ def bundled():
         *rules.aggregate_synthetic.output,
         *(rules.aggregate_celeba64.output if IMAGES else []),
         *(rules.aggregate_lagrangian.output if LAGRANGIAN else []),
+        *(rules.aggregate_metric_recovery.output if RECOVERY else []),
+        *(rules.score_metrics.output if SCORED else []),
         *expand(
             rules.conjugation_study.output,
             studied=[cell.name for cells in STUDIES.values() for cell in cells],

@@ -19,6 +19,7 @@ from w2dual.config.grid import (
     celeba64_grid,
     hd_grid,
     lagrangian_grid,
+    metric_recovery_grid,
     synthetic_grid,
 )
 from w2dual.config.reader import CELEBA64_GENERATOR, pairs
@@ -68,9 +69,17 @@ BASELINES = {cell.name: cell for cell in baselines_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
 IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
 LAGRANGIAN = {cell.name: cell for cell in lagrangian_grid(config)}
-CELLS = HD | BASELINES | SYNTHETIC | IMAGES | LAGRANGIAN
+RECOVERY = {cell.name: cell for cell in metric_recovery_grid(config)}
+CELLS = HD | BASELINES | SYNTHETIC | IMAGES | LAGRANGIAN | RECOVERY
 # Systems beside the paper's own, by their section of the config, where the preset has their cells.
-SYSTEMS = {name: cells for name, cells in {"lagrangian": LAGRANGIAN}.items() if cells}
+SYSTEMS = {
+    name: cells
+    for name, cells in {"lagrangian": LAGRANGIAN, "metric_recovery": RECOVERY}.items()
+    if cells
+}
+# Training curves of the cells that recover a metric are one line each, in a figure of their own.
+CURVED = [name for name in CELLS if name not in RECOVERY]
+SCORED = arguments.scored_weights(config)
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = potentials(config, config["hd"])
@@ -94,10 +103,11 @@ IMAGE_FIGURES = ["celeba64_samples"] if IMAGES else []
 TABLES += [*IMAGE_TABLES, *(["claims_celeba64"] if IMAGES else [])]
 LAGRANGIAN_FIGURES = ["lagrangian_paths"] if LAGRANGIAN else []
 LAGRANGIAN_TABLES = ["lagrangian", "claims_lagrangian"] if LAGRANGIAN else []
-TABLES += LAGRANGIAN_TABLES
+TABLES += [*LAGRANGIAN_TABLES, *(["metric_recovery"] if RECOVERY else [])]
+RECOVERY_FIGURES = ["metric_fields", "metric_paths"] if RECOVERY else []
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
 PLANE_FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
-FIGURES = [*PLANE_FIGURES, *IMAGE_FIGURES, *LAGRANGIAN_FIGURES]
+FIGURES = [*PLANE_FIGURES, *IMAGE_FIGURES, *LAGRANGIAN_FIGURES, *RECOVERY_FIGURES]
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
 # From the folder of outputs to the checkout: on this disk, and by the config. They differ where the

@@ -46,7 +46,7 @@ rule figure:
                 if wc.figure in IMAGE_FIGURES
                 else (
                     "Lagrangian costs"
-                    if wc.figure in LAGRANGIAN_FIGURES
+                    if wc.figure in [*LAGRANGIAN_FIGURES, *RECOVERY_FIGURES]
                     else "Figures on the plane"
                 )
             ),

@@ -38,6 +38,8 @@ def cells_of_figure(figure):
         return list(IMAGES)
     if figure in LAGRANGIAN_FIGURES:
         return list(LAGRANGIAN)
+    if figure in RECOVERY_FIGURES:
+        return list(RECOVERY)
     return arguments.cells_of_figure(PLANE_FIGURES[figure], CELLS.values())
 
 

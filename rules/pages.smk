@@ -86,6 +86,11 @@ PAGES |= {
         "What the talk says of Lagrangian costs, with the comparisons that support or contradict it.",
     ),
 }
+PAGES["metric_recovery"] = (
+    "Lagrangian costs",
+    "recovered metrics",
+    "Alignment of recovered metrics with the true ones, next to the published scores and to chance.",
+)
 PAGES["hd_baselines"] = (
     "Tables",
     "HD, the benchmark's own methods",

@@ -7,7 +7,7 @@ rule everything_but_pdf:
         # Asked for by name, so that one that was deleted comes back.
         expand(rules.train.output.metrics, cell=CELLS),
         expand("tables/{name}.{ext}", name=TABLES, ext=["tex", "csv", "html"]),
-        expand("figures/curves_{cell}.{ext}", cell=CELLS, ext=["pdf", "png"]),
+        expand("figures/curves_{cell}.{ext}", cell=CURVED, ext=["pdf", "png"]),
         expand("figures/{figure}.{ext}", figure=DRAWN, ext=["pdf", "png"]),
         expand("figures/{figure}.gif", figure=ANIMATIONS),
     localrule: True
@@ -22,9 +22,10 @@ rule report:
         synthetic=rules.aggregate_synthetic.output,
         celeba64=rules.aggregate_celeba64.output if IMAGES else [],
         lagrangian=rules.aggregate_lagrangian.output if LAGRANGIAN else [],
+        recovery=rules.aggregate_metric_recovery.output if RECOVERY else [],
         verdict="tables/verdict_hd.csv",
         claims="tables/claims.csv",
-        curves=expand("figures/curves_{cell}.pdf", cell=CELLS),
+        curves=expand("figures/curves_{cell}.pdf", cell=CURVED),
         figures=expand("figures/{figure}.pdf", figure=DRAWN),
     output:
         pdf=report(
@@ -48,4 +49,5 @@ rule report:
         " --verdict {input.verdict} --claims {input.claims}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.celeba64}"
         " --baselines {input.baselines} --lagrangian {input.lagrangian}"
+        " --metric-recovery {input.recovery}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

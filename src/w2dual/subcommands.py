@@ -66,6 +66,8 @@ JOBS = {
     "lagrangian-table": Job("render the table of Lagrangian costs", writes=TABLE),
     "celeba64-table": Job("render a table of the CelebA64 cells", writes=TABLE),
     "baselines-table": Job("render the benchmark's own methods beside its values", writes=TABLE),
+    "score-metrics": Job("score metrics that others have learned, by their weights"),
+    "metric-recovery-table": Job("render the table of recovered metrics", writes=TABLE),
     "trivial-table": Job("render the table of the maps that need no training", writes=("--tex",)),
     "synthetic-table": Job("render the table of the cells on the plane", writes=TABLE),
     "cost-table": Job("render a table of run times or conjugations", writes=TABLE),

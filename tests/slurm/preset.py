@@ -39,6 +39,7 @@ hd:
   logging: {every: 200}
 celeba64: {generators: []}
 lagrangian: {methods: []}
+metric_recovery: {sets: []}
 checkpoint: {every_s: 1, keep: 2}
 resources: {gpus: 1, cpus: 1, memory_mb: 1500, runtime_min: {2: 10}}
 """

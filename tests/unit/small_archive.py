@@ -38,6 +38,7 @@ CONFIG = {
         "logging": {"every": 20},
     },
     "celeba64": {"generators": []},
+    "metric_recovery": {"sets": []},
     "baselines": {"methods": []},
     "lagrangian": {"methods": []},
     "synthetic": {

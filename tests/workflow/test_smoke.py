@@ -61,6 +61,7 @@ conjugation:
   timing: {repetitions: 2, block_s: 0.01, slow_s: 0.1}
 celeba64: {generators: []}
 lagrangian: {methods: []}
+metric_recovery: {sets: []}
 synthetic:
   grids:
     - pairs: [maf_moon, images]

@@ -20,6 +20,8 @@ from w2dual.config import arguments
 from w2dual.config.grid import grid
 from w2dual.records import InputError
 
+SCORES = "results/scores/metric_recovery.csv"
+"""Of weights that a user has and that no archive holds."""
 STUDY = re.compile(r"results/conjugation/[^/]+\.json")
 """What `line-search-tables` sets: times, which are raw."""
 OF_COMPUTED = ("trivial-table", "table-page")
@@ -95,6 +97,7 @@ def _unmade(step: Step, exact: set[str], computed: set[str], inside: set[str]) -
                 continue
             job = step.arguments[0]
             raw = job == "line-search-tables" and STUDY.fullmatch(word)
+            raw = raw or (job == "metric-recovery-table" and word == SCORES)
             if not raw and not (job in OF_COMPUTED and word in computed):
                 found.append(
                     f"step {step.rule}: reads {word}, which is not made again from metrics"
@@ -134,6 +137,8 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
         return arguments.synthetic_table(dict(config))
     if job == "lagrangian-table":
         return arguments.lagrangian_table(dict(config))
+    if job == "metric-recovery-table":
+        return arguments.metric_recovery_table(dict(config))
     if images:
         return arguments.celeba64_table(dict(config))
     return arguments.verdict(dict(config))

@@ -110,6 +110,41 @@ def lagrangian_table(config: Config) -> dict[str, Any]:
     }
 
 
+def metric_recovery_table(config: Config) -> dict[str, Any]:
+    """Return how to print the table of recovered metrics, and how its numbers were made."""
+    section = config["metric_recovery"]
+    sets = {name: config["measures"]["snapshots"][name] for name in section["sets"]}
+    return {
+        "sets": list(sets),
+        "methods": [row.amortization for row in rows(config, section)],
+        "grid": section["evaluation"]["grid"],
+        "preset": config["preset"],
+        "budget": {
+            "iterations": section["training"]["iterations"],
+            "batch_size": max(chosen["samples"] for chosen in sets.values()),
+            "seeds": section["seeds"],
+            "evaluation_samples": section["evaluation"]["grid"] ** 2,
+        },
+    }
+
+
+def scored_weights(config: Config) -> dict[str, str]:
+    """Return the weights of others' metrics that a config names, by their set."""
+    section = config["metric_recovery"]
+    named = {name: path for name, path in section["weights"].items() if path is not None}
+    return {name: named[name] for name in section["sets"] if name in named}
+
+
+def score_metrics(config: Config, files: Mapping[str, str]) -> dict[str, Any]:
+    """Return what scores weights of others' metrics; `files` are those of each set."""
+    keys = ("truth", "bounds")
+    sets = {
+        name: {"file": path} | {key: config["measures"]["snapshots"][name][key] for key in keys}
+        for name, path in files.items()
+    }
+    return {"sets": sets, "grid": config["metric_recovery"]["evaluation"]["grid"]}
+
+
 def report(config: Config, synthetic_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
     plane = synthetic_table(config) | {"cells": list(synthetic_cells)}
@@ -160,10 +195,13 @@ def cells_of_figure(figure: Mapping[str, Any], cells: Iterable[Cell]) -> list[st
     return [next(cell.name for cell in known if cell.pair == pair) for pair in figure["pairs"]]
 
 
+FILES = {"images": ("source", "target"), "snapshots": ("file",)}
+"""Kind of pair -> its settings that name files."""
+
+
 def image_files(pair: Mapping[str, Any]) -> dict[str, str]:
-    """Return the images that a pair is made of, as the config names them, by the end they are."""
-    ends = ("source", "target") if pair["kind"] == "images" else ()
-    return {end: pair[end] for end in ends if pair[end] is not None}
+    """Return the files that a pair is made of, as the config names them, by their setting."""
+    return {key: pair[key] for key in FILES.get(pair["kind"], ()) if pair[key] is not None}
 
 
 def trains(pair: Mapping[str, Any]) -> bool:

@@ -29,9 +29,12 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Return all cells of a valid config: the benchmark's, on the plane, of CelebA64, of paths."""
+    """Return all cells of a valid config, section by section.
+
+    The benchmark's, on the plane, of CelebA64, of Lagrangian costs, and that recover a metric.
+    """
     cells = benchmark_grid(config) + synthetic_grid(config) + celeba64_grid(config)
-    return cells + lagrangian_grid(config)
+    return cells + lagrangian_grid(config) + metric_recovery_grid(config)
 
 
 def benchmark_grid(config: Config) -> list[Cell]:
@@ -141,6 +144,39 @@ def _lagrangian_cell(config: Config, row: Row, setting: str, chosen: Mapping[str
     changed = method | {"bound": chosen["bound"]} | action
     settings = cell.settings | {"method": changed, "obstacle": chosen["obstacle"]}
     return dataclasses.replace(cell, name=name, settings=settings)
+
+
+def metric_recovery_grid(config: Config) -> list[Cell]:
+    """Return the cells that recover a metric, by row of their table, then set."""
+    section = config["metric_recovery"]
+    return [
+        _metric_recovery_cell(config, row, name)
+        for row in rows(config, section)
+        for name in section["sets"]
+    ]
+
+
+def _metric_recovery_cell(config: Config, row: Row, name: str) -> Cell:
+    """Gather the settings of a cell: those of its row, and what its set says of its samples.
+
+    A point is a row through the times, and a step takes all samples; nothing is pre-trained.
+    """
+    section, chosen = config["metric_recovery"], config["measures"]["snapshots"][name]
+    side = max(abs(end) for pair in chosen["bounds"] for end in pair)
+    no_steps = {"iterations": 0, "learning_rate": 0.0, "tolerance": 0.0, "min_iterations": 0}
+    points = section["evaluation"]["grid"] ** 2
+    grid_settings = section | {
+        "pretraining": no_steps | {"bound": side},
+        "training": section["training"] | {"batch_size": chosen["samples"]},
+        "evaluation": section["evaluation"] | {"samples": points, "history_samples": points},
+    }
+    dimension, hidden = PLANE * (chosen["times"] - 1), section["training"]["hidden"]
+    cell = _cell(
+        config | {"metric_recovery": grid_settings},
+        *("metric_recovery", name, dimension, row.potentials[0], row, hidden, hidden),
+    )
+    method = cell.settings["method"] | {"bounds": chosen["bounds"]}
+    return dataclasses.replace(cell, settings=cell.settings | {"method": method})
 
 
 def _cell(

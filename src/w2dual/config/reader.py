@@ -76,6 +76,7 @@ def validate(config: Config) -> None:
     check_methods(config)
     _check_grids(config)
     _check_lagrangian(config)
+    _check_metric_recovery(config)
     _check_measures(config)
     _check_images(config)
     _check_numbers(config)
@@ -229,6 +230,29 @@ def _check_lagrangian(config: Config) -> None:
             )
 
 
+def _check_metric_recovery(config: Config) -> None:
+    """Check the sets whose metrics are recovered, and that each method of a row learns one."""
+    section, measures = config["metric_recovery"], config["measures"]
+    for key in ("sets", "weights"):
+        for name in section[key]:
+            check_known(measures, f"metric_recovery.{key}", name, "snapshots", "measures.")
+    for name, settings in measures["snapshots"].items():
+        where = f"config key `measures.snapshots.{name}"
+        if name in measures["synthetic"]:
+            raise InputError(f"{where}`: `measures.synthetic` has the same name; take another")
+        if not all(low < high for low, high in settings["bounds"]):
+            raise InputError(
+                f"{where}.bounds`: {settings['bounds']} hold no rectangle; expected "
+                "[[low, high], [low, high]]"
+            )
+    for row in _check_rows(config, "metric_recovery", section):
+        if not row.method or len(row.potentials) != 1:
+            raise InputError(
+                f"config key `metric_recovery.methods`: {row.amortization} names no potential of "
+                "its own; expected one of `methods` that does, such as `metric_recovery`"
+            )
+
+
 def _names(pair: str, found: Iterable[Row]) -> list[str]:
     """Return the names that the cells of rows have on a pair."""
     return [row.cell_name(pair, potential) for row in found for potential in row.potentials]
@@ -365,7 +389,7 @@ def _check_images(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    for name in ("hd", "baselines", "synthetic", "celeba64", "lagrangian"):
+    for name in ("hd", "baselines", "synthetic", "celeba64", "lagrangian", "metric_recovery"):
         pretraining, evaluation = config[name].get("pretraining", {}), config[name]["evaluation"]
         if pretraining.get("min_iterations", 0) > pretraining.get("iterations", 0):
             raise InputError(
@@ -414,4 +438,6 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
     if methods(config["lagrangian"]):
         name = config["lagrangian"]["pair"]
         used[name] = config["measures"]["synthetic"][name]
+    for name in config["metric_recovery"]["sets"]:
+        used[name] = {"kind": "snapshots"} | config["measures"]["snapshots"][name]
     return used

@@ -127,6 +127,17 @@ class LagrangianEvaluationSettings(EvaluationSettings):
 
 
 @dataclass(frozen=True)
+class AlignmentEvaluationSettings(EvaluationSettings):
+    """The same of cells that learn a metric, which is judged on a grid.
+
+    Attributes:
+        grid: points along each side of it.
+    """
+
+    grid: int
+
+
+@dataclass(frozen=True)
 class LoggingSettings:
     """How often training says how it goes.
 
@@ -153,7 +164,12 @@ class CellSettings:
     seeds: tuple[int, ...]
     training: TrainingSettings
     pretraining: PretrainingSettings | NormalPretrainingSettings
-    evaluation: EvaluationSettings | SyntheticEvaluationSettings | LagrangianEvaluationSettings
+    evaluation: (
+        EvaluationSettings
+        | SyntheticEvaluationSettings
+        | LagrangianEvaluationSettings
+        | AlignmentEvaluationSettings
+    )
     logging: LoggingSettings
     potential: Mapping[str, Any] = field(default_factory=dict)
     amortization_model: Mapping[str, Any] = field(default_factory=dict)

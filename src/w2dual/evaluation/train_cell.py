@@ -115,7 +115,7 @@ def train_cell(
         "seeds": result.seeds,
         "timing": result.timing,
         "provenance": provenance.gather(started, _now())
-        | {"devices": shards(cell.training.batch_size)},
+        | {"devices": 1 if pair.whole_batches else shards(cell.training.batch_size)},
     }
     write_json(outputs.metrics, record)
     checkpoints.remove()

@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +84,8 @@ class Pair(abc.ABC):
     """
 
     dimension: int = field(metadata={"static": True})
+    whole_batches: ClassVar[bool] = False
+    """Whether a batch is drawn in one piece: true where it may be all that there is, each once."""
 
     @abc.abstractmethod
     def sample_source(self, key: Key[Array, ""], size: int) -> Float[Array, "{size} n"]:

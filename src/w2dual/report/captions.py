@@ -20,6 +20,8 @@ IMAGE_SECTION = "Images: CelebA64"
 """Title of the section of the CelebA64 cells."""
 LAGRANGIAN_SECTION = "Lagrangian costs"
 """Title of the section of costs of paths."""
+RECOVERY_SECTION = "Metrics recovered from samples"
+"""Title of the section of learned metrics."""
 SETTINGS_SECTION = "Settings"
 SECTIONS = (
     ("Has it reproduced?", ("verdict_hd", "claims")),
@@ -39,11 +41,12 @@ SECTIONS = (
         + ("conjugation_celeba64",),
     ),
     (LAGRANGIAN_SECTION, ("lagrangian", "claims_lagrangian", "lagrangian_paths")),
+    (RECOVERY_SECTION, ("metric_recovery", "metric_fields", "metric_paths")),
     (
         SETTINGS_SECTION,
         ("hyperparameters_hd", "hyperparameters_baselines")
         + ("hyperparameters_synthetic", "hyperparameters_celeba64")
-        + ("hyperparameters_lagrangian",),
+        + ("hyperparameters_lagrangian", "hyperparameters_metric_recovery"),
     ),
 )
 """Titles, in order, with the tables and figures in them."""
@@ -136,6 +139,15 @@ TABLES = {
         "Settings of the cells of Lagrangian costs, from the config that ran. What to look at: "
         r"values with a dagger, which are not those of config.yaml."
     ),
+    "hyperparameters_metric_recovery": (
+        "Settings of the cells that recover a metric, from the config that ran. What to look at: "
+        r"values with a dagger, which are not those of config.yaml."
+    ),
+    "metric_recovery": (
+        r"How well metrics learned from samples of successive times are aligned with those that "
+        r"the samples moved under. What to look at: our rows against the published ones, and how "
+        r"far all are above chance."
+    ),
     "lagrangian": (
         "Marginal errors of maps of Lagrangian costs, next to the published ones (which of a run's "
         "evaluations those are is inferred), and what their paths cost. What to look at: the "
@@ -198,6 +210,18 @@ _CONJUGATION = (
     r"gap closes during training."
 )
 FIGURES = {
+    "metric_fields": (
+        r"The direction that a metric is cheapest along, learned (black) and true (grey), over the "
+        r"samples, lighter with time. The published figure exchanges the titles of mass splitting "
+        r"and of the X paths [seen on the poster]; here each panel has its own. What to look at: "
+        r"where there are samples, whether black and grey lie on one line; elsewhere nothing is "
+        r"learned, and the score counts it too."
+    ),
+    "metric_paths": (
+        r"Samples of the first time (black), taken through the maps of all times along the paths "
+        r"that the network predicts (red), over the samples. What to look at: whether paths stay "
+        r"among the samples from the first time to the last."
+    ),
     "lagrangian_paths": (
         r"Where maps take samples of the source, and along which paths; shades are $-U$. A row for "
         r"each method. What to look at: whether paths go around the box and through the slit's "

@@ -47,7 +47,7 @@ def figure_groups(
     """Arrange the cells' training curves.
 
     A group is a dimension and potential, and at most a page; on the plane it is a pair, and pages
-    are filled.
+    are filled. Cells of systems without such figures have none.
 
     Raises:
         InputError: a cell has no figure, or a figure is of no cell or given twice.
@@ -58,7 +58,8 @@ def figure_groups(
         if name in by_cell:
             raise InputError(f"{path}: cell {name} already has a figure, {by_cell[name]}")
         by_cell[name] = path
-    order = runs.cell_order(frame, settings)
+    without = [kind for kind, system in BY_KIND.items() if not system.curved]
+    order = runs.cell_order(frame[~frame["kind"].isin(without)], settings)
     missing = [name for name in order if name not in by_cell]
     foreign = [str(path) for name, path in by_cell.items() if name not in order]
     if missing:

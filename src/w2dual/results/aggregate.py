@@ -50,8 +50,10 @@ METRICS = {
         *("w2", "w2_floor", "published", "published_floor", "cost", "cost_reference"),
         *("path_gap", "inside_fraction", "dual_objective", *CONJUGATE_METRICS),
     ),
+    "metric_recovery": ("alignment",),
 }
-"""What the cells of each kind are measured by: with a known optimal map, and without."""
+"""What the cells of each kind are measured by: with a known optimal map, without, and by a metric
+that they learn."""
 CONJUGATE_STATUSES = (
     "converged",
     "iteration_limit",
@@ -67,6 +69,7 @@ BEST = {
     "hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent"),
     "synthetic": (),
     "lagrangian": (),
+    "metric_recovery": (),
 }
 """Metrics of which the best evaluation of a seed's history is gathered too, with its step: infinite
 where none was finite, and empty only in metrics of an older version, which did not keep it."""

@@ -75,7 +75,7 @@ def compile_loop(
         seeds: the seeds, in the order of the state's leading axis.
         batch_size: points per step of each measure.
         state: a state, or its shapes.
-        pair: a `measures.Pair`.
+        pair: a `measures.Pair`; one whose batches are whole is drawn and worked in one piece.
         shared: whether all seeds see the same points, which are then drawn once; which they are
             depends on no seed.
 
@@ -83,8 +83,9 @@ def compile_loop(
         A function (state, steps) -> (state after so many more steps, what is known of them). It
         takes the state over: its arrays may not be used afterwards.
     """
-    count = shards(batch_size)
-    run = _chunk(method, seeds, batch_size, count, shared)
+    whole = pair.whole_batches
+    count = 1 if whole else shards(batch_size)
+    run = _chunk(method, seeds, batch_size, count, shared, whole)
     if count == 1:
         compiled = jit(run, donate_argnums=0).lower(state, pair, jnp.int32(1)).compile()
         return lambda state, steps: compiled(state, pair, jnp.int32(steps))
@@ -120,9 +121,10 @@ def _chunk(
     batch_size: int,
     count: int,
     shared: bool = False,
+    whole: bool = False,
 ) -> Callable[[AnyState, Any, Array], tuple[AnyState, Chunk]]:
     """Return the loop (state, pair, steps) -> (state, chunk), as one of `count` devices runs it."""
-    parts = PARTS if batch_size % PARTS == 0 else 1
+    parts = PARTS if batch_size % PARTS == 0 and not whole else 1
     source, target, more_source, more_target = (
         streams(SHARED if shared else seeds, f"shared {name}" if shared else name)
         for name in ("source", "target", "more source", "more target")

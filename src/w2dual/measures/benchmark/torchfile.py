@@ -14,6 +14,7 @@ import math
 import pickle  # noqa: S403 -- only through _TensorUnpickler, which refuses foreign names
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +151,25 @@ def read(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, np.
     Raises:
         InputError: the content is not such a file, is damaged, or holds anything but tensors.
     """
+    return _read(content, name, max_bytes, _dictionary)
+
+
+def read_tensor(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> np.ndarray:
+    """Read a file of one tensor, as `torch.save(tensor, ...)` writes it.
+
+    Args:
+        content: the file's bytes.
+        name: what to call the file in an error.
+        max_bytes: bound on the sum of the archive's members, in bytes.
+
+    Raises:
+        InputError: the content is not such a file, is damaged, or holds anything but one tensor.
+    """
+    return _read(content, name, max_bytes, _one_tensor)
+
+
+def _read(content: bytes, name: str, max_bytes: int, checked: Callable[[Any], Any]) -> Any:
+    """Read an archive, and return what `checked` makes of the object in it."""
     if content.startswith(_OLD_FORMAT):
         raise InputError(
             f"{name}: is in PyTorch's old format, a bare pickle, which is not read here; expected "
@@ -158,7 +178,7 @@ def read(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, np.
         )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            tensors = _read_archive(archive, max_bytes)
+            found = checked(_read_archive(archive, max_bytes))
     except _Refused as error:
         raise InputError(f"{name}: refused: {error}") from error
     except zipfile.BadZipFile as error:
@@ -185,10 +205,10 @@ def read(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> dict[str, np.
             f"{name}: is not a readable PyTorch weights file ({type(error).__name__}: {error}); "
             "fetch it again"
         ) from error
-    return tensors
+    return found
 
 
-def _read_archive(archive: zipfile.ZipFile, max_bytes: int) -> dict[str, np.ndarray]:
+def _read_archive(archive: zipfile.ZipFile, max_bytes: int) -> Any:
     members = archive.infolist()
     total = sum(member.file_size for member in members)
     if total > max_bytes:
@@ -203,10 +223,21 @@ def _read_archive(archive: zipfile.ZipFile, max_bytes: int) -> dict[str, np.ndar
         order = archive.read(f"{prefix}byteorder")
         if order != b"little":
             raise _Refused(f"its byte order is {order!r:.20}, not little")
-    loaded = _TensorUnpickler(io.BytesIO(archive.read(pickles[0])), archive, prefix).load()
+    return _TensorUnpickler(io.BytesIO(archive.read(pickles[0])), archive, prefix).load()
+
+
+def _dictionary(loaded: Any) -> dict[str, np.ndarray]:
+    """Return the tensors by name of what a file of weights holds."""
     if not isinstance(loaded, dict):
         raise _Refused(f"it holds a {type(loaded).__name__}, not a dictionary of tensors")
     for key, value in loaded.items():
         if not (isinstance(key, str) and isinstance(value, np.ndarray)):
             raise _Refused(f"its entry {key!r:.80} is a {type(value).__name__}, not a tensor")
     return dict(loaded)
+
+
+def _one_tensor(loaded: Any) -> np.ndarray:
+    """Return the tensor that a file holds and nothing else."""
+    if not isinstance(loaded, np.ndarray):
+        raise _Refused(f"it holds a {type(loaded).__name__}, not a tensor")
+    return loaded

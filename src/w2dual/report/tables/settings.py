@@ -33,6 +33,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_synthetic": ("synthetic",),
     "hyperparameters_celeba64": ("celeba64",),
     "hyperparameters_lagrangian": ("lagrangian",),
+    "hyperparameters_metric_recovery": ("metric_recovery",),
 }
 """Name of a table -> sections of the config, besides the methods and their parts that they use."""
 HEIGHT = r".8\textheight"
@@ -50,9 +51,11 @@ LEFT_OUT = {
     ("celeba64", "logging"),
     ("celeba64", "training", "seeds_at_once"),
     ("lagrangian", "logging"),
+    ("metric_recovery", "logging"),
+    ("metric_recovery", "weights"),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
-AXES = ("dimensions", "generators", "pairs")
+AXES = ("dimensions", "generators", "pairs", "sets")
 """Keys of a grid that say what measures its cells are of."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 """Numbers outside are shown with a power of ten."""

@@ -1,0 +1,191 @@
+"""The table of recovered metrics: LaTeX with booktabs, and the same numbers as tidy CSV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from w2dual.config.names import words
+from w2dual.measures.snapshots.alignment import CHANCE
+from w2dual.records import InputError
+from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
+from w2dual.report.tables.hd import budget_notes
+from w2dual.results import aggregate
+from w2dual.results.frames import read_csv
+from w2dual.results.published import read_published
+from w2dual.results.summary import Budget, Entry, check_cell, seeds_in_words
+from w2dual.studies.published_metrics import COLUMNS as SCORES
+
+METRIC = "alignment"
+COLUMNS = (
+    "name",
+    "set",
+    "mean",
+    "std",
+    "seeds",
+    "diverged_seeds",
+    "source",
+    "measures_source",
+    "preset",
+    "reduced",
+    "iterations",
+)
+OURS, PUBLISHED, WEIGHTS, CHANCE_ROW = "ours", "published", "weights", "chance"
+"""Where a row's numbers come from."""
+RESCORED = "Scarvelis and Solomon (2023), their weights scored here"
+DECIMALS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoverySettings(Budget):
+    """What the config says about the table.
+
+    Attributes:
+        sets: columns, in order.
+        methods: rows of ours, in order.
+        grid: points along each side of the grid that alignment is a mean over.
+    """
+
+    sets: tuple[str, ...]
+    methods: tuple[str, ...]
+    grid: int
+
+
+def tidy(
+    frame: pd.DataFrame, scores: pd.DataFrame | None, published: Path, settings: RecoverySettings
+) -> pd.DataFrame:
+    """Return the numbers of the table: a row for each (method or source, set).
+
+    Args:
+        frame: tidy metrics of the cells.
+        scores: of published weights that a user has; None without.
+        published: folder of transcribed values.
+        settings: of the table.
+
+    Raises:
+        InputError: a cell or a seed is missing or given twice, or comes from another preset.
+    """
+    rows: list[dict[str, Any]] = []
+    made = {"preset": settings.preset, "reduced": settings.reduced}
+    for method in settings.methods:
+        for name in settings.sets:
+            cell = frame[(frame["amortization"] == method) & (frame["pair"] == name)]
+            check_cell(cell, f"{name}, {method}", settings)
+            entry = Entry.of(cell[METRIC].tolist(), cell["status"].tolist())
+            rows.append(
+                {"name": method, "set": name, "mean": entry.mean, "std": entry.std}
+                | {"seeds": entry.seeds, "diverged_seeds": entry.diverged_seeds, "source": OURS}
+                | {"measures_source": cell["measures_source"].iloc[0]}
+                | {"iterations": settings.iterations}
+                | made
+            )
+    known = read_published(published / "metric_recovery.csv", ["name", "set", "mean", "std"])
+    for row in known[known["set"].isin(settings.sets)].to_dict("records"):
+        rows.append({**row, "source": PUBLISHED} | made)
+    if scores is not None:
+        for row in scores[scores["set"].isin(settings.sets)].to_dict("records"):
+            rows.append(
+                {"name": RESCORED, "set": row["set"], "mean": row["alignment"], "source": WEIGHTS}
+                | made
+            )
+    rows += [
+        {"name": "random directions", "set": name, "mean": CHANCE, "source": CHANCE_ROW} | made
+        for name in settings.sets
+    ]
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    for column in ("seeds", "diverged_seeds", "iterations"):
+        found[column] = found[column].astype("Int64")
+    return found
+
+
+def tex(frame: pd.DataFrame, settings: RecoverySettings) -> str:
+    """Render the table: booktabs, and notes that say what the entries are."""
+    rows: list[Row] = []
+    last = ""
+    for (source, name), lines in frame.groupby(["source", "name"], sort=False):
+        by_set = {str(line["set"]): line for line in lines.to_dict("records")}
+        label = escape(words(str(name)) if source == OURS else str(name))
+        if source == PUBLISHED:
+            label += r" {\scriptsize published}"
+        fields = [label, *(_entry(by_set.get(column)) for column in settings.sets)]
+        rows.append(Row(fields, above=r"\addlinespace" if last and source != last else ""))
+        last = str(source)
+    heads = ["", *(escape(_capital(words(name))) for name in settings.sets)]
+    body = booktabs(heads, rows, "l" + "r" * len(settings.sets))
+    return fitted(body) + footnotes(_notes(frame, settings))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _entry(row: Mapping[Any, Any] | None) -> str:
+    if row is None:
+        return "--"
+    if not math.isfinite(row["mean"]):
+        return rf"{{\scriptsize diverged ({row['diverged_seeds']}/{row['seeds']})}}"
+    text = f"{row['mean']:.{DECIMALS}f}"
+    one_seed = row["source"] == OURS and row["seeds"] == 1
+    if pd.isna(row["std"]) or one_seed:
+        return text
+    return text + rf" {{\scriptsize$\pm${row['std']:.{DECIMALS}f}}}"
+
+
+def _notes(frame: pd.DataFrame, settings: RecoverySettings) -> list[str]:
+    ours = frame[frame["source"] == OURS]
+    several = len(settings.seeds) > 1
+    spread = r"mean $\pm$ standard deviation (ddof 0) over " if several else "of "
+    notes = [
+        r"Alignment: mean of $|\langle v_{\mathrm{true}},v_{\mathrm{learned}}\rangle|$ over "
+        rf"${settings.grid}\times{settings.grid}$ points, $v$ the direction that a metric is "
+        r"cheapest along; 1 is the truth, higher is better. Published values: the author's talk, "
+        "three trials.",
+        f"Ours: {spread}{seeds_in_words(settings)}. Three seeds are too few for a verdict.",
+    ]
+    if (ours["measures_source"] == "generated").any():
+        sets = ", ".join(
+            words(name)
+            for name in dict.fromkeys(ours[ours["measures_source"] == "generated"]["set"])
+        )
+        notes.append(
+            rf"\textbf{{Samples generated here}} by the published recipe for {escape(sets)}: the "
+            "published files name no licence. Published rows are of those files."
+        )
+    if ours["diverged_seeds"].fillna(0).any():
+        notes.append("diverged ($k$/$m$): $k$ of $m$ seeds diverged.")
+    return notes + budget_notes(settings)
+
+
+def write(
+    metrics: Path,
+    scores: Sequence[Path],
+    published: Path,
+    settings: RecoverySettings,
+    outputs: tuple[Path, Path],
+) -> None:
+    """Write the table, and its numbers.
+
+    Args:
+        metrics: tidy metrics of the cells.
+        scores: files of scores of published weights; none without.
+        published: folder of transcribed values.
+        settings: what the config says.
+        outputs: the table and the numbers to write.
+
+    Raises:
+        InputError: an input cannot be used; nothing is written then.
+    """
+    if not settings.sets or not settings.methods:
+        raise InputError("table metric_recovery: there is no set or no method to show")
+    found = tidy(
+        aggregate.read(metrics, "metric_recovery"),
+        pd.concat([read_csv(path, SCORES) for path in scores]) if scores else None,
+        published,
+        settings,
+    )
+    write_table(outputs[0], tex(found, settings), outputs[1], found)

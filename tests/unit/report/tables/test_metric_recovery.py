@@ -1,0 +1,72 @@
+"""The table of recovered metrics, on hand-made metrics."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from w2dual.measures.snapshots.alignment import CHANCE
+from w2dual.records import InputError
+from w2dual.report.tables import metric_recovery as table
+from w2dual.report.tables.metric_recovery import RecoverySettings
+
+PUBLISHED = Path(__file__).parents[4] / "tables/published"
+SETS = ["circle", "x_paths"]
+
+
+def settings(**changes: Any) -> RecoverySettings:
+    preset = {"name": "paper", "label": "the paper's settings", "reduced": False}
+    budget = {"iterations": 3001, "batch_size": 100, "seeds": [0, 1], "evaluation_samples": 100}
+    record = {"sets": SETS, "methods": ["metric_recovery"], "grid": 100}
+    record |= {"preset": preset, "budget": budget}
+    return RecoverySettings.from_json(record | changes)
+
+
+def metrics(diverged: str = "") -> pd.DataFrame:
+    rows = []
+    for name, values in (("circle", (0.99, 0.97)), ("x_paths", (0.95, 0.95))):
+        for seed, value in enumerate(values):
+            status = "diverged" if name == diverged and seed == 0 else "finished"
+            rows.append(
+                {"cell": f"{name}-metric_recovery", "pair": name, "seed": seed}
+                | {"amortization": "metric_recovery", "alignment": value, "status": status}
+                | {"preset": "paper", "measures_source": "generated"}
+            )
+    return pd.DataFrame(rows)
+
+
+def test_ours_stand_above_the_published_values_and_chance():
+    frame = table.tidy(metrics(), None, PUBLISHED, settings())
+    ours = frame[frame["source"] == "ours"].set_index("set")
+    assert ours.loc["circle", ["mean", "std"]].tolist() == pytest.approx([0.98, 0.01])
+    known = frame[frame["source"] == "published"].set_index(["name", "set"])["mean"]
+    assert known["Metric learning with NLOT", "x_paths"] == 0.957
+    assert known["Scarvelis and Solomon (2023)", "circle"] == 0.995
+    assert set(frame["set"]) == set(SETS)
+    assert set(frame[frame["source"] == "chance"]["mean"]) == {CHANCE}
+    text = table.tex(frame, settings())
+    assert r"0.980 {\scriptsize$\pm$0.010}" in text
+    assert r"0.997 {\scriptsize$\pm$0.002}" in text
+    assert "generated here" in text
+    assert "Reduced budget" not in text
+
+
+def test_weights_that_a_user_has_are_a_row_of_their_own():
+    scores = pd.DataFrame([{"set": "x_paths", "alignment": 0.91618}])
+    frame = table.tidy(metrics(), scores, PUBLISHED, settings())
+    row = frame[frame["source"] == "weights"]
+    assert row[["set", "mean"]].values.tolist() == [["x_paths", 0.91618]]
+    assert r"scored here & -- & 0.916 \\" in table.tex(frame, settings())
+
+
+def test_what_diverged_or_is_reduced_is_said():
+    preset = {"name": "smoke", "label": "a test", "reduced": True}
+    frame = table.tidy(metrics("circle"), None, PUBLISHED, settings())
+    assert "diverged (1/2)" in table.tex(frame, settings())
+    assert "Reduced budget" in table.tex(frame, settings(preset=preset))
+
+
+def test_a_cell_that_lacks_a_seed_fails_the_table():
+    with pytest.raises(InputError, match=r"cell x_paths, metric_recovery has seeds \[0\]"):
+        table.tidy(metrics().iloc[:3], None, PUBLISHED, settings())
