@@ -148,12 +148,6 @@ def test_preset_plans_the_same_rows_in_a_folder_of_its_own(checkout: Checkout) -
     assert not (checkout.path / "results").exists()
 
 
-def test_lint(checkout: Checkout) -> None:
-    run = checkout.snakemake("--lint")
-    assert run.returncode == 0, run.stdout
-    assert "Lints for" not in run.stdout
-
-
 @pytest.mark.parametrize(
     ("yaml", "named"),
     [
