@@ -19,9 +19,8 @@ from w2dual.results.verdict import VerdictSettings
 
 MARKS = {AFTER: "$^{!}$", START: r"$\times$"}
 NOTES = {
-    "QC": "its h is another of the many solutions of the linear programme than the published one, "
-    "which started from the batch before; how much that moves is not known.",
-    "MMv1": "that its inner test comes before a step, and not after, is inferred.",
+    "QC": "its h is another of the many solutions of the linear programme than the published one; "
+    "how much that moves in a whole run is not known.",
 }
 """What is not as published, or not known, by the benchmark's name of a method."""
 LINES = {
