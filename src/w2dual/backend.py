@@ -77,7 +77,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def jit(function: Callable[..., Any], once: bool = False, **options: Any) -> Any:
+def jit(
+    function: Callable[..., Any], once: bool = False, graphs: bool = True, **options: Any
+) -> Any:
     """`jax.jit`, with the compiler options that suit the backend.
 
     On a CPU vectors as wide as the machine has are asked for: XLA's default is 256 bits, and 512
@@ -87,6 +89,9 @@ def jit(function: Callable[..., Any], once: bool = False, **options: Any) -> Any
     Args:
         function: what to compile.
         once: it runs once, so that compiling it is what it costs: optimised as little as can be.
+        graphs: whether its loops may be CUDA graphs. One that calls the host cannot: the call waits
+            for the device, which no graph may (JAX's handler of callbacks is not marked as fit for
+            one). XLA would leave it out, and start a graph for each piece between the calls.
         options: of `jax.jit`.
     """
     wanted = {"xla_cpu_prefer_vector_width": "512"}
@@ -96,8 +101,8 @@ def jit(function: Callable[..., Any], once: bool = False, **options: Any) -> Any
     wanted = {name: value for name, value in wanted.items() if name not in given}
     if jax.default_backend() == "cpu" and wanted:
         options["compiler_options"] = wanted
-    if jax.default_backend() == "gpu" and (graphs := _graphs(given)):
-        options["compiler_options"] = graphs
+    if jax.default_backend() == "gpu" and graphs and (known := _graphs(given)):
+        options["compiler_options"] = known
     return jax.jit(function, **options)
 
 

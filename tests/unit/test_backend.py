@@ -24,6 +24,8 @@ def test_a_gpu_gets_graphs_but_for_what_the_user_sets(monkeypatch):
     backend.jit(lambda x: x)
     name = "xla_gpu_enable_command_buffer"
     assert asked[-1]["compiler_options"] == {name: backend.GRAPHS[name]}
+    backend.jit(lambda x: x, graphs=False)
+    assert "compiler_options" not in asked[-1]
 
 
 class _Program:

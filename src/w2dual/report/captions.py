@@ -86,7 +86,8 @@ TABLES = {
     "hd_icnn": (
         r"L$^2$-UVP of the forward map, input-convex potential (ICNN). What to look at: whether a "
         "conjugate solver improves on the same amortization loss without one, and the distance to "
-        "the quoted baselines."
+        "the quoted baselines, which the table of the benchmark's own methods has as they train "
+        "here, where the preset has them."
     ),
     "hd_mlp": (
         r"L$^2$-UVP of the forward map, non-convex potential (MLP). What to look at: which losses "

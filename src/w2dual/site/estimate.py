@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from w2dual.config.cells import Cell
+from w2dual.config.cells import DUAL, Cell, method_kind
 from w2dual.config.reader import Config
 from w2dual.records import InputError
 from w2dual.site.costs import PAPER_WIDTHS, Cost, Figures, method_of
@@ -121,7 +121,9 @@ def _of_method(
     cell: Cell, costs: Sequence[Cost], method: Mapping[str, str]
 ) -> tuple[Found | None, str]:
     rows = [c for c in costs if all(getattr(c, key) == value for key, value in method.items())]
-    words = f"{method['potential']}, {method['amortization']} + {method['solver']}"
+    words = f"{method['potential']}, {method['amortization']}"
+    if method_kind(cell.settings) == DUAL:  # else the method's name says it all
+        words += f" + {method['solver']}"
     if not rows:
         widths = "" if method["hidden"] == PAPER_WIDTHS else f" with widths {method['hidden']}"
         return None, f"{words}{widths}: not measured"

@@ -243,6 +243,9 @@ def _totals(record: dict[str, Any]) -> list[str]:
         lines.append(f"UNKNOWN, and not in the total: {total['unknown']} of {total['cells']} cells")
         reasons = Counter(c["based_on"] for c in record["cells"] if c["hours"] is None)
         lines += [f"  {count} cell(s): {reason}" for reason, count in reasons.items()]
+        lines.append(
+            "`w2dual time` measures cells of `hd`; of all others finished cells tell: --from FOLDER"
+        )
     return lines
 
 

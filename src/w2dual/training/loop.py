@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +23,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Key
 
 from w2dual import backend, rng
-from w2dual.backend import jit
 from w2dual.training import incidents
 from w2dual.training.incidents import Incidents
 from w2dual.training.methods import Looped, Method
@@ -86,8 +85,9 @@ def compile_loop(
     whole = pair.whole_batches
     count = 1 if whole else shards(batch_size)
     run = _chunk(method, seeds, batch_size, count, shared, whole)
+    jit = partial(backend.jit, donate_argnums=0, graphs=not method.calls_host)
     if count == 1:
-        compiled = jit(run, donate_argnums=0).lower(state, pair, jnp.int32(1)).compile()
+        compiled = jit(run).lower(state, pair, jnp.int32(1)).compile()
         return lambda state, steps: compiled(state, pair, jnp.int32(steps))
 
     mesh = jax.make_mesh((count,), (AXIS,), devices=jax.local_devices()[:count])
@@ -105,7 +105,7 @@ def compile_loop(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), state
     )
     example = (shapes, copies, jax.device_put(jnp.int32(1), everywhere))
-    compiled = jit(sharded, donate_argnums=0).lower(*example).compile()
+    compiled = jit(sharded).lower(*example).compile()
 
     def loop(state: AnyState, steps: int) -> tuple[AnyState, Chunk]:
         placed = jax.device_put((state, jnp.int32(steps)), everywhere)

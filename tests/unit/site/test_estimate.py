@@ -15,7 +15,7 @@ from tests.slow.kill import environment
 from w2dual import provenance
 from w2dual.__main__ import main
 from w2dual.config.cells import Cell
-from w2dual.config.grid import celeba64_grid, grid, hd_grid, synthetic_grid
+from w2dual.config.grid import baselines_grid, celeba64_grid, grid, hd_grid, synthetic_grid
 from w2dual.config.reader import load
 from w2dual.records import InputError, write_json
 from w2dual.site.costs import COLUMNS, Cost, from_runs, read_costs, update, write_costs
@@ -191,6 +191,11 @@ def test_what_does_not_follow_is_unknown(rows: list[Cost], reason: str):
     assert item.found is None
     with pytest.raises(ValueError, match=reason):
         item.seconds()
+
+
+def test_a_method_of_another_kind_goes_by_its_name_alone():
+    own = next(c for c in baselines_grid(PAPER) if c.amortization == "qc")
+    assert estimate(own, []).reason == "dense_free, qc: not measured"
 
 
 def test_widths_of_its_own_need_a_measurement_of_their_own():
@@ -457,6 +462,7 @@ def test_the_table_says_what_it_does_not_know(costs: str, capsys: pytest.Capture
     assert "total: at least 5.7 CPU hours of 1 thread(s)" in out
     assert "basis: 10 measured, 2 unknown" in out
     assert "UNKNOWN, and not in the total: 2 of 12 cells" in out
+    assert "of all others finished cells tell: --from FOLDER" in out
     # one of the longer cells on each device, then 1 or 2 of the shorter: 5819 s at most
     assert "wall clock: at least 1.62 hours on 4 device(s)" in out
     assert "{2: 95, 768: 15}" in out  # 60.3 min * 1.5, 12.2 min * 1.5

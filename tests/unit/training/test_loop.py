@@ -9,6 +9,7 @@ import pytest
 from w2dual import measures
 from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays
+from w2dual.training import loop
 from w2dual.training.loop import compile_loop
 from w2dual.training.methods import Method, Step
 
@@ -64,8 +65,8 @@ def pair(tmp_path_factory):
 def seen(pair, seeds, shared):
     method = Looking()
     state = method.init(jnp.zeros((len(seeds), 4, 2)))
-    loop = compile_loop(method, seeds, 16, state, pair, shared)
-    return np.asarray(loop(state, 2)[0].params)
+    run = compile_loop(method, seeds, 16, state, pair, shared)
+    return np.asarray(run(state, 2)[0].params)
 
 
 def test_points_are_each_seeds_own_or_shared(pair):
@@ -76,3 +77,20 @@ def test_points_are_each_seeds_own_or_shared(pair):
     np.testing.assert_allclose(seen(pair, [7], True)[0], shared[0], rtol=1e-6)
     assert len(np.unique(shared[0][:, 0])) == 4
     assert not np.isclose(own, shared).any()
+
+
+@pytest.mark.parametrize("calls", [False, True])
+def test_a_loop_whose_steps_call_the_host_is_not_to_be_a_graph(monkeypatch, calls: bool):
+    class Asked(Exception):
+        pass
+
+    def jit(function, **options):
+        raise Asked(options)
+
+    class Calling(Looking):
+        calls_host = calls
+
+    monkeypatch.setattr(loop.backend, "jit", jit)
+    with pytest.raises(Asked) as asked:
+        compile_loop(Calling(), [0], 15, None, None)
+    assert asked.value.args == ({"donate_argnums": 0, "graphs": not calls},)

@@ -30,9 +30,8 @@ NOTES = {
     "enot_widths": f"{_ENOT}. Its networks have the hidden widths of the paper's MLP (ours).",
     "enot_pairs": "a diagnosis: trained on the true pairs $y = T^*(x)$, which nobody has who needs "
     "a map, as the published script's loader draws them (read in the code, not run).",
-    "QC": "its h is another of the many solutions of the linear programme than the published one, "
-    "which started from the batch before; how much that moves is not known.",
-    "MMv1": "that its inner test comes before a step, and not after, is inferred.",
+    "QC": "its h is another of the many solutions of the linear programme than the published one; "
+    "how much that moves in a whole run is not known.",
 }
 """What is not as published, or not known, by the name of a method: the benchmark's, or ours."""
 LINES = {

@@ -98,7 +98,11 @@ def _hd_notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
         rf"(ddof 0) over {seeds_in_words(settings)}. Best entries of a column in bold."
     ]
     if (tidy["source"] == "quoted").any():
-        notes.append("* quoted from Korotin et al.\\ (2021), not run here.")
+        notes.append(
+            "* quoted from Korotin et al.\\ (2021): best evaluation of a run, by the optimal map "
+            "(inferred). As these methods train here, best and last: "
+            r"\texttt{hd\_baselines}, where the preset trains them."
+        )
     if ours["above_limit"].any():
         limit = f"$>${settings.diverged_above:g}"
         notes.append(

@@ -114,6 +114,8 @@ class Method(abc.ABC, Generic[AnyState]):
     """Of the points."""
     metrics: type
     """Named tuple of what is known of a step; each field is a mean over the batch, a seed."""
+    calls_host: bool = False
+    """Whether a step has a part that the host computes, as by `jax.pure_callback`."""
 
     @property
     @abc.abstractmethod
@@ -237,6 +239,11 @@ class Reversed(Method[AnyState]):
     def metrics(self) -> type:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Of the method."""
         return self.method.metrics
+
+    @property
+    def calls_host(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the method."""
+        return self.method.calls_host
 
     @property
     def networks(self) -> Mapping[str, Network]:

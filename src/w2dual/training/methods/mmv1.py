@@ -113,10 +113,7 @@ class MMv1(TwoPotentials):
         return jnp.broadcast_to(mine, points.shape)
 
     def argmin(self, params: Params, y: Batch, start: Batch, over: str | None) -> Inner:
-        """Minimise D(x) - <x, y> for each y of each seed.
-
-        # ASSUME: the test comes before a step of Adam, as the start is tested too.
-        """
+        """Minimise D(x) - <x, y> for each y of each seed; the start is tested too."""
         adam = optax.adam(self.inner.inner_learning_rate)
 
         def slope(x: Batch) -> Batch:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -79,9 +79,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class WGANQC(TwoPotentials):
-    """The method."""
+    """The method; the host finds the assignments."""
 
     gamma: float
+    calls_host: ClassVar[bool] = True
 
     def train(
         self, state: BothState, batches: Batches, over: str | None

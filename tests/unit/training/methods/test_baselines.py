@@ -264,6 +264,25 @@ class Drawn(NamedTuple):
         raise AssertionError("none of these methods may know it")
 
 
+@pytest.mark.parametrize(
+    ("name", "swapped"), [("w2", False), ("mmv1", False), ("qc", False), ("qc", True)]
+)
+def test_a_method_says_whether_its_step_calls_the_host(name: str, swapped: bool):
+    given = cell(name).settings
+    given["method"] = given["method"] | {"reversed": swapped}
+    method: Any = methods.make(given, 2)
+    points = Drawn(*jax.random.normal(jax.random.key(1), (2, 4, 2, 8, 2)))
+    network = method.networks["potential"].init
+
+    def step(keys: Any) -> Any:
+        params = jax.vmap(lambda key: network(key, points.x[0, 0]))(keys)
+        return method.update(method.init(Both(params, params)), points)
+
+    program = jax.make_jaxpr(step)(jax.random.split(jax.random.key(0), 2))
+    assert ("pure_callback" in str(program)) == method.calls_host
+    assert method.calls_host == (name == "qc")
+
+
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "mm_r"])
 def test_a_step_moves_both_potentials_and_is_that_of_the_parts_of_a_batch(name: str):
     """A step on two halves that exchange what they have to is that on the whole."""
