@@ -59,10 +59,7 @@ class Paths:
     def lagrangian(self, step: Int[Array, ""] | int | None = None) -> Lagrangian:
         """Return what a path costs at a step; after the annealing where none is given."""
         now = self.annealing.end if step is None else self.annealing.at(step)
-        return Action(
-            lambda x: self.obstacle(x, strength=now.strength, temperature=now.temperature),
-            self.rule,
-        )
+        return Action(lambda x: self.obstacle(x, now.strength, now.temperature), self.rule)
 
     def deviation(self, params: Any, lagrangian: Lagrangian, x: Batch, y: Batch) -> Interior:
         """Return the deviation of the paths that are used, polished where they are."""
