@@ -82,14 +82,11 @@ COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
 ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension", "accuracy_over_seeds"]
 # Sections that a preset may have no cells of.
 SYSTEMS = [
-    name
-    for name, cells in (("lagrangian", LAGRANGIAN), ("metric_recovery", RECOVERY))
-    if cells
+    name for name, cells in (("lagrangian", LAGRANGIAN), ("metric_recovery", RECOVERY)) if cells
 ]
 # Table of settings -> section of the config.
 SETTINGS_TABLES = {
-    f"hyperparameters_{section}": section
-    for section in ("hd", "synthetic", "celeba64", *SYSTEMS)
+    f"hyperparameters_{section}": section for section in ("hd", "synthetic", "celeba64", *SYSTEMS)
 }
 TABLES = (
     [f"hd_{potential}" for potential in POTENTIALS]
