@@ -12,6 +12,7 @@ import pytest
 
 from w2dual import amortization, conjugate, potentials
 from w2dual.measures import pairs
+from w2dual.paths import obstacles
 
 IMPORTS = """\
 from dataclasses import dataclass
@@ -37,5 +38,5 @@ def write(
         importlib.invalidate_caches()
 
     yield into
-    for package in (amortization, conjugate, potentials, pairs):
+    for package in (amortization, conjugate, potentials, pairs, obstacles):
         sys.modules.pop(f"{package.__name__}.mine", None)

@@ -40,6 +40,7 @@ CONFIG = {
     "celeba64": {"generators": []},
     "metric_recovery": {"sets": []},
     "baselines": {"methods": []},
+    "lagrangian": {"methods": []},
     "synthetic": {
         "grids": [
             {"pairs": ["gauss8"], "potentials": ["icnn_leaky"], "hidden": [8]}

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from w2dual import code
 from w2dual.config import kinds, studies
+from w2dual.config.cells import OBSTACLE, ROOMS, method_kind
+from w2dual.config.grid import lagrangian_grid
 from w2dual.config.reader import CELEBA64_GENERATOR, Config, pairs
 from w2dual.config.rows import at_dimension, rows, settings_of
 from w2dual.conformance.base import Verdict
@@ -92,7 +94,7 @@ def _has_its_own_section(kind: str) -> bool:
 
 
 def _methods(config: Config) -> dict[str, Mapping[str, Any]]:
-    """Return the methods of the benchmark's rows with the settings of their cells.
+    """Return the methods of the benchmark's rows, and of Lagrangian costs, with their settings.
 
     Of each the first row; rows without a name are one, those that studies take.
     """
@@ -104,6 +106,11 @@ def _methods(config: Config) -> dict[str, Mapping[str, Any]]:
             continue
         settings = settings_of(config, row, row.potentials[0], DIMENSION)
         found[name] = {"kind": row.kind, **settings}
+    for cell in lagrangian_grid(config):  # of each method in its first setting
+        parts = {
+            key: cell.settings[key] for key in [*ROOMS, OBSTACLE, "method"] if key in cell.settings
+        }
+        found.setdefault(cell.amortization, {"kind": method_kind(cell.settings), **parts})
     return found
 
 

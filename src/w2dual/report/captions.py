@@ -144,9 +144,9 @@ TABLES = {
         r"far all are above chance."
     ),
     "lagrangian": (
-        r"Marginal errors of maps of Lagrangian costs, next to the published ones (which of a run's "
-        r"evaluations those are is inferred), and what their paths cost. What to look at: the "
-        r"floor, which the published values do not pass; and below it what tells maps apart."
+        "Marginal errors of maps of Lagrangian costs, next to the published ones (which of a run's "
+        "evaluations those are is inferred), and what their paths cost. What to look at: the "
+        "floor, which the published values do not pass; and below it what tells maps apart."
     ),
     "claims_lagrangian": (
         r"What the talk says of Lagrangian costs, checked on our rows. What to look at: "

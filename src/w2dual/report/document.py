@@ -96,7 +96,10 @@ def read_metrics(
     """Read tidy metrics from files of all kinds of cells, which a column `kind` tells apart.
 
     Args:
-        hd, synthetic, images, baselines: files of these kinds.
+        hd: of the benchmark.
+        synthetic: of the cells on the plane.
+        images: of CelebA64.
+        baselines: of the benchmark's own methods.
         more: files of other kinds, by the kind, a key of `aggregate.METRICS`.
 
     Raises:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from w2dual.conjugate import Cost
 from w2dual.conjugate.costs.along_paths import Anchored, Polished, Predicted
-from w2dual.paths import obstacles, polyline
+from w2dual.paths import obstacles, polyline, splines
 from w2dual.paths.action import PUBLISHED, Action, Interior, Lagrangian, Path, Rule, joined, line
 from w2dual.paths.network import PathNetwork
 from w2dual.paths.obstacles import Annealing, Obstacle
@@ -59,10 +59,7 @@ class Paths:
     def lagrangian(self, step: Int[Array, ""] | int | None = None) -> Lagrangian:
         """Return what a path costs at a step; after the annealing where none is given."""
         now = self.annealing.end if step is None else self.annealing.at(step)
-        return Action(
-            lambda x: self.obstacle(x, strength=now.strength, temperature=now.temperature),
-            self.rule,
-        )
+        return Action(lambda x: self.obstacle(x, now.strength, now.temperature), self.rule)
 
     def deviation(self, params: Any, lagrangian: Lagrangian, x: Batch, y: Batch) -> Interior:
         """Return the deviation of the paths that are used, polished where they are."""
@@ -114,6 +111,7 @@ def make(
         InputError: the obstacle's kind is unknown or its settings do not fit.
     """
     rule = PUBLISHED if action.segments is None else Rule(action.segments)
+    splines.basis(path.basis, path.knots)  # which says what is wrong with them
     network = PathNetwork(path.hidden, path.activation, path.knots, path.basis, rule, dimension)
     return Paths(
         obstacle=obstacles.make(obstacle, dimension),

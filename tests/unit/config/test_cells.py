@@ -18,6 +18,7 @@ from w2dual.config.grid import (
     grid,
     hd_grid,
     hidden_widths,
+    lagrangian_grid,
     synthetic_grid,
 )
 from w2dual.config.reader import SCHEMA, load
@@ -128,6 +129,7 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
         *(cell.name for cell in baselines_grid(config)),
         *names,
         *(cell.name for cell in celeba64_grid(config)),
+        *(cell.name for cell in lagrangian_grid(config)),
     ]
 
 
@@ -185,7 +187,9 @@ def test_cell_names_its_parts():
             or (on_the_plane and cell.dimension == 2)
             or (on_images and cell.dimension == 3 * 64 * 64)
         )
-        parts = [cell.pair, cell.potential, cell.amortization, cell.solver]
+        setting = cell.name.partition("-")[0]  # of a Lagrangian cost, whose pair is that of all
+        pair = setting if "obstacle" in cell.settings else cell.pair
+        parts = [pair, cell.potential, cell.amortization, cell.solver]
         # A method of `methods` that names its solver, or takes none, has no solver in its name.
         assert cell.name == "-".join(parts[:3] if "method" in cell.settings else parts)
 
@@ -270,6 +274,11 @@ BASELINE_LEAVES = [
     for path in leaves({"baselines": PAPER["baselines"]})
     if ("hd", *path[1:]) not in AXES | ONE_CHOICE
 ]
+LAGRANGIAN_LEAVES = [
+    path
+    for path in leaves({"lagrangian": PAPER["lagrangian"]})
+    if path[1:] not in {("methods",), ("pair",)} and path[-1] != "kind"
+]
 METHOD_LEAVES = [
     path
     for section in ("potentials", "amortization_model", "amortizations", "solvers")
@@ -330,6 +339,22 @@ def test_each_training_setting_reaches_the_benchmarks_own_methods(path: Leaf):
     }
     cells = baselines_grid(every_method())
     assert changed_cells(path) == {cell.name for cell in cells if cell.amortization not in own}
+
+
+@pytest.mark.parametrize("path", LAGRANGIAN_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_the_cells_of_lagrangian_costs(path: Leaf):
+    """But for what a method sets itself."""
+    own = {
+        name
+        for name, entry in PAPER["methods"].items()
+        if path[1] == "training" and path[2] in entry.get("training", {})
+    }
+    cells = lagrangian_grid(every_method())
+    users = {cell.name for cell in cells if cell.amortization not in own}
+    if path[1] == "settings":
+        users = {name for name in users if name.startswith(f"lagrangian_{path[2]}-")}
+    assert users
+    assert changed_cells(path) == users
 
 
 def test_the_settings_of_both_kinds_of_cells_are_found():
@@ -401,7 +426,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128 + 80 + 21 + 24
+    assert len(set(hashes)) == 128 + 80 + 21 + 24 + 8
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

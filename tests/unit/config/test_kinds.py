@@ -12,11 +12,11 @@ from w2dual.config.strict_yaml import load
 
 def test_what_there_is():
     assert {section: kinds.of(section) for section in kinds.ROOMS} == {
-        "potentials": ["conv", "dense_icnn", "icnn", "mlp"],
+        "potentials": ["conv", "dense_icnn", "icnn", "mlp", "mlp_plain"],
         "amortizations": ["none", "cycle", "objective", "regression"],
         "solvers": ["none", "adam", "lbfgs"],
         "amortization_model": ["gradient", "mlp_skip"],
-        "methods": ["dual", "lsot", "maximin", "mm_batch", "mmv1", "w2gn", "wgan_qc"],
+        "methods": ["ctransform", "dual", "lsot", "maximin", "mm_batch", "mmv1", "w2gn", "wgan_qc"],
         "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],
     }

@@ -437,9 +437,10 @@ def costs(tmp_path: Path) -> str:
 
 
 def smoke(costs: str, *more: str) -> int:
-    """Without the benchmark's own methods, whose cost no test here is about."""
+    """Without the benchmark's own methods and costs of paths, which no test here is about."""
     none = Path(costs).with_name("none.yaml")
-    none.write_text("baselines: {methods: []}\n", encoding="utf-8")
+    without = "baselines: {methods: []}\nlagrangian: {methods: []}\n"
+    none.write_text(without, encoding="utf-8")
     argv = ["estimate", "--config", CONFIG, "--configfile", SMOKE, str(none), "--costs", costs]
     return main([*argv, *more])
 

@@ -190,11 +190,13 @@ def evaluator(
 ) -> Callable[[Any, Key[Array, " seeds"], Any, int], Evaluation]:
     """Return a function of (params, one key per seed, pair, samples) that evaluates every seed."""
     few = settings.published_samples
+    # As many points each time, so that one program serves all evaluations of a run.
+    size = max(settings.samples, settings.history_samples, few)
     moved_of = jit(partial(_moved, method, paths), static_argnums=3)
     costs_of = jit(partial(_costs, paths))
 
     def evaluate(params: Any, key: Key[Array, " seeds"], pair: Any, samples: int) -> Evaluation:
-        moved = moved_of(params, key, pair, max(samples, 2 * few))
+        moved = moved_of(params, key, pair, size)
         shift = shift_of(pair)
         perfect = moved.other_y if shift is None else moved.x + shift[None, None]
         fixed = slice(0, few)
@@ -259,9 +261,7 @@ def _costs(paths: Paths, x: Sets, y: Sets) -> Float[Array, " seeds"]:
     rule, strength = Rule(SEGMENTS), paths.annealing.end.strength
 
     def at(temperature: Float[Array, ""]) -> Action:
-        return Action(
-            lambda points: paths.obstacle(points, strength=strength, temperature=temperature), rule
-        )
+        return Action(lambda points: paths.obstacle(points, strength, temperature), rule)
 
     stages = (*TEMPERATURES, float(paths.annealing.end.temperature))
     first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0)

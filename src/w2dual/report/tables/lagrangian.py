@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,30 +65,42 @@ def table_tex(found: pd.DataFrame, settings: LagrangianSettings) -> str:
         part = found[found["quantity"] == block.quantity]
         title = block.title.format(**vars(settings))
         rows.append(Row([Span(rf"\textit{{{title}}}", width)], above=r"\midrule" if rows else ""))
-        for source, lines in part.groupby("source", sort=False):
-            for method, line in lines.groupby("method", sort=False):
-                star = "*" if source == "published" else ""
-                cells = line.set_index("setting")
-                entries = [
-                    _entry(*_pair(cells, s, "mean", "std"), block.digits) for s in settings.settings
-                ]
-                rows.append(Row([escape(words(str(method))) + star, *entries]))
+        records = part.to_dict("records")
+        for source in ("ours", "published"):
+            lines = [record for record in records if record["source"] == source]
+            star = "*" if source == "published" else ""
+            for method in dict.fromkeys(str(record["method"]) for record in lines):
+                own = {r["setting"]: r for r in lines if r["method"] == method}
+                rows.append(
+                    Row(
+                        [
+                            escape(words(method)) + star,
+                            *_entries(own, settings, block, "mean", "std"),
+                        ]
+                    )
+                )
             if source == "ours" and block.floor:
-                first = lines.drop_duplicates("setting").set_index("setting")
-                entries = [
-                    _entry(*_pair(first, s, "floor", "floor_std"), block.digits)
-                    for s in settings.settings
-                ]
+                first = {r["setting"]: r for r in reversed(lines)}
+                entries = _entries(first, settings, block, "floor", "floor_std")
                 rows.append(Row([rf"\emph{{{block.floor}}}", *entries]))
     heads = ["", *(escape(words(setting)) for setting in settings.settings)]
     body = booktabs(heads, rows, "l" + "r" * len(settings.settings))
     return fitted(body) + footnotes(_notes(found, settings))
 
 
-def _pair(cells: pd.DataFrame, setting: str, *columns: str) -> list[float]:
-    if setting not in cells.index:
-        return [math.nan] * len(columns)
-    return [float(cells.at[setting, column]) for column in columns]
+def _entries(
+    rows: Mapping[Any, Mapping[Any, Any]],
+    settings: LagrangianSettings,
+    block: _Block,
+    mean: str,
+    std: str,
+) -> list[str]:
+    """Return the entry of each setting, from rows by setting."""
+    found = [rows.get(setting, {}) for setting in settings.settings]
+    return [
+        _entry(float(row.get(mean, math.nan)), float(row.get(std, math.nan)), block.digits)
+        for row in found
+    ]
 
 
 def _entry(mean: float, std: float, digits: int) -> str:

@@ -1,0 +1,97 @@
+"""The table of Lagrangian costs and the claims about it, on hand-made metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.unit import settings
+
+from w2dual.config import arguments
+from w2dual.records import InputError
+from w2dual.report.tables.lagrangian import claims_tex, table_tex
+from w2dual.results.lagrangian import LagrangianSettings, published, setting_of, tidy
+from w2dual.results.lagrangian_claims import judge
+
+PUBLISHED = Path(__file__).parents[3] / "tables" / "published"
+METHODS = [{"method": "nlot_newton"}]
+CONFIG = settings.PAPER | {"lagrangian": settings.PAPER["lagrangian"] | {"methods": METHODS}}
+SETTINGS = LagrangianSettings.from_json(arguments.lagrangian_table(CONFIG))
+
+
+def _frame(**changes: Any) -> pd.DataFrame:
+    """Metrics of a perfect run of three seeds, with other values for some columns."""
+    found = pd.DataFrame(
+        [
+            {"cell": f"lagrangian_{name}-plain_elu-nlot_newton", "amortization": "nlot_newton"}
+            | {"seed": seed, "status": "finished", "steps": 1000, "preset": "paper"}
+            for name in SETTINGS.settings
+            for seed in SETTINGS.seeds
+        ]
+    )
+    seed = found["seed"]
+    numbers = {"published": 0.0127 + 0.001 * seed, "published_floor": 0.0127 + 0.001 * seed}
+    numbers |= {"w2": 0.002 + 0 * seed, "w2_floor": 0.002 + 0 * seed}
+    numbers |= {"cost": 0.2476 + 0 * seed, "cost_reference": 0.2475 + 0 * seed}
+    numbers |= dict.fromkeys(("path_gap", "inside_fraction"), 0.0 * seed)
+    numbers |= {"conjugate_iterations_mean": 5.0 + 0 * seed}
+    return found.assign(**(numbers | changes))
+
+
+def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
+    return tidy(frame, PUBLISHED, SETTINGS)
+
+
+def test_numbers_are_times_100_and_stand_beside_floor_and_published_values():
+    found = _tidy(_frame()).set_index(["method", "setting", "quantity"])
+    well = found.loc[("nlot_newton", "well", "published")]
+    assert well["mean"] == pytest.approx(1.37)
+    assert well["std"] == pytest.approx(100 * np.std([0.0127, 0.0137, 0.0147]))
+    assert well["floor"] == well["mean"]
+    assert found.loc[("NLOT", "hill", "published"), "mean"] == 1.8
+    assert found.loc[("NLSB (expected)", "slit", "published"), "std"] == 1.8
+    assert setting_of("lagrangian_box-plain-nlot") == "box"
+
+
+def test_published_values_are_those_of_the_talk():
+    text = (Path(__file__).parents[3] / "tables/published/lagrangian.csv").read_text()
+    assert len(published(PUBLISHED)) == 12
+    assert "NLOT,nlot,box,1.6,0.2" in text
+
+
+def test_a_missing_seed_or_setting_is_an_error():
+    frame = _frame()
+    with pytest.raises(InputError, match=r"nlot_newton, box has seeds \[1, 2\]"):
+        _tidy(frame.iloc[1:])
+    with pytest.raises(InputError, match="no cell nlot_newton, well"):
+        _tidy(frame[~frame["cell"].str.contains("well")])
+
+
+@pytest.mark.parametrize(
+    ("changes", "failing"),
+    [
+        ({}, set()),
+        ({"published": 0.2}, {"the error is below NLSB's", "maps push the source onto the target"}),
+        ({"published": 0.03}, {"maps push the source onto the target"}),
+        ({"inside_fraction": 0.1}, {"paths go around obstacles"}),
+        ({"cost": 0.26}, {"what is learned is the least action"}),
+    ],
+)
+def test_claims_fail_where_their_quantity_does(changes: dict[str, Any], failing: set[str]):
+    judged = judge(_tidy(_frame(**changes)), PUBLISHED, SETTINGS.alpha)
+    assert set(judged[judged["verdict"] == "fails"]["claim"]) == failing
+    assert "holds" in set(judged["verdict"])
+
+
+def test_the_tables_say_what_they_hold():
+    found = _tidy(_frame())
+    text = table_tex(found, SETTINGS)
+    assert "NLSB (expected)*" in text
+    assert r"1.37 {\scriptsize$\pm$0.08}" in text
+    assert "Perfect map: the floor" in text
+    assert "NLOT, exact paths 1,000" in text
+    claims = claims_tex(judge(found, PUBLISHED, SETTINGS.alpha), SETTINGS)
+    assert "Paths go around obstacles" in claims
