@@ -16,7 +16,17 @@ def test_what_there_is():
         "amortizations": ["none", "cycle", "objective", "regression"],
         "solvers": ["none", "adam", "lbfgs"],
         "amortization_model": ["gradient", "mlp_skip"],
-        "methods": ["ctransform", "dual", "lsot", "maximin", "mm_batch", "mmv1", "w2gn", "wgan_qc"],
+        "methods": [
+            "ctransform",
+            "dual",
+            "lsot",
+            "maximin",
+            "metric_recovery",
+            "mm_batch",
+            "mmv1",
+            "w2gn",
+            "wgan_qc",
+        ],
         "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],
     }
