@@ -10,7 +10,7 @@ from typing import Any
 
 from w2dual.config.cells import Cell, conjugates
 from w2dual.config.reader import Config
-from w2dual.config.rows import potentials, rows
+from w2dual.config.rows import budget_of, potentials, rows
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,16 +97,21 @@ def celeba64_table(config: Config) -> dict[str, Any]:
 def lagrangian_table(config: Config) -> dict[str, Any]:
     """Return how to print the table of Lagrangian costs, and how its numbers were made."""
     section = config["lagrangian"]
-    evaluation = section["evaluation"]
+    evaluation, own = section["evaluation"], rows(config, section)
+    # What all rows have in common, where they have; the table says the steps of each.
+    spent = [budget_of(config, row, section, "training") for row in own]
+    training = (
+        spent[0] if spent and all(item == spent[0] for item in spent) else section["training"]
+    )
     return {
         "settings": [name for name, chosen in section["settings"].items() if chosen is not None],
-        "methods": [row.amortization for row in rows(config, section)],
+        "methods": [row.amortization for row in own],
         "published_samples": evaluation["published_samples"],
         "published_epsilon": evaluation["published_epsilon"],
         "cost_samples": evaluation["cost_samples"],
         "alpha": config["verdict"]["alpha"],
         "preset": config["preset"],
-        "budget": budget(section),
+        "budget": budget(section | {"training": training}),
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from w2dual.backend import jit
-from w2dual.paths import action, polyline
+from w2dual.paths import action, polyline, search
 from w2dual.paths.action import PUBLISHED, Action, Geodesic, Rule
 from w2dual.paths.obstacles.base import Annealing, Strength
 from w2dual.paths.obstacles.hill import Hill
@@ -106,6 +106,19 @@ def test_published_rule_leaps_over_the_wall_and_the_refined_one_does_not() -> No
     assert costs(PUBLISHED, 0.8, 60) == pytest.approx([0.1596, 0.1779], abs=1e-4)
     leap, smooth = costs(Rule(96), 1.0, 60)
     assert smooth < 0.22 < leap
+
+
+def test_a_search_finds_the_way_through_the_opening():
+    def at(temperature: jax.Array) -> Action:
+        return Action(partial(Slit(0.1, 0.25), strength=1.0, temperature=temperature), Rule(64))
+
+    x = jnp.array([[-1.125, -1.125], [1.0, -0.8]])
+    y = x * jnp.array([[-1.0], [1.0]])
+    found = jit(lambda: search.search(at, x, y, (0.1, 0.03, 0.01), (0.0, 1.0, -1.0), 15))()
+    assert found.cost[0] < 0.22  # the smooth path by the published rule costs 0.2100
+    assert found.cost[1] < 0.185  # and this one 0.1779
+    crossing = found.path[:, 1][jnp.abs(found.path[:, 0]) < 0.1]
+    assert float(jnp.max(jnp.abs(crossing))) < 0.26
 
 
 def test_gradient_of_the_cost_is_the_last_segment() -> None:
