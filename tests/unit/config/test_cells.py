@@ -19,6 +19,7 @@ from w2dual.config.grid import (
     hd_grid,
     hidden_widths,
     lagrangian_grid,
+    metric_recovery_grid,
     synthetic_grid,
 )
 from w2dual.config.reader import SCHEMA, load
@@ -130,6 +131,7 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
         *names,
         *(cell.name for cell in celeba64_grid(config)),
         *(cell.name for cell in lagrangian_grid(config)),
+        *(cell.name for cell in metric_recovery_grid(config)),
     ]
 
 
@@ -186,6 +188,7 @@ def test_cell_names_its_parts():
             cell.pair == f"hd{cell.dimension}"
             or (on_the_plane and cell.dimension == 2)
             or (on_images and cell.dimension == 3 * 64 * 64)
+            or cell.dimension == 2 * (PAPER["measures"]["snapshots"][cell.pair]["times"] - 1)
         )
         setting = cell.name.partition("-")[0]  # of a Lagrangian cost, whose pair is that of all
         pair = setting if "obstacle" in cell.settings else cell.pair
@@ -279,6 +282,11 @@ LAGRANGIAN_LEAVES = [
     for path in leaves({"lagrangian": PAPER["lagrangian"]})
     if path[1:] not in {("methods",), ("pair",)} and path[-1] != "kind"
 ]
+RECOVERY_LEAVES = [
+    path
+    for path in leaves({"metric_recovery": PAPER["metric_recovery"]})
+    if path[1] not in {"methods", "sets", "weights"}
+]
 METHOD_LEAVES = [
     path
     for section in ("potentials", "amortization_model", "amortizations", "solvers")
@@ -335,7 +343,7 @@ def test_each_training_setting_reaches_the_benchmarks_own_methods(path: Leaf):
     own = {
         name
         for name, entry in PAPER["methods"].items()
-        if path[1] == "training" and path[2] in entry["training"]
+        if path[1] == "training" and path[2] in entry.get("training", {})
     }
     cells = baselines_grid(every_method())
     assert changed_cells(path) == {cell.name for cell in cells if cell.amortization not in own}
@@ -355,6 +363,25 @@ def test_each_training_setting_reaches_the_cells_of_lagrangian_costs(path: Leaf)
         users = {name for name in users if name.startswith(f"lagrangian_{path[2]}-")}
     assert users
     assert changed_cells(path) == users
+
+
+@pytest.mark.parametrize("path", RECOVERY_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_the_cells_that_recover_a_metric(path: Leaf):
+    users = {cell.name for cell in metric_recovery_grid(every_method())}
+    assert len(users) == 3
+    assert changed_cells(path) == users
+
+
+def test_a_cell_that_recovers_a_metric_takes_all_samples_of_its_set():
+    by_pair = {cell.pair: cell for cell in metric_recovery_grid(PAPER)}
+    assert {name: cell.training.batch_size for name, cell in by_pair.items()} == {
+        "circle": 100,
+        "mass_splitting": 100,
+        "x_paths": 200,
+    }
+    assert by_pair["circle"].dimension == 48
+    bounds = [[-2.5, 15.0], [-15.0, 15.0]]
+    assert by_pair["mass_splitting"].settings["method"]["bounds"] == bounds
 
 
 def test_the_settings_of_both_kinds_of_cells_are_found():
@@ -426,7 +453,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 8
+    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 8 + 3
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

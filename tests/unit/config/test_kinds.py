@@ -17,8 +17,8 @@ def test_what_there_is():
         "solvers": ["none", "adam", "lbfgs"],
         "amortization_model": ["gradient", "mlp_skip"],
         "methods": [
-            *("ctransform", "dual", "enot", "lsot", "maximin", "mm_batch", "mmv1"),
-            *("w2gn", "wgan_qc"),
+            *("ctransform", "dual", "enot", "lsot", "maximin", "metric_recovery", "mm_batch"),
+            *("mmv1", "w2gn", "wgan_qc"),
         ],
         "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],

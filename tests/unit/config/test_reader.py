@@ -41,7 +41,9 @@ def test_paper_is_valid_and_fills_the_root():
     assert reader.output_folder(paper) == "."
     published = ["hd2", "hd4", "hd8", "hd16", "hd32", "hd64", "hd128", "hd256"]
     images = [f"celeba64_{part}" for part in ("generator", "early", "mid", "late")]
-    assert list(reader.pairs(paper)) == published + images + list(paper["measures"]["synthetic"])
+    plane = list(paper["measures"]["synthetic"])
+    snapshots = ["circle", "mass_splitting", "x_paths"]
+    assert sorted(reader.pairs(paper)) == sorted(published + images + plane + snapshots)
 
 
 def test_pairs_come_with_what_prepares_them():
@@ -345,7 +347,7 @@ def test_neither_loss_nor_solver():
         ),
         (
             "hd: {methods: [{amortization: cycle, solver: newton}]}",
-            ["`hd.methods.0.solver`", "unknown name `newton`", "lbfgs_high_precision, adam"],
+            ["`hd.methods.0.solver`", "unknown name `newton`", "none, lbfgs, lbfgs_high_precision"],
         ),
         ("hd: {potentials: [resnet]}", ["`hd.potentials`", "unknown name `resnet`", "icnn, mlp"]),
     ],
@@ -493,6 +495,22 @@ def test_kind_without_a_module(text: str, key: str, module: str):
     message = refusal(text)
     assert f"`{key}`" in message
     assert module in message
+
+
+def test_what_metric_recovery_names_is_known():
+    message = refusal("metric_recovery: {sets: [square]}")
+    assert "`metric_recovery.sets`: unknown name `square`" in message
+    assert "mass_splitting" in message
+    message = refusal("measures: {snapshots: {circle: {bounds: [[1.5, -1.5], [-1.5, 1.5]]}}}")
+    assert "`measures.snapshots.circle.bounds`" in message
+    message = refusal("metric_recovery: {methods: [{amortization: cycle, solver: lbfgs}]}")
+    assert "`metric_recovery.methods.0` lacks a potential" in message
+    message = refusal(
+        "measures: {synthetic: {circle: {kind: synthetic, source: rings, target: rings}}}"
+    )
+    assert "`measures.synthetic` has the same name" in message
+    none = load("metric_recovery: {sets: []}")
+    assert not {"circle", "mass_splitting", "x_paths"} & set(reader.pairs(none))
 
 
 def test_what_celeba64_names_is_known():

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 from tests.unit.measures.celeba64 import published
 from tests.unit.measures.pairs.test_celeba64 import MOMENTS
@@ -20,7 +21,7 @@ from w2dual.conformance import pair
 from w2dual.conformance.base import Verdict
 from w2dual.measures import base, pairs
 from w2dual.measures.benchmark import icnn_dense
-from w2dual.measures.pairs import benchmark, gaussian
+from w2dual.measures.pairs import benchmark, gaussian, snapshots
 from w2dual.measures.preparation import benchmark as preparation
 from w2dual.measures.preparation import prepare
 from w2dual.records import save_arrays
@@ -59,6 +60,11 @@ def _prepared(kind: str) -> pair.Prepare:
         arrays, metadata = published.prepared_pair(MOMENTS)
         known = metadata | {"pair": "celeba64_early"}
         return lambda path: save_arrays(path, arrays, known)
+    if kind == "snapshots":  # making one takes a minute: how is tested by itself
+        samples = np.random.default_rng(0).normal(size=(3, 20, 2))
+        bounds = (np.full(2, -9.0), np.full(2, 9.0))
+        arrays, metadata = snapshots.to_arrays(samples, *bounds, "circle", "circle")
+        return lambda path: save_arrays(path, arrays, metadata)
     entries = PAPER["measures"]["synthetic"].items()
     name, settings = next(item for item in entries if item[1]["kind"] == kind)
     return partial(prepare, name, settings)

@@ -124,11 +124,15 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
         "verdict_hd",
         "celeba64_samples",
         "conjugation_celeba64",
+        "lagrangian_paths",
+        "metric_fields",
+        "metric_paths",
     }
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
     tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
     tables |= {"hd_baselines", "trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
     tables |= {*IMAGE_TABLES, "claims_celeba64"}
+    tables |= {"lagrangian", "claims_lagrangian", "metric_recovery"}
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():
         assert "What to look at" in " ".join(text.split())

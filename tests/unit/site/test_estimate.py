@@ -442,9 +442,10 @@ def costs(tmp_path: Path) -> str:
 
 
 def smoke(costs: str, *more: str) -> int:
-    """Without the benchmark's own methods and costs of paths, which no test here is about."""
+    """Without the benchmark's own methods, costs of paths and metrics: no test is about them."""
     none = Path(costs).with_name("none.yaml")
     without = "baselines: {methods: []}\nlagrangian: {methods: []}\n"
+    without += "metric_recovery: {sets: []}\n"
     none.write_text(without, encoding="utf-8")
     argv = ["estimate", "--config", CONFIG, "--configfile", SMOKE, str(none), "--costs", costs]
     return main([*argv, *more])

@@ -398,7 +398,8 @@ class MetricRecovery(Method[RecoveryState]):
         ]
 
         def body(now: Fitted, ends: Any) -> tuple[Fitted, Array]:
-            new, losses, _ = self.paths.step(now, *ends, lagrangian, over)
+            first, last = ends
+            new, losses, _ = self.paths.step(now, first, last, lagrangian, over)
             return new, losses
 
         fitted, losses = jax.lax.scan(body, fitted, tuple(apart))
