@@ -22,6 +22,7 @@ def bundled():
         *(rules.aggregate_baselines.output if BASELINES else []),
         *rules.aggregate_synthetic.output,
         *(rules.aggregate_celeba64.output if IMAGES else []),
+        *(rules.aggregate_celeba64_baselines.output if IMAGE_BASELINES else []),
         *expand(
             rules.conjugation_study.output,
             studied=[cell.name for cells in STUDIES.values() for cell in cells],

@@ -14,7 +14,13 @@ from w2dual.config import arguments, places
 from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
-from w2dual.config.grid import baselines_grid, celeba64_grid, hd_grid, synthetic_grid
+from w2dual.config.grid import (
+    baselines_grid,
+    celeba64_baselines_grid,
+    celeba64_grid,
+    hd_grid,
+    synthetic_grid,
+)
 from w2dual.config.reader import CELEBA64_GENERATOR, pairs
 from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
@@ -61,7 +67,8 @@ HD = {cell.name: cell for cell in hd_grid(config)}
 BASELINES = {cell.name: cell for cell in baselines_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
 IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
-CELLS = HD | BASELINES | SYNTHETIC | IMAGES
+IMAGE_BASELINES = {cell.name: cell for cell in celeba64_baselines_grid(config)}
+CELLS = HD | BASELINES | SYNTHETIC | IMAGES | IMAGE_BASELINES
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = potentials(config, config["hd"])

@@ -10,6 +10,7 @@ from typing import Any
 from w2dual import code, seeds
 from w2dual.config.settings import (
     CellSettings,
+    CubePretrainingSettings,
     EvaluationSettings,
     LoggingSettings,
     NormalPretrainingSettings,
@@ -78,7 +79,9 @@ class Cell:
         return self.typed.training
 
     @property
-    def pretraining(self) -> PretrainingSettings | NormalPretrainingSettings:
+    def pretraining(
+        self,
+    ) -> PretrainingSettings | NormalPretrainingSettings | CubePretrainingSettings:
         """How they become the identity first."""
         return self.typed.pretraining
 

@@ -27,7 +27,8 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 def grid(config: Config) -> list[Cell]:
     """Return all cells of a valid config: the benchmark's, on the plane, then of CelebA64."""
-    return benchmark_grid(config) + synthetic_grid(config) + celeba64_grid(config)
+    on_images = celeba64_grid(config) + celeba64_baselines_grid(config)
+    return benchmark_grid(config) + synthetic_grid(config) + on_images
 
 
 def benchmark_grid(config: Config) -> list[Cell]:
@@ -95,6 +96,24 @@ def celeba64_grid(config: Config) -> list[Cell]:
             for name in section["generators"]
         ]
     return cells
+
+
+def celeba64_baselines_grid(config: Config) -> list[Cell]:
+    """Return the cells of the benchmark's own methods on CelebA64, by row, then pair."""
+    section, images = config["celeba64_baselines"], config["celeba64"]
+    return [
+        _cell(
+            config,
+            "celeba64_baselines",
+            f"celeba64_{name}",
+            images["dimension"],
+            potential,
+            row,
+        )
+        for row in rows(config, section)
+        for potential in row.potentials
+        for name in images["generators"]
+    ]
 
 
 def _cell(

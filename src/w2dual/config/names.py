@@ -42,6 +42,13 @@ WORDS = {
     "mm_b": "MM-B",
     "ls": "LS",
     "qc": "QC",
+    "conv_icnn": "ConvICNN",
+    "conv_icnn_small": "small ConvICNN",
+    "resnet": "ResNet",
+    "resnet_small": "small ResNet",
+    "w2_images": "W2",
+    "mm_images": "MM",
+    "mm_r_images": "MM:R",
     "maf_moon": "moon",
 }
 

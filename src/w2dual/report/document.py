@@ -6,7 +6,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -34,9 +34,14 @@ IMAGES = "celeba64"
 """Kind of the cells on images, in the column `kind`."""
 BASELINES = "baselines"
 """Kind of the cells of the benchmark's own methods."""
-SHOWN = {"hd_baselines": (BASELINES,)} | dict.fromkeys(
-    ("accuracy_vs_cost", "claims"), ("hd", BASELINES)
-)
+IMAGE_BASELINES = "celeba64_baselines"
+"""Kind of the cells of these on images."""
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "hd_baselines": (BASELINES,),
+    "accuracy_vs_cost": ("hd", BASELINES),
+    "claims": ("hd", BASELINES),
+    "celeba64": (IMAGES, IMAGE_BASELINES),
+}
 """Tables and figures whose cells are not those of their section alone -> kinds of their cells."""
 FIGURES_PER_PAGE = 8
 SOURCES = {
@@ -77,7 +82,7 @@ class ReportSettings(TableSettings):
         if "plane" in found:
             found["plane"] = vars(SyntheticPart.from_json(found["plane"], "plane"))
         if found.get("images") is not None:
-            found["images"] = vars(ImageSettings.from_json(found["images"], "images"))
+            found["images"] = asdict(ImageSettings.from_json(found["images"], "images"))
         return found
 
 
@@ -96,6 +101,8 @@ def read_metrics(
     files += [(path, IMAGES) for path in images] + [(path, BASELINES) for path in baselines]
     parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
+    on_images = (frame["kind"] == BASELINES) & frame["pair"].str.startswith(celeba64.PREFIX)
+    frame["kind"] = frame["kind"].mask(on_images, IMAGE_BASELINES)
     twice = frame[frame.duplicated(["cell", "seed"])]
     if not twice.empty:
         raise InputError(
@@ -120,9 +127,9 @@ def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["kind"] == "hd"]
 
 
-def baselines_part(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the benchmark's own methods."""
-    return frame[frame["kind"] == BASELINES]
+def baselines_part(frame: pd.DataFrame, kind: str = BASELINES) -> pd.DataFrame:
+    """Return the rows of the benchmark's own methods; those on images are another kind."""
+    return frame[frame["kind"] == kind]
 
 
 def synthetic_part(frame: pd.DataFrame) -> pd.DataFrame:
@@ -196,8 +203,8 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
     return [(escape(name), escape(value)) for name, value in rows]
 
 
-def _baselines_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    part = baselines_part(frame)
+def _baselines_facts(frame: pd.DataFrame, kind: str = BASELINES) -> list[tuple[str, str]]:
+    part = baselines_part(frame, kind)
     if part.empty:
         return []
     methods = part.drop_duplicates(["amortization", "solver"])
@@ -205,11 +212,15 @@ def _baselines_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
         own_method_words(*method)
         for method in zip(methods["amortization"], methods["solver"], strict=True)
     ]
+    of_images = kind == IMAGE_BASELINES
     return [
-        ("The benchmark's own methods", f"{len(names)}: {', '.join(names)}"),
+        (
+            f"The benchmark's own methods{' on images' if of_images else ''}",
+            f"{len(names)}: {', '.join(names)}",
+        ),
         ("Cells there", _cells_and_runs(part)),
         ("Budget there", _baselines_budget(part)),
-        *(("Measures there", line) for line in measures_lines(part)),
+        *(("Measures there", line) for line in measures_lines(part) if not of_images),
     ]
 
 
@@ -241,6 +252,7 @@ def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[st
             f"{seeds_in_words(images)} per cell; evaluation on "
             f"{images.evaluation_samples:,} fresh images",
         ),
+        *_baselines_facts(frame, IMAGE_BASELINES),
     ]
 
 
@@ -302,8 +314,12 @@ def _on_images(settings: ReportSettings) -> str:
 
 
 def _of_baselines(frame: pd.DataFrame) -> str:
-    part = baselines_part(frame)
-    return "" if part.empty else f"; of the benchmark's own methods {_baselines_budget(part)}"
+    found = ""
+    for kind, where in ((BASELINES, ""), (IMAGE_BASELINES, " on images")):
+        part = baselines_part(frame, kind)
+        if not part.empty:
+            found += f"; of the benchmark's own methods{where} {_baselines_budget(part)}"
+    return found
 
 
 def run_rows(frame: pd.DataFrame, settings: ReportSettings) -> list[list[str]]:
@@ -367,7 +383,7 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
     First the benchmark's by dimension, potential, then method in the config's order; then those of
     the benchmark's own methods by dimension; then those on the plane by pair, then as the config
-    has them; then those of CelebA64 by pair and method.
+    has them; then those of CelebA64 by pair and method, the benchmark's own after the others.
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
@@ -380,6 +396,9 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
             number = methods_on_images.get((row.amortization, row.solver), 0)
             return 3, place, 0, number, row.cell
+        if row.kind == IMAGE_BASELINES and settings.images is not None:
+            place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
+            return 3, place, 1, 0, row.cell
         if row.kind == "synthetic":
             return 2, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
         if row.kind == BASELINES:
@@ -458,6 +477,8 @@ def figure_groups(
             title = rf"$n = {row['dimension']}$, the benchmark's own methods"
         elif row["kind"] == IMAGES:
             title = escape(words(row["pair"]))
+        elif row["kind"] == IMAGE_BASELINES:
+            title = f"{escape(words(row['pair']))}, the benchmark's own methods"
         else:
             title = rf"On the plane: {escape(words(row['pair']))}"
         if groups and groups[-1].title == title and len(groups[-1].figures) < FIGURES_PER_PAGE:
@@ -591,7 +612,7 @@ class Files:
         metrics: tidy metrics of the HD cells.
         synthetic: those of the cells on the plane.
         images: those of the CelebA64 cells; none for a preset without them.
-        baselines: those of the benchmark's own methods; none for a preset without them.
+        baselines: those of the benchmark's own methods, on images too; none for a preset without.
         curves: curves_CELL.pdf of all cells.
         figures: all other figures, in order.
         verdict, claims: .csv of each.

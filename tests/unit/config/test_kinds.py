@@ -12,11 +12,14 @@ from w2dual.config.strict_yaml import load
 
 def test_what_there_is():
     assert {section: kinds.of(section) for section in kinds.ROOMS} == {
-        "potentials": ["conv", "dense_icnn", "icnn", "mlp"],
+        "potentials": ["conv", "conv_icnn", "dense_icnn", "icnn", "mlp", "resnet"],
         "amortizations": ["none", "cycle", "objective", "regression"],
         "solvers": ["none", "adam", "lbfgs"],
-        "amortization_model": ["gradient", "mlp_skip"],
-        "methods": ["dual", "lsot", "maximin", "mm_batch", "mmv1", "w2gn", "wgan_qc"],
+        "amortization_model": ["gradient", "mlp_skip", "unet"],
+        "methods": [
+            *("dual", "lsot", "maximin", "maximin_map", "mm_batch", "mmv1", "w2gn"),
+            *("w2gn_images", "wgan_qc"),
+        ],
         "measures.synthetic": ["images", "synthetic"],
     }
 

@@ -17,7 +17,7 @@ same layers fit any side that is a multiple of 16. The dropout of its training i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -130,9 +130,20 @@ def convexify(weights: ConvICNN) -> ConvICNN:
 
 
 def values(
-    weights: ConvICNN, strong_convexity: float | Array, x: Float[Array, "batch n"]
+    weights: ConvICNN,
+    strong_convexity: float | Array,
+    x: Float[Array, "batch n"],
+    drop: Callable[[int, Array], Array] | None = None,
 ) -> Float[Array, " batch"]:
-    """Evaluate the potential at a batch of images."""
+    """Evaluate the potential at a batch of images.
+
+    Args:
+        weights: of the network.
+        strong_convexity: mu.
+        x: the images.
+        drop: what its training does to the output of each convex layer, given the layer's number;
+            None for nothing.
+    """
     side = weights.final.shape[-1] * SHRINKS
     images = x.reshape(-1, COLOURS, side, side)
     hidden = _quadratic(images, weights.quad[0], weights.linear[0], STRIDE, PADDING)
@@ -140,6 +151,7 @@ def values(
     for i, (kernel, bias) in enumerate(zip(weights.convex, weights.bias, strict=True)):
         hidden = _convolve(hidden, kernel, STRIDE, PADDING) + bias[None, :, None, None]
         hidden = _celu(hidden + skip if i == 0 else hidden, ALPHAS[i])
+        hidden = hidden if drop is None else drop(i, hidden)
     last = hidden.reshape(len(x), -1) @ weights.final.reshape(1, -1).T + weights.final_bias[None]
     return last[:, 0] + 0.5 * strong_convexity * jnp.sum(x * x, axis=1)
 

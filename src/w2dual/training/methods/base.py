@@ -71,6 +71,10 @@ class Batches(Protocol):
         """Return T*(x), where the pair's optimal map is known."""
         ...
 
+    def more_keys(self) -> Key[Array, "seeds parts"]:
+        """Return keys for what else a step draws, one for each of as many parts of a batch."""
+        ...
+
 
 class Given(NamedTuple):
     """Points that are there already, as the points of a step."""
@@ -93,6 +97,10 @@ class Given(NamedTuple):
             ValueError: always.
         """
         raise ValueError(f"points that were given have no optimal map to push {x.shape} by")
+
+    def more_keys(self) -> Key[Array, "seeds parts"]:
+        """Return the same keys at each call, one for each seed."""
+        return jax.random.split(jax.random.key(0), (len(self.x), 1))
 
     @staticmethod
     def _only(index: int | Int[Array, ""], points: Batch) -> Batch:
@@ -143,6 +151,10 @@ class Network(NamedTuple):
             one's, once it is pre-trained; None for a network that is drawn and pre-trained itself.
         project: from parameters to those that are admitted, after each step of pre-training; None
             where all are.
+        noisy_map: the same as `map` with keys, one for each part of the points, of what is dropped
+            out in pre-training; None where nothing is.
+        observe: from the parameters before a step of pre-training, those after it and its points,
+            to the latter with what the network notes of points; None where it notes nothing.
     """
 
     stream: str
@@ -150,6 +162,10 @@ class Network(NamedTuple):
     map: Callable[[Params, Float[Array, "batch n"]], Float[Array, "batch n"]] | None = None
     start_from: tuple[str, Callable[[Params], Params]] | None = None
     project: Callable[[Params], Params] | None = None
+    noisy_map: Callable[[Params, Float[Array, "batch n"], Key[Array, " parts"]], Array] | None = (
+        None
+    )
+    observe: Callable[[Params, Params, Float[Array, "batch n"]], Params] | None = None
 
 
 class Method(abc.ABC, Generic[AnyState]):
@@ -283,6 +299,10 @@ class Swapped(NamedTuple):
             ValueError: always.
         """
         raise ValueError(f"the inverse of the optimal map is not known at points {x.shape}")
+
+    def more_keys(self) -> Key[Array, "seeds parts"]:
+        """Return keys for what else a step draws."""
+        return self.batches.more_keys()
 
 
 @dataclass(frozen=True)
