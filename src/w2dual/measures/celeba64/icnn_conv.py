@@ -26,6 +26,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.measures.base import check_arrays
+from w2dual.measures.potential_training import clamped, drawn
 from w2dual.records import InputError
 
 COLOURS = 3
@@ -109,24 +110,12 @@ def init(
     key: Key[Array, ""], size: int, widths: Sequence[int], rank: int = RANK, std: float = 0.01
 ) -> ConvICNN:
     """Draw all weights, biases too, from N(0, std^2), as the benchmark's authors start theirs."""
-    wanted = shapes(size, widths, rank)
-    sizes = [math.prod(shape) for shape in wanted.values()]
-    drawn = std * jax.random.normal(key, (sum(sizes),), jnp.float32)
-    pieces = jnp.split(drawn, np.cumsum(sizes)[:-1])
-    return assemble(
-        {
-            name: piece.reshape(shape)
-            for (name, shape), piece in zip(wanted.items(), pieces, strict=True)
-        }
-    )
+    return assemble(drawn(key, shapes(size, widths, rank), std))
 
 
 def convexify(weights: ConvICNN) -> ConvICNN:
     """Clamp to zero what must not be negative for the potential to be convex."""
-    return weights._replace(
-        convex=tuple(jnp.maximum(item, 0) for item in weights.convex),
-        final=jnp.maximum(weights.final, 0),
-    )
+    return clamped(weights)
 
 
 def values(
