@@ -25,6 +25,7 @@ def bundled():
         *(rules.aggregate_lagrangian.output if LAGRANGIAN else []),
         *(rules.aggregate_metric_recovery.output if RECOVERY else []),
         *(rules.score_metrics.output if SCORED else []),
+        *(rules.aggregate_celeba64_baselines.output if IMAGE_BASELINES else []),
         *expand(
             rules.conjugation_study.output,
             studied=[cell.name for cells in STUDIES.values() for cell in cells],

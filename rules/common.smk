@@ -16,6 +16,7 @@ from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
 from w2dual.config.grid import (
     baselines_grid,
+    celeba64_baselines_grid,
     celeba64_grid,
     hd_grid,
     lagrangian_grid,
@@ -68,9 +69,10 @@ HD = {cell.name: cell for cell in hd_grid(config)}
 BASELINES = {cell.name: cell for cell in baselines_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
 IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
+IMAGE_BASELINES = {cell.name: cell for cell in celeba64_baselines_grid(config)}
 LAGRANGIAN = {cell.name: cell for cell in lagrangian_grid(config)}
 RECOVERY = {cell.name: cell for cell in metric_recovery_grid(config)}
-CELLS = HD | BASELINES | SYNTHETIC | IMAGES | LAGRANGIAN | RECOVERY
+CELLS = HD | BASELINES | SYNTHETIC | IMAGES | IMAGE_BASELINES | LAGRANGIAN | RECOVERY
 # Systems beside the paper's own, by their section of the config, where the preset has their cells.
 SYSTEMS = {
     name: cells

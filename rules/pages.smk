@@ -55,7 +55,8 @@ PAGES |= {
         "CelebA64",
         "L2-UVP of both maps in percent (lower is better) on images: mean and standard deviation "
         "over seeds. The quoted baselines are, by the notebooks of their authors, of the inverse "
-        "map (inferred); the paper's own values are of the forward one.",
+        "map (inferred); the paper's own values are of the forward one. Where the benchmark's own "
+        "methods were trained here, they have two rows each: best of a run, and last.",
     ),
     "verdict_celeba64": (
         "Verdict",

@@ -18,7 +18,10 @@ rule report:
     input:
         tables=expand("tables/{name}.tex", name=TABLES),
         metrics=expand(rules.aggregate.output, potential=POTENTIALS),
-        baselines=rules.aggregate_baselines.output if BASELINES else [],
+        baselines=[
+            *(rules.aggregate_baselines.output if BASELINES else []),
+            *(rules.aggregate_celeba64_baselines.output if IMAGE_BASELINES else []),
+        ],
         synthetic=rules.aggregate_synthetic.output,
         celeba64=rules.aggregate_celeba64.output if IMAGES else [],
         lagrangian=rules.aggregate_lagrangian.output if LAGRANGIAN else [],

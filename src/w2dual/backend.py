@@ -16,12 +16,16 @@ from w2dual import environment
 
 log = logging.getLogger(__name__)
 
+COMMANDS = "xla_gpu_enable_command_buffer"
+CONVOLUTIONS = ",CONVOLUTION"
 GRAPHS = {
-    "xla_gpu_enable_command_buffer": ("FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,CONDITIONAL,WHILE"),
+    COMMANDS: f"FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,CONDITIONAL,WHILE{CONVOLUTIONS}",
     "xla_gpu_graph_min_graph_size": "1",
 }
 """On a GPU a whole loop is one CUDA graph, whose condition the device reads itself. By default XLA
-asks the host each time round, and starts every operation from there (docs/performance.md)."""
+asks the host each time round, and starts every operation from there (docs/performance.md). One kind
+of operation that is not in a graph keeps the loop around it from being one: a step on images has
+convolutions by cuDNN, those of the generator and of T*."""
 
 
 def configure(
@@ -108,11 +112,19 @@ def jit(
 
 @functools.cache
 def _graphs(given: str) -> dict[str, str]:
-    """Return `GRAPHS` without what is given; nothing where this version does not know them."""
+    """Return `GRAPHS` without what is given; nothing where this version does not know them.
+
+    One that knows graphs but none of convolutions has those without.
+    """
     wanted = {name: value for name, value in GRAPHS.items() if name not in given}
-    try:
-        jax.jit(lambda x: x + 1, compiler_options=wanted).lower(0.0).compile()
-    except jax.errors.JaxRuntimeError as error:
-        log.warning("no CUDA graphs, since this version of XLA refuses their options: %s", error)
-        return {}
-    return wanted
+    fewer = {name: value.removesuffix(CONVOLUTIONS) for name, value in wanted.items()}
+    refused = None
+    for options in (wanted, fewer):
+        try:
+            jax.jit(lambda x: x + 1, compiler_options=options).lower(0.0).compile()
+        except jax.errors.JaxRuntimeError as error:
+            refused = error
+        else:
+            return options
+    log.warning("no CUDA graphs, since this version of XLA refuses their options: %s", refused)
+    return {}

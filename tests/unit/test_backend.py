@@ -45,6 +45,25 @@ def test_a_version_without_graphs_goes_without_and_says_so(monkeypatch, caplog):
     assert "xla_gpu_of_another_version" in caplog.text
 
 
+def test_a_version_without_graphs_of_convolutions_has_the_others(monkeypatch):
+    class Refusing(_Program):
+        def __init__(self, options):
+            self.options = options
+
+        def lower(self, *_):
+            if any("CONVOLUTION" in value for value in self.options.values()):
+                raise jax.errors.JaxRuntimeError("no such command")
+            return _Program
+
+    def jit(_, compiler_options):
+        return Refusing(compiler_options)
+
+    monkeypatch.setattr(backend.jax, "jit", jit)
+    found = backend._graphs("")
+    assert found.keys() == backend.GRAPHS.keys()
+    assert found[backend.COMMANDS].endswith(",WHILE")
+
+
 def test_products_of_a_step_have_the_accuracy_that_is_named_on_a_gpu_alone(monkeypatch):
     def traced() -> str:
         with backend.products():

@@ -23,10 +23,10 @@ def test_paper_config_plans_every_cell_of_all_tables_in_time(checkout: Checkout)
     took_s = cpu_s() - before_s
     assert run.returncode == 0, run.stdout
     plan = planned(run.stdout)
-    assert plan["train"] == plan["cell"] == 128 + 80 + 32 + 21 + 24 + 8 + 3
-    assert len(trained(run.stdout)) == 128 + 80 + 32 + 21 + 24 + 8 + 3
+    assert plan["train"] == plan["cell"] == 128 + 80 + 32 + 21 + 24 + 9 + 8 + 3
+    assert len(trained(run.stdout)) == 128 + 80 + 32 + 21 + 24 + 9 + 8 + 3
     assert plan["prepare"] == 8 + 10 + 4 + 1 + 3  # of images the generator once, for all pairs
-    assert (plan["curves"], plan["figure"], plan["animation"]) == (293, 11, 1)
+    assert (plan["curves"], plan["figure"], plan["animation"]) == (302, 11, 1)
     assert (plan["conjugation_study"], plan["conjugation_figure"]) == (9, 3)
     assert (plan["celeba64_table"], plan["claims_celeba64"]) == (3, 1)
     assert (plan["aggregate_lagrangian"], plan["lagrangian_table"]) == (1, 2)
@@ -58,7 +58,7 @@ def test_the_benchmarks_own_methods_plan_their_cells_alone(
     none.write_text("baselines: {methods: []}\n", encoding="utf-8")
     run = checkout.snakemake("--dry-run", "--configfile", str(none))
     assert run.returncode == 0, run.stdout
-    assert len(trained(run.stdout)) == 128 + 21 + 24 + 8 + 3
+    assert len(trained(run.stdout)) == 128 + 21 + 24 + 9 + 8 + 3
     assert "rule aggregate_baselines" not in run.stdout
 
 
@@ -71,13 +71,23 @@ def test_the_table_of_the_plane_plans_its_own_cells_alone(checkout: Checkout) ->
     assert not [cell for cell in trained(run.stdout) if cell.startswith("hd")]
 
 
-def test_the_table_of_celeba64_plans_its_own_cells_alone(checkout: Checkout) -> None:
+def test_the_table_of_celeba64_plans_its_own_cells_alone(
+    checkout: Checkout, tmp_path: Path
+) -> None:
     run = checkout.snakemake("--dry-run", "tables/celeba64.tex")
     assert run.returncode == 0, run.stdout
-    expected = {"cell": 24, "prepare": 4, "train": 24}
-    expected |= {"aggregate_celeba64": 1, "celeba64_table": 1}
+    expected = {"cell": 33, "prepare": 4, "train": 33}
+    expected |= {"aggregate_celeba64": 1, "aggregate_celeba64_baselines": 1, "celeba64_table": 1}
     assert planned(run.stdout) == expected
-    assert all("-conv-" in cell for cell in trained(run.stdout))
+    assert sum("-conv-" in cell for cell in trained(run.stdout)) == 24
+    none = tmp_path / "none.yaml"
+    none.write_text("celeba64_baselines: {methods: []}\n", encoding="utf-8")
+    for table, files in (("tables/celeba64.tex", [str(none)]), ("tables/costs_celeba64.tex", [])):
+        more = ["--configfile", *files] if files else []
+        run = checkout.snakemake("--dry-run", *more, "--", table)
+        assert run.returncode == 0, run.stdout
+        assert all("-conv-" in cell for cell in trained(run.stdout))
+        assert len(trained(run.stdout)) == 24
 
 
 def test_the_study_of_conjugation_plans_the_cells_it_shows(checkout: Checkout) -> None:

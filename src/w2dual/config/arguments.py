@@ -57,6 +57,15 @@ def _rows(config: Config, section: str) -> list[dict[str, Any]]:
     return found
 
 
+def _own_rows(config: Config, section: str) -> list[dict[str, str]]:
+    """Return how a table tells the cells of the benchmark's own methods apart."""
+    return [
+        {"potential": potential, "amortization": row.amortization, "solver": row.solver}
+        for row in rows(config, config[section])
+        for potential in row.potentials
+    ]
+
+
 def synthetic_table(config: Config) -> dict[str, Any]:
     """Return how to print the table of the plane, and how its numbers were made."""
     return {
@@ -91,6 +100,10 @@ def celeba64_table(config: Config) -> dict[str, Any]:
         "preset": config["preset"],
         "budget": budget(section),
         "verdict": config["verdict"],
+        "baselines": {
+            "methods": _own_rows(config, "celeba64_baselines"),
+            "seeds": config["celeba64_baselines"]["seeds"],
+        },
     }
 
 

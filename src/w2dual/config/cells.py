@@ -11,6 +11,7 @@ from w2dual import code, seeds
 from w2dual.config.kinds import GIVEN, PARTS, ROOMS
 from w2dual.config.settings import (
     CellSettings,
+    CubePretrainingSettings,
     EvaluationSettings,
     LoggingSettings,
     NormalPretrainingSettings,
@@ -79,7 +80,9 @@ class Cell:
         return self.typed.training
 
     @property
-    def pretraining(self) -> PretrainingSettings | NormalPretrainingSettings:
+    def pretraining(
+        self,
+    ) -> PretrainingSettings | NormalPretrainingSettings | CubePretrainingSettings:
         """How they become the identity first."""
         return self.typed.pretraining
 

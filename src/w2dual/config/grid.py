@@ -33,7 +33,8 @@ def grid(config: Config) -> list[Cell]:
 
     The benchmark's, on the plane, of CelebA64, of Lagrangian costs, and that recover a metric.
     """
-    cells = benchmark_grid(config) + synthetic_grid(config) + celeba64_grid(config)
+    on_images = celeba64_grid(config) + celeba64_baselines_grid(config)
+    cells = benchmark_grid(config) + synthetic_grid(config) + on_images
     return cells + lagrangian_grid(config) + metric_recovery_grid(config)
 
 
@@ -112,6 +113,24 @@ def celeba64_grid(config: Config) -> list[Cell]:
             for name in section["generators"]
         ]
     return cells
+
+
+def celeba64_baselines_grid(config: Config) -> list[Cell]:
+    """Return the cells of the benchmark's own methods on CelebA64, by row, then pair."""
+    section, images = config["celeba64_baselines"], config["celeba64"]
+    return [
+        _cell(
+            config,
+            "celeba64_baselines",
+            f"celeba64_{name}",
+            images["dimension"],
+            potential,
+            row,
+        )
+        for row in rows(config, section)
+        for potential in row.potentials
+        for name in images["generators"]
+    ]
 
 
 def lagrangian_grid(config: Config) -> list[Cell]:

@@ -172,12 +172,18 @@ def _known_keys(schema: Mapping[str, Any]) -> list[str]:
 
 def _check_grids(config: Config) -> None:
     there = _names("hdN", _check_rows(config, "hd", config["hd"]))
-    _check_rows(config, "celeba64", config["celeba64"])
+    of_images = _names("celeba64_N", _check_rows(config, "celeba64", config["celeba64"]))
     own = _names("hdN", _check_rows(config, "baselines", config["baselines"]))
     if twice := [name for name in own if name in there]:
         raise InputError(
             f"config key `baselines.methods`: `hd.methods` has cells of the same names, "
             f"{', '.join(twice)}; leave out one of each two"
+        )
+    named = _check_rows(config, "celeba64_baselines", config["celeba64_baselines"])
+    if twice := [name for name in _names("celeba64_N", named) if name in of_images]:
+        raise InputError(
+            f"config key `celeba64_baselines.methods`: `celeba64.methods` has cells of the same "
+            f"names, {', '.join(twice)}; leave out one of each two"
         )
     seen: dict[str, int] = {}
     drawn: set[tuple[str, str]] = set()
@@ -389,7 +395,10 @@ def _check_images(config: Config) -> None:
 
 
 def _check_numbers(config: Config) -> None:
-    for name in ("hd", "baselines", "synthetic", "celeba64", "lagrangian", "metric_recovery"):
+    for name in (
+        *("hd", "baselines", "synthetic", "celeba64", "celeba64_baselines"),
+        *("lagrangian", "metric_recovery"),
+    ):
         pretraining, evaluation = config[name].get("pretraining", {}), config[name]["evaluation"]
         if pretraining.get("min_iterations", 0) > pretraining.get("iterations", 0):
             raise InputError(

@@ -82,6 +82,17 @@ class NormalPretrainingSettings:
 
 
 @dataclass(frozen=True)
+class CubePretrainingSettings:
+    """The same on images: points are uniform on a cube, of which `bound` is half the side."""
+
+    iterations: int
+    learning_rate: float
+    weight_decay: float
+    bound: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
 class EvaluationSettings:
     """On how many fresh points maps are evaluated, and when.
 
@@ -163,7 +174,7 @@ class CellSettings:
 
     seeds: tuple[int, ...]
     training: TrainingSettings
-    pretraining: PretrainingSettings | NormalPretrainingSettings
+    pretraining: PretrainingSettings | NormalPretrainingSettings | CubePretrainingSettings
     evaluation: (
         EvaluationSettings
         | SyntheticEvaluationSettings

@@ -64,6 +64,10 @@ class Drawn:
         """Map points as the optimal map does."""
         return 1.5 * x + 0.3
 
+    def more_keys(self) -> Any:
+        """Return keys for what else a step draws, one for each seed."""
+        return jax.vmap(lambda key: jax.random.fold_in(key, self.step))(self.keys)[:, None]
+
     def _draw(self, index: Any) -> Any:
         def one(key: Any) -> Any:
             key = jax.random.fold_in(jax.random.fold_in(key, self.step), index)

@@ -61,6 +61,13 @@ def subjects(what: str, name: str, config: Config) -> list[Subject]:
         chosen = {name: entries[name]}
     if not chosen:
         section = SECTIONS[what]
+        named = {name, *(key for key, entry in config["methods"].items() if entry["kind"] == name)}
+        if what == "method" and named & config["methods"].keys():
+            raise InputError(
+                f"method {name!r}: no row of `hd` or `baselines` has it; a method is examined with "
+                "the parts of such a row, on points of few numbers, which those of images cannot "
+                "take"
+            )
         raise InputError(
             f"{what} {name!r}: no entry of the config's `{section}` has that name or kind; give "
             "its settings by --settings JSON, or by --configfile a config that has an entry. "

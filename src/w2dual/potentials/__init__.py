@@ -109,9 +109,11 @@ class QuadraticTerm(nn.Module):
         return 0.5 * jnp.exp(log_alpha) * jnp.sum(x * x, axis=-1)
 
 
-def value(module: nn.Module, params: Params, x: Float[Array, "batch n"]) -> Float[Array, " batch"]:
-    """Value f(x) for each point."""
-    output = module.apply({"params": params}, x)
+def value(
+    module: nn.Module, params: Params, x: Float[Array, "batch n"], *more: Any
+) -> Float[Array, " batch"]:
+    """Value f(x) for each point; `more` is what else a network takes, as keys of its dropout."""
+    output = module.apply({"params": params}, x, *more)
     assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
     return output
 

@@ -160,7 +160,8 @@ TABLES = {
     ),
     "celeba64": (
         r"L$^2$-UVP of both maps on images. What to look at: forward columns for the paper's own "
-        "rows, inverse columns for the quoted baselines; and which methods fail without a solver."
+        "rows, inverse columns for the quoted baselines, the best beside them where the "
+        "benchmark's own methods were trained here; and which methods fail without a solver."
     ),
     "verdict_celeba64": (
         "The verdict: each cell of the paper's CelebA64 table next to ours, forward, and our "

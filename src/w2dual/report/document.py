@@ -16,7 +16,7 @@ import pandas as pd
 from w2dual.config.names import potential_words, words
 from w2dual.records import InputError, write_text
 from w2dual.report import captions, facts, runs
-from w2dual.report.facts import BASELINES, IMAGES, Origin, ReportSettings
+from w2dual.report.facts import BASELINES, IMAGE_BASELINES, IMAGES, Origin, ReportSettings
 from w2dual.report.latex import build_pdf, escape
 from w2dual.report.systems import BY_KIND
 from w2dual.report.tables import verdict as verdict_table
@@ -25,9 +25,12 @@ from w2dual.results import verdict
 log = logging.getLogger(__name__)
 
 FIGURE_PREFIX = "curves_"
-SHOWN = {"hd_baselines": (BASELINES,)} | dict.fromkeys(
-    ("accuracy_vs_cost", "claims"), ("hd", BASELINES)
-)
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "hd_baselines": (BASELINES,),
+    "accuracy_vs_cost": ("hd", BASELINES),
+    "claims": ("hd", BASELINES),
+    "celeba64": (IMAGES, IMAGE_BASELINES),
+}
 """Tables and figures whose cells are not those of their section alone -> kinds of their cells."""
 FIGURES_PER_PAGE = 8
 
@@ -77,6 +80,8 @@ def figure_groups(
             title = rf"$n = {row['dimension']}$, the benchmark's own methods"
         elif row["kind"] == IMAGES:
             title = escape(words(row["pair"]))
+        elif row["kind"] == IMAGE_BASELINES:
+            title = f"{escape(words(row['pair']))}, the benchmark's own methods"
         elif row["kind"] in BY_KIND:
             title = BY_KIND[row["kind"]].group(row)
         else:
@@ -204,7 +209,7 @@ class Files:
         metrics: tidy metrics of the HD cells.
         synthetic: those of the cells on the plane.
         images: those of the CelebA64 cells; none for a preset without them.
-        baselines: those of the benchmark's own methods; none for a preset without them.
+        baselines: those of the benchmark's own methods, on images too; none for a preset without.
         systems: those of the other systems that the preset has, by their kind.
         curves: curves_CELL.pdf of all cells.
         figures: all other figures, in order.

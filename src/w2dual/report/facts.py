@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from w2dual.report.systems import SYSTEMS
 from w2dual.report.systems.base import methods_in_words
 from w2dual.report.tables import celeba64 as celeba64_tables
 from w2dual.report.tables.synthetic import SyntheticSettings
-from w2dual.results import aggregate
+from w2dual.results import aggregate, celeba64
 from w2dual.results.celeba64 import ImageSettings
 from w2dual.results.summary import TableSettings, seeds_in_words
 
@@ -25,6 +25,8 @@ IMAGES = "celeba64"
 """Kind of the cells on images, in the column `kind`."""
 BASELINES = "baselines"
 """Kind of the cells of the benchmark's own methods."""
+IMAGE_BASELINES = "celeba64_baselines"
+"""Kind of the cells of these on images."""
 SOURCES = {
     "mirror": "the published weights, from a local mirror",
     "download": "the published weights, downloaded",
@@ -65,7 +67,7 @@ class ReportSettings(TableSettings):
         if "plane" in found:
             found["plane"] = vars(SyntheticPart.from_json(found["plane"], "plane"))
         if found.get("images") is not None:
-            found["images"] = vars(ImageSettings.from_json(found["images"], "images"))
+            found["images"] = asdict(ImageSettings.from_json(found["images"], "images"))
         return found
 
 
@@ -93,6 +95,8 @@ def read_metrics(
     files += [(path, kind) for kind, paths in (systems or {}).items() for path in paths]
     parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
+    on_images = (frame["kind"] == BASELINES) & frame["pair"].str.startswith(celeba64.PREFIX)
+    frame["kind"] = frame["kind"].mask(on_images, IMAGE_BASELINES)
     twice = frame[frame.duplicated(["cell", "seed"])]
     if not twice.empty:
         raise InputError(
@@ -117,9 +121,9 @@ def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["kind"] == "hd"]
 
 
-def baselines_part(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the benchmark's own methods."""
-    return frame[frame["kind"] == BASELINES]
+def baselines_part(frame: pd.DataFrame, kind: str = BASELINES) -> pd.DataFrame:
+    """Return the rows of the benchmark's own methods; those on images are another kind."""
+    return frame[frame["kind"] == kind]
 
 
 def synthetic_part(frame: pd.DataFrame) -> pd.DataFrame:
@@ -194,8 +198,11 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
     return [(escape(name), escape(value)) for name, value in rows]
 
 
-def _baselines_facts(frame: pd.DataFrame, batch_sizes: Sequence[int]) -> list[tuple[str, str]]:
-    part = baselines_part(frame)
+def _baselines_facts(
+    frame: pd.DataFrame, batch_sizes: Sequence[int], kind: str = BASELINES
+) -> list[tuple[str, str]]:
+    part = baselines_part(frame, kind)
+    of_images = kind == IMAGE_BASELINES
     if part.empty:
         return []
     methods = part.drop_duplicates(["amortization", "solver"])
@@ -204,10 +211,13 @@ def _baselines_facts(frame: pd.DataFrame, batch_sizes: Sequence[int]) -> list[tu
         for method in zip(methods["amortization"], methods["solver"], strict=True)
     ]
     return [
-        ("The benchmark's own methods", f"{len(names)}: {', '.join(names)}"),
+        (
+            f"The benchmark's own methods{' on images' if of_images else ''}",
+            f"{len(names)}: {', '.join(names)}",
+        ),
         ("Cells there", _cells_and_runs(part)),
         ("Budget there", _baselines_budget(part, batch_sizes)),
-        *(("Measures there", line) for line in measures_lines(part)),
+        *(("Measures there", line) for line in measures_lines(part) if not of_images),
     ]
 
 
@@ -241,6 +251,7 @@ def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[st
             f"{seeds_in_words(images)} per cell; evaluation on "
             f"{images.evaluation_samples:,} fresh images",
         ),
+        *_baselines_facts(frame, (), IMAGE_BASELINES),
     ]
 
 
@@ -319,8 +330,12 @@ def _on_images(settings: ReportSettings) -> str:
 
 
 def _of_baselines(frame: pd.DataFrame) -> str:
-    part = baselines_part(frame)
-    return "" if part.empty else f"; of the benchmark's own methods {_baselines_budget(part)}"
+    found = ""
+    for kind, where in ((BASELINES, ""), (IMAGE_BASELINES, " on images")):
+        part = baselines_part(frame, kind)
+        if not part.empty:
+            found += f"; of the benchmark's own methods{where} {_baselines_budget(part)}"
+    return found
 
 
 def synthetic_pairs(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:

@@ -9,7 +9,14 @@ from typing import Any
 import pandas as pd
 
 from w2dual.config.names import words
-from w2dual.report.facts import BASELINES, IMAGES, ReportSettings, position, synthetic_pairs
+from w2dual.report.facts import (
+    BASELINES,
+    IMAGE_BASELINES,
+    IMAGES,
+    ReportSettings,
+    position,
+    synthetic_pairs,
+)
 from w2dual.report.latex import escape
 from w2dual.report.systems import BY_KIND
 from w2dual.results import aggregate, celeba64
@@ -76,7 +83,7 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
     First the benchmark's by dimension, potential, then method in the config's order; then those of
     the benchmark's own methods by dimension; then those on the plane by pair, then as the config
-    has them; then those of CelebA64 by pair and method; then those of each other system by name.
+    has them; then those of CelebA64 by pair and method, the benchmark's own after the others; then those of each other system by name.
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}
@@ -90,6 +97,9 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
             number = methods_on_images.get((row.amortization, row.solver), 0)
             return 3, place, 0, number, row.cell
+        if row.kind == IMAGE_BASELINES and settings.images is not None:
+            place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
+            return 3, place, 1, 0, row.cell
         if row.kind in systems:
             return 4, systems[row.kind], 0, 0, row.cell
         if row.kind == "synthetic":

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from w2dual.config.names import words
+from w2dual.records import InputError
 from w2dual.results import verdict
 from w2dual.results.published import read_published
 from w2dual.results.summary import Entry, check_cell
@@ -37,8 +39,29 @@ TIDY_COLUMNS = (
     *("diverged_seeds", "mean_as_published", "above_limit", "best", "improvement_factor"),
     *("improvement_as_published", "published_mean", "published_std", "published_diverged"),
     *("source", "measures_source", "preset", "reduced", "iterations"),
+    *("evaluation", "improvement_native"),
 )
+BEST, LAST = "best", "last"
+"""Evaluations of a run that count: the best by the optimal map, as quoted values are (inferred), or
+the last, as the paper's are."""
 VERDICT_COLUMNS = ("pair", *verdict.COLUMNS, "ours_inverse_mean", "ours_inverse_std")
+
+
+@dataclass(frozen=True)
+class NativeRow:
+    """How the cells of one of the benchmark's own methods are told apart."""
+
+    potential: str
+    amortization: str
+    solver: str
+
+
+@dataclass(frozen=True)
+class NativeSettings:
+    """Of the benchmark's own methods on images: their rows in order, and the seeds of each cell."""
+
+    methods: tuple[NativeRow, ...]
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +70,11 @@ class ImageSettings(VerdictSettings):
 
     Attributes:
         generators: pairs of measures, in order; all are of the one of `dimensions`.
+        baselines: the benchmark's own methods that are trained here.
     """
 
     generators: tuple[str, ...]
+    baselines: NativeSettings = NativeSettings((), ())
 
     @property
     def dimension(self) -> int:
@@ -86,17 +111,25 @@ def published_cell(folder: Path, cell: Mapping[str, Any]) -> pd.DataFrame:
     ]
 
 
-def tidy(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.DataFrame:
+def tidy(
+    frame: pd.DataFrame,
+    folder: Path,
+    settings: ImageSettings,
+    native: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Return the numbers of the table: a row for each (baseline or method, pair, direction).
 
     `improvement_factor` is the best quoted baseline over our mean in the same direction, the
     inverse; `improvement_as_published` is that over our forward mean, as the paper takes it. On
     measures generated here there is neither: the quoted values are of another problem.
+    `improvement_native` is the best of the benchmark's own methods that were trained here over our
+    mean, both last, in the same direction.
 
     Args:
         frame: tidy metrics of the cells.
         folder: of the published values.
         settings: rows and columns.
+        native: tidy metrics of the benchmark's own methods; None where there are none.
 
     Raises:
         InputError: a cell or a seed is missing or given twice, or comes from another preset.
@@ -106,9 +139,11 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.DataF
     rows: list[dict[str, Any]] = [
         {"name": row.name, "potential": row.potential, "amortization": row.amortization}
         | {"solver": row.solver, "pair": row.generator, "direction": "inverse", "mean": row.mean}
-        | {"source": "quoted"}
+        | {"source": "quoted", "evaluation": BEST}
         for row in known[known["source"] == "quoted"].itertuples(index=False)
     ]
+    if native is not None:
+        rows += native_rows(native, settings)
     paper: dict[tuple[str, str, str], Any] = {
         (str(row.amortization), str(row.solver), str(row.generator)): row
         for row in known[known["source"] == "paper"].itertuples(index=False)
@@ -126,6 +161,8 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.DataF
     # A quoted value is of the published measures, and no rival to one on measures made here.
     made_here = found["measures_source"].eq("generated").groupby(found["pair"]).transform("any")
     shown = shown.where(~(made_here & (found["source"] == "quoted")))
+    # What was chosen by the optimal map is no rival of what was not, but for a quoted value.
+    shown = shown.where((found["source"] != NATIVE) | (found["evaluation"] == LAST))
     column = [found["pair"], found["direction"]]
     found["best"] = shown.notna() & (shown == shown.groupby(column).transform("min"))
     ours = (found["source"] == "ours") & ~found["above_limit"] & (found["mean"] > 0)
@@ -135,12 +172,62 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: ImageSettings) -> pd.DataF
     inverse = found["direction"] == "inverse"
     found["improvement_factor"] = factor.where(inverse)
     found["improvement_as_published"] = factor.where(~inverse)
+    of_native = found[(found["source"] == NATIVE) & (found["evaluation"] == LAST)]
+    least = of_native.groupby(["pair", "direction"])["mean"].min().rename("least").reset_index()
+    least = found[["pair", "direction"]].merge(least, how="left")["least"]
+    mine = found["mean"].where((found["source"] == "ours") & ~found["above_limit"])
+    factor = (least / mine.where(mine > 0)).astype(float)
+    found["improvement_native"] = factor.where(np.isfinite(factor))
     for name in ("seeds", "diverged_seeds"):
         found[name] = found[name].astype("Int64")
     found["preset"], found["reduced"] = settings.preset, settings.reduced
-    steps = pd.Series(settings.iterations, found.index).where(found["source"] == "ours")
+    steps = found["iterations"].where(found["source"] != "ours", settings.iterations)
     found["iterations"] = steps.astype("Int64")
     return found
+
+
+NATIVE = "native"
+"""Source of the benchmark's own methods that were trained here."""
+
+
+def native_rows(frame: pd.DataFrame, settings: ImageSettings) -> list[dict[str, Any]]:
+    """Return the rows of the benchmark's own methods: each pair and direction, best and last.
+
+    Raises:
+        InputError: a cell, a seed, or its best evaluation is missing, or it is given twice, or
+            comes from another preset.
+    """
+    own = replace(settings, seeds=settings.baselines.seeds)
+    found = []
+    for row in settings.baselines.methods:
+        for generator in settings.generators:
+            cell = cell_of(frame, row.potential, row.amortization, row.solver, generator, own)
+            place = {"name": words(row.amortization), "pair": generator, "source": NATIVE}
+            place |= {"potential": row.potential, "amortization": row.amortization}
+            place |= {"solver": row.solver, "measures_source": cell["measures_source"].iloc[0]}
+            place |= {"iterations": max(map(int, cell["steps"]))}
+            for direction, metric in METRICS.items():
+                for evaluation, entry in _best_and_last(cell, metric, place).items():
+                    found.append(
+                        place
+                        | {"direction": direction, "evaluation": evaluation}
+                        | {"mean": entry.mean, "std": entry.std, "seeds": entry.seeds}
+                        | {"diverged_seeds": entry.diverged_seeds}
+                    )
+    return found
+
+
+def _best_and_last(cell: pd.DataFrame, metric: str, place: Mapping[str, Any]) -> dict[str, Entry]:
+    best = cell[f"best_{metric}"].astype(float)
+    if best.isna().any():
+        raise InputError(
+            f"table: cell {place['amortization']}, {place['pair']}: the metrics lack the best "
+            "evaluation of a seed; train it again with this version"
+        )
+    statuses = cell["status"].tolist()
+    diverged = Entry.of(cell[metric].tolist(), statuses)
+    chosen = Entry.of(best.tolist(), ["finished"] * len(best))
+    return {BEST: replace(chosen, diverged_seeds=diverged.diverged_seeds), LAST: diverged}
 
 
 def cell_of(
@@ -191,6 +278,7 @@ def _rows_of(
                 "published_diverged": None if compared is None else bool(compared.diverged),
             }
             | {"source": "ours", "measures_source": cell["measures_source"].iloc[0]}
+            | {"evaluation": LAST}
         )
     return found
 

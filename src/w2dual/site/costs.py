@@ -262,14 +262,20 @@ def from_record(path: Path, source: str, threads: int = 0) -> Cost:
     return cost
 
 
+WIDTHS = ("hidden", "channels", "widths", "filters")
+"""Settings of a potential that say how wide it is, of which it has one."""
+
+
 def method_of(cell: Cell) -> dict[str, str]:
     """Name what a cell's measurement must agree in: potential, loss, solver and widths.
 
-    Of a method with networks of its own, or a potential that has neither `hidden` nor `channels`,
-    the widths are not known here, and are `own`.
+    Of a method with networks of its own, or a potential that has none of `WIDTHS`, the widths are
+    not known here, and are `own`. Those of a map that is a network of its own come after.
     """
     potential = cell.settings.get("potential", {})
-    widths = potential.get("hidden") or potential.get("channels") or [OWN]
+    widths = next((potential[name] for name in WIDTHS if potential.get(name)), [OWN])
+    widths = [widths, potential["max_filters"]] if isinstance(widths, int) else list(widths)
+    widths += [base] if (base := cell.settings.get("amortization_model", {}).get("base")) else []
     as_paper = widths == hidden_widths(PAPER_WIDTHS, cell.dimension)
     return {
         "potential": cell.potential,

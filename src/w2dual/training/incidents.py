@@ -167,12 +167,16 @@ class Totals:
         return int(self.incidents.spikes.sum())
 
     @property
+    def conjugated(self) -> tuple[int, int]:
+        """Number of points conjugated, and of those that converged."""
+        statuses = self.incidents.statuses
+        return int(statuses.sum()), int(statuses[:, SOLVED.index(Status.CONVERGED)].sum())
+
+    @property
     def not_converged(self) -> float | None:
         """Share of conjugated points that did not converge; None where none was conjugated."""
-        points = int(self.incidents.statuses.sum())
-        if not points:
-            return None
-        return 1 - int(self.incidents.statuses[:, SOLVED.index(Status.CONVERGED)].sum()) / points
+        points, converged = self.conjugated
+        return 1 - converged / points if points else None
 
     def of_seed(self, index: int) -> dict[str, Any]:
         """Return what metrics.json says of the seed at an index of the leading axis."""

@@ -173,6 +173,17 @@ def _chunk(
         def truth(self, x: Float[Array, "seeds batch n"]) -> Float[Array, "seeds batch n"]:
             return self.pair.ground_truth(x)
 
+        def more_keys(self) -> Key[Array, "seeds parts"]:
+            mine = parts // count
+            first = jax.lax.axis_index(AXIS) * mine if count > 1 else 0
+
+            def of_seed(key: Key[Array, ""]) -> Key[Array, " parts"]:
+                return jax.vmap(lambda i: rng.at(rng.at(key, self.step), first + i))(
+                    jnp.arange(mine)
+                )
+
+            return jax.vmap(of_seed)(streams(seeds, "method"))
+
         @cached_property
         def _both(self) -> tuple[Float[Array, "seeds batch n"], Float[Array, "seeds batch n"]]:
             """The first batches of both measures, drawn together."""

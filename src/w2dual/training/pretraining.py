@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 from w2dual import rng
 from w2dual.backend import jit
 from w2dual.config.cells import Cell
+from w2dual.config.settings import PretrainingSettings
 from w2dual.training.loop import streams
 from w2dual.training.methods import Method, Network
 
@@ -46,13 +47,16 @@ def pretrain_to_identity(
     min_iterations: int = 0,
     weight_decay: float = 0.0,
     project: Callable[[Any], Any] | None = None,
+    per_coordinate: bool | None = None,
+    noisy: Callable[[Any, Float[Array, "batch n"], Key[Array, " parts"]], Array] | None = None,
+    observe: Callable[[Any, Any, Float[Array, "batch n"]], Any] | None = None,
 ) -> Pretraining:
     """Minimise the distance of push(x) to x, for all seeds.
 
     Over x uniform on [-bound, bound]^n it is mean ||push(x) - x||^2, as the paper's code has it. A
     seed stops at a loss below `tolerance`, but not in the first `min_iterations` steps. Over x of
     N(0, spread^2 I) it is that over n, as the benchmark's code has it (`tools.py`,
-    `pretrain_identity`). The whole loop runs on the device.
+    `pretrain_identity`), which has it so on the cube too. The whole loop runs on the device.
 
     Args:
         push: (params of one seed, (batch, n)) -> (batch, n).
@@ -68,23 +72,30 @@ def pretrain_to_identity(
         min_iterations: steps at least.
         weight_decay: of an L2 penalty, which is a part of the gradient.
         project: what is done to the parameters of one seed after each step.
+        per_coordinate: whether the loss is over n; None where the law says so.
+        noisy: what stands for `push` with keys of what is dropped out; None where nothing is.
+        observe: as of `methods.Network`.
     """
+    mean = spread is not None if per_coordinate is None else per_coordinate
     adam = optax.adam(learning_rate)
     if weight_decay:
         adam = optax.chain(optax.add_decayed_weights(weight_decay), adam)
     optimizer = optax.flatten(adam)
     draw = _points(bound, spread)
 
-    def loss(params: Any, x: Array) -> Array:
-        error = jnp.mean(jnp.sum((push(params, x) - x) ** 2, axis=-1))
-        return error if spread is None else error / dimension
+    def loss(params: Any, x: Array, key: Array) -> Array:
+        pushed = push(params, x) if noisy is None else noisy(params, x, rng.at(key, 1)[None])
+        error = jnp.mean(jnp.sum((pushed - x) ** 2, axis=-1))
+        return error / dimension if mean else error
 
     def one_seed(params: Any, opt_state: Any, key: Array, step: Array) -> tuple[Array, Any, Any]:
-        x = draw(rng.at(key, step), (batch_size, dimension))
-        value, gradient = jax.value_and_grad(loss)(params, x)
+        of_step = rng.at(key, step)
+        x = draw(of_step, (batch_size, dimension))
+        value, gradient = jax.value_and_grad(loss)(params, x, of_step)
         updates, opt_state = optimizer.update(gradient, opt_state, params)
         moved = optax.apply_updates(params, updates)
-        return value, moved if project is None else project(moved), opt_state
+        moved = moved if project is None else project(moved)
+        return value, moved if observe is None else observe(params, moved, x), opt_state
 
     def step(carry: Pretraining) -> Pretraining:
         value, new, opt_state = jax.vmap(one_seed, (0, 0, 0, None))(
@@ -184,6 +195,7 @@ def initial_params(
         network that is pre-trained.
     """
     arguments = asdict(cell.pretraining) | {
+        "per_coordinate": not isinstance(cell.pretraining, PretrainingSettings),
         "dimension": cell.dimension,
         "batch_size": cell.training.batch_size,
     }
@@ -196,7 +208,13 @@ def initial_params(
             return params, None
         keys = streams(cell.seeds, f"pretraining {network.stream}")
         trained = pretrain_to_identity(
-            network.map, params, keys, project=network.project, **arguments
+            network.map,
+            params,
+            keys,
+            project=network.project,
+            noisy=network.noisy_map,
+            observe=network.observe,
+            **arguments,
         )
         return trained.params, trained
 

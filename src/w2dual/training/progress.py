@@ -78,15 +78,42 @@ def chunk_steps(
     return min(*ends, iterations - step, most)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """The cell that a group of its seeds is a part of, and what is known of the groups before.
+
+    Attributes:
+        seeds: of the cell.
+        group, groups: which group it is, from 1, of how many.
+        diverged_seeds, spikes, points, converged: of the groups before: seeds, steps with a spike,
+            and points conjugated in training.
+    """
+
+    seeds: int
+    group: int = 1
+    groups: int = 1
+    diverged_seeds: int = 0
+    spikes: int = 0
+    points: int = 0
+    converged: int = 0
+
+
 class Progress:
     """Keeps the times of an attempt, words the progress lines, and writes the status file.
 
     As a context it leaves the status `stopped` behind where an exception ends the training.
     """
 
-    def __init__(self, cell: Cell, folder: Path | None) -> None:
-        """Take the cell, and the folder for its status file; None for no such file."""
+    def __init__(self, cell: Cell, folder: Path | None, whole: Whole | None = None) -> None:
+        """Take the cell, and the folder for its status file; None for no such file.
+
+        Args:
+            cell: the cell, or a group of its seeds.
+            folder: see above.
+            whole: what the cell is a group of; None for a cell with all its seeds.
+        """
         self.cell = cell
+        self.whole = whole or Whole(len(cell.seeds))
         self.iterations = cell.training.iterations
         self.boundaries = (cell.logging.every, cell.evaluation.history_every)
         self.seeds = len(cell.seeds)
@@ -195,19 +222,24 @@ class Progress:
     def _write(self) -> None:
         if self.folder is None:
             return
+        whole = self.whole
+        points, converged = self.totals.conjugated
+        points, converged = points + whole.points, converged + whole.converged
         status = CellStatus(
             cell=self.cell.name,
             phase=self._phase,
             step=self.step,
             iterations=self.iterations,
-            seeds=self.seeds,
-            diverged_seeds=self.diverged_seeds,
-            spikes=self.totals.spikes,
-            not_converged=self.totals.not_converged,
+            seeds=whole.seeds,
+            diverged_seeds=whole.diverged_seeds + self.diverged_seeds,
+            spikes=whole.spikes + self.totals.spikes,
+            not_converged=1 - converged / points if points else None,
             steps_per_second=1 / self.seconds_per_step() if self.timing.rates else None,
             headline=self.headline,
             error=self.error,
             updated=time.time(),
+            group=whole.group,
+            groups=whole.groups,
         )
         self._written = time.monotonic()
         try:

@@ -29,7 +29,7 @@ from w2dual.training.incidents import Totals
 from w2dual.training.loop import Loop, compile_loop
 from w2dual.training.methods import Method
 from w2dual.training.pretraining import fresh_params, initial_params
-from w2dual.training.progress import CHUNK_S, Progress, Timing
+from w2dual.training.progress import CHUNK_S, Progress, Timing, Whole
 from w2dual.training.stopping import StopSignals
 from w2dual.training.watch import EvaluationOf, Headline, Watch
 
@@ -78,13 +78,14 @@ def train(
     groups = seed_groups(cell)
     if len(groups) == 1:
         return _train(cell, pair, evaluation_of, checkpoints, chunk_s, status)
-    found = []
+    found: list[TrainingResult] = []
     for number, group in enumerate(groups, start=1):
         named = ", ".join(map(str, group))
         log.info("group %d of %d: seeds %s", number, len(groups), named)
         part = dataclasses.replace(cell, settings={**cell.settings, "seeds": list(group)})
         own = checkpoints.part(f"group-{number}") if checkpoints else None
-        result = _train(part, pair, evaluation_of, own, chunk_s, status)
+        whole = _whole(cell, number, len(groups), found)
+        result = _train(part, pair, evaluation_of, own, chunk_s, status, whole)
         found.append(dataclasses.replace(result, state=jax.device_get(result.state)))
     return _together(found)
 
@@ -93,6 +94,21 @@ def seed_groups(cell: Cell) -> list[tuple[int, ...]]:
     """Return the seeds of a cell in the groups that are trained side by side."""
     count = cell.training.seeds_at_once or len(cell.seeds)
     return [cell.seeds[start : start + count] for start in range(0, len(cell.seeds), count)]
+
+
+def _whole(cell: Cell, group: int, groups: int, before: Sequence[TrainingResult]) -> Whole:
+    """Return what the status says of a cell besides the group of seeds that is being trained."""
+    seeds = [entry for result in before for entry in result.seeds]
+    statuses = [entry["training_conjugate_status"] for entry in seeds]
+    return Whole(
+        seeds=len(cell.seeds),
+        group=group,
+        groups=groups,
+        diverged_seeds=sum(entry["status"] == "diverged" for entry in seeds),
+        spikes=sum(entry["spikes"]["steps"] for entry in seeds),
+        points=sum(sum(counts.values()) for counts in statuses),
+        converged=sum(counts["converged"] for counts in statuses),
+    )
 
 
 def _together(groups: Sequence[TrainingResult]) -> TrainingResult:
@@ -130,12 +146,16 @@ def _train(
     checkpoints: Checkpoints | None,
     chunk_s: float,
     status: Path | None,
+    whole: Whole | None = None,
 ) -> TrainingResult:
-    """Train all seeds of a cell side by side; `status` is the folder of the status file."""
+    """Train all seeds of a cell side by side; `status` is the folder of the status file.
+
+    `whole` is what the cell is a group of, if it is one.
+    """
     seeds, batch_size = cell.seeds, cell.training.batch_size
     method = methods.make(cell.settings, cell.dimension)
     shared = cell.training.shared_batches
-    with Progress(cell, status) as progress:
+    with Progress(cell, status, whole) as progress:
         # Only shapes are asked for, and within a trace nothing may be compiled.
         like = jax.eval_shape(lambda: method.init(fresh_params(method, cell, lambda f: f)))
 

@@ -24,9 +24,9 @@ class CellStatus:
     Attributes:
         cell: name of the cell.
         phase: one of `PHASES`; `stopped` where the job ended before its outputs were there.
-        step: steps done.
-        iterations: steps to do.
-        seeds: how many are trained.
+        step: steps done, by the group of seeds that is being trained.
+        iterations: steps to do, by each group.
+        seeds: how many the cell has.
         diverged_seeds: how many of them have diverged.
         spikes: steps with a spike of the loss so far, those of all seeds.
         not_converged: share of the conjugated points so far that did not converge; None where
@@ -35,6 +35,8 @@ class CellStatus:
         headline: what `error` is, in words; empty before the first evaluation.
         error: mean over the live seeds, at the last evaluation; None before it.
         updated: seconds since 1970-01-01 UTC.
+        group, groups: which of the groups of seeds, trained one after another, it is, from 1. What
+            is counted is of this one and those before; `error` is of this one.
     """
 
     cell: str
@@ -49,6 +51,8 @@ class CellStatus:
     headline: str
     error: float | None
     updated: float
+    group: int = 1
+    groups: int = 1
 
     def write(self, folder: Path) -> None:
         """Write the status file of a cell's folder, atomically."""

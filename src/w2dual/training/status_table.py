@@ -36,10 +36,11 @@ class Row:
         cell: its name.
         state: running, stalled, stopped, finished, or broken where a file cannot be read.
         phase: what a cell that has not finished last did (`status.PHASES`), or None.
-        step: steps done.
-        iterations: steps to do.
-        steps_per_second: median over the run.
-        left_s: seconds until the last step, at that rate; None unless it is running.
+        step: steps done, by the group of seeds that is being trained.
+        iterations: steps to do, by each group.
+        steps_per_second: median over the run, or the group's.
+        left_s: seconds until the last step of the last group, at that rate; None unless it is
+            running.
         headline: what `error` is, in words.
         error: mean over the live seeds, at the last evaluation.
         diverged_seeds: how many seeds have diverged ...
@@ -47,6 +48,8 @@ class Row:
         spikes: steps with a spike of the loss in training, those of all seeds.
         not_converged: share of the points conjugated in training that did not converge.
         updated: when the cell was last heard of; seconds since 1970-01-01 UTC.
+        group, groups: of a cell in training, the group of seeds that is trained, from 1, of how
+            many.
         problem: what is wrong with a broken file, and which.
     """
 
@@ -65,6 +68,8 @@ class Row:
     spikes: int | None = None
     not_converged: float | None = None
     updated: float | None = None
+    group: int | None = None
+    groups: int | None = None
     problem: str | None = None
 
 
@@ -111,7 +116,8 @@ def _in_training(folder: str, status: CellStatus, now: float) -> Row:
         state = "stopped"
     left = None
     if state == "running" and status.steps_per_second:
-        left = (status.iterations - status.step) / status.steps_per_second
+        later = (status.groups - status.group) * status.iterations
+        left = (later + status.iterations - status.step) / status.steps_per_second
     return Row(
         folder=folder,
         cell=status.cell,
@@ -128,6 +134,8 @@ def _in_training(folder: str, status: CellStatus, now: float) -> Row:
         spikes=status.spikes,
         not_converged=status.not_converged,
         updated=status.updated,
+        group=status.group,
+        groups=status.groups,
     )
 
 
@@ -195,6 +203,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         return "-" if value is None else format(value, form)
 
     step = "-" if row.step is None else f"{row.step}/{row.iterations}"
+    if row.groups is not None and row.groups > 1:
+        step += f", {row.group} of {row.groups}"
     diverged = "-" if row.seeds is None else f"{row.diverged_seeds} of {row.seeds}"
     # While it trains, the step says what it does.
     told = row.phase not in (None, "training", row.state)

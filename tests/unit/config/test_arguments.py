@@ -18,6 +18,8 @@ from w2dual.results.verdict import VerdictSettings
 def test_each_jobs_settings_are_those_it_reads():
     images = ImageSettings.from_json(arguments.celeba64_table(PAPER))
     assert images.generators == tuple(PAPER["celeba64"]["generators"])
+    native = [row.amortization for row in images.baselines.methods]
+    assert native == [row["method"] for row in PAPER["celeba64_baselines"]["methods"]]
     assert VerdictSettings.from_json(arguments.verdict(PAPER)).alpha == PAPER["verdict"]["alpha"]
     own = VerdictSettings.from_json(arguments.baselines_table(PAPER))
     assert len(own.methods) == len(PAPER["baselines"]["methods"])

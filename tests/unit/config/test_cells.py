@@ -14,6 +14,7 @@ from w2dual import amortization, conjugate, potentials
 from w2dual.config.cells import Cell
 from w2dual.config.grid import (
     baselines_grid,
+    celeba64_baselines_grid,
     celeba64_grid,
     grid,
     hd_grid,
@@ -23,8 +24,10 @@ from w2dual.config.grid import (
     synthetic_grid,
 )
 from w2dual.config.reader import SCHEMA, load
+from w2dual.config.settings import CubePretrainingSettings
 from w2dual.records import InputError, short_hash
 from w2dual.training import methods
+from w2dual.training.methods.base import Reversed
 
 ROOT = Path(__file__).parents[3]
 Config = dict[str, Any]
@@ -132,6 +135,7 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
         *(cell.name for cell in celeba64_grid(config)),
         *(cell.name for cell in lagrangian_grid(config)),
         *(cell.name for cell in metric_recovery_grid(config)),
+        *(cell.name for cell in celeba64_baselines_grid(config)),
     ]
 
 
@@ -151,6 +155,29 @@ def test_names_on_images_are_the_tables_in_the_papers_order(preset: str | None, 
             for row in published
             if row["source"] == "paper"
         ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "count"), [(None, 9), ("smoke", 0), ("laptop", 3), ("plane", 0)]
+)
+def test_the_benchmarks_own_methods_on_images(preset: str | None, count: int):
+    files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
+    config = load(files)
+    cells = celeba64_baselines_grid(config)
+    assert len(cells) == count
+    for cell in cells:
+        made: Any = methods.make(cell.settings, cell.dimension)
+        assert isinstance(made, Reversed) == ("mm_r" in cell.name)
+    if preset is None:
+        assert [cell.amortization for cell in cells[::3]] == [
+            *("w2_images", "mm_images", "mm_r_images"),
+        ]
+        w2, mm = cells[0], cells[3]
+        assert w2.settings["method"] == {"kind": "w2gn_images", "weight": 10_000.0}
+        assert (w2.training.iterations, mm.training.iterations) == (50_001, 15_001)
+        assert mm.settings["amortization_model"] == {"kind": "unet", "base": 48}
+        assert w2.training.weight_decay == 0
+        assert isinstance(w2.pretraining, CubePretrainingSettings)
 
 
 def test_an_image_cell_has_the_papers_settings():
@@ -274,7 +301,8 @@ HD_LEAVES, SYNTHETIC_LEAVES, IMAGE_LEAVES = (
 )
 BASELINE_LEAVES = [
     path
-    for path in leaves({"baselines": PAPER["baselines"]})
+    for section in ("baselines", "celeba64_baselines")
+    for path in leaves({section: PAPER[section]})
     if ("hd", *path[1:]) not in AXES | ONE_CHOICE
 ]
 LAGRANGIAN_LEAVES = [
@@ -303,6 +331,10 @@ def every_method() -> Config:
         {"amortization": "regression", "solver": "lbfgs_high_precision"},
     ]
     config["celeba64"]["potentials"] = ["conv", "conv_small"]
+    for name, potential in (("w2", "conv_icnn_small"), ("mm", "resnet_small")):
+        small = config["methods"][f"{name}_images"] | {"potential": potential}
+        config["methods"][f"{name}_small"] = small
+        config["celeba64_baselines"]["methods"].append({"method": f"{name}_small"})
     return config
 
 
@@ -342,10 +374,11 @@ def test_each_training_setting_reaches_the_benchmarks_own_methods(path: Leaf):
     """But for what a method sets itself."""
     own = {
         name
-        for name, entry in PAPER["methods"].items()
+        for name, entry in every_method()["methods"].items()
         if path[1] == "training" and path[2] in entry.get("training", {})
     }
-    cells = baselines_grid(every_method())
+    section = baselines_grid if path[0] == "baselines" else celeba64_baselines_grid
+    cells = section(every_method())
     assert changed_cells(path) == {cell.name for cell in cells if cell.amortization not in own}
 
 
@@ -435,7 +468,8 @@ def test_each_setting_reaches_its_solver(name: str):
 @pytest.mark.parametrize("name", PAPER["potentials"])
 def test_each_setting_reaches_its_networks(name: str):
     cell = next(c for c in grid(every_method()) if c.potential == name)
-    n = {"conv": 3 * 64 * 64, "conv_small": 3 * 16 * 16}.get(name, 2)
+    of_images = name.startswith(("conv", "resnet"))
+    n = (3 * 16 * 16 if name.endswith("small") else 3 * 64 * 64) if of_images else 2
     networks = {"potential": potentials.make(cell.settings["potential"], n)}
     if model := cell.settings.get("amortization_model"):
         networks["amortization_model"] = amortization.make_model(model, n)
@@ -453,7 +487,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 8 + 3
+    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 9 + 8 + 3
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

@@ -12,13 +12,13 @@ from w2dual.config.strict_yaml import load
 
 def test_what_there_is():
     assert {section: kinds.of(section) for section in kinds.ROOMS} == {
-        "potentials": ["conv", "dense_icnn", "icnn", "mlp", "mlp_linear"],
+        "potentials": ["conv", "conv_icnn", "dense_icnn", "icnn", "mlp", "mlp_linear", "resnet"],
         "amortizations": ["none", "cycle", "objective", "regression"],
         "solvers": ["none", "adam", "lbfgs"],
-        "amortization_model": ["gradient", "mlp_skip"],
+        "amortization_model": ["gradient", "mlp_skip", "unet"],
         "methods": [
-            *("ctransform", "dual", "enot", "lsot", "maximin", "metric_recovery", "mm_batch"),
-            *("mmv1", "w2gn", "wgan_qc"),
+            *("ctransform", "dual", "enot", "lsot", "maximin", "maximin_map", "metric_recovery"),
+            *("mm_batch", "mmv1", "w2gn", "w2gn_images", "wgan_qc"),
         ],
         "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],

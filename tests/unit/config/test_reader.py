@@ -349,7 +349,10 @@ def test_neither_loss_nor_solver():
             "hd: {methods: [{amortization: cycle, solver: newton}]}",
             ["`hd.methods.0.solver`", "unknown name `newton`", "none, lbfgs, lbfgs_high_precision"],
         ),
-        ("hd: {potentials: [resnet]}", ["`hd.potentials`", "unknown name `resnet`", "icnn, mlp"]),
+        (
+            "hd: {potentials: [vit]}",
+            ["`hd.potentials`", "unknown name `vit`", "icnn, mlp"],
+        ),
     ],
 )
 def test_unknown_method_name_is_named_with_what_there_is(text: str, parts: list[str]):
@@ -387,8 +390,8 @@ def one_grid(pair="rings", potential="mlp_leaky", loss="regression", solver="lbf
         ),
         (one_grid(pair="hd2"), ["`synthetic.grids.0.pairs`", "unknown name `hd2`"]),
         (
-            one_grid(potential="resnet"),
-            ["`synthetic.grids.0.potentials`", "unknown name `resnet`", "icnn, "],
+            one_grid(potential="vit"),
+            ["`synthetic.grids.0.potentials`", "unknown name `vit`", "icnn, "],
         ),
         (
             one_grid(loss="cycles"),

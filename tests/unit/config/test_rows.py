@@ -16,7 +16,9 @@ from w2dual.results.summary import TableSettings
 
 ROOT = Path(__file__).parents[3]
 PAPER = reader.load([ROOT / "config.yaml"])
-PAPER |= {"methods": {}, "baselines": PAPER["baselines"] | {"methods": []}}
+PAPER |= {"methods": {}} | {
+    name: PAPER[name] | {"methods": []} for name in ("baselines", "celeba64_baselines")
+}
 NEEDS = {
     "affine": (),
     "critic": ("potential",),

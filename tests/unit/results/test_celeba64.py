@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.unit import verdict_data
@@ -82,6 +83,85 @@ def test_the_table_says_directions_and_fits_its_rows(frame: pd.DataFrame):
     assert w2.count("--") == 3  # no forward value of a quoted baseline
     assert "> $100" not in tex
     assert r"$>$100$^{(10/10)}$" in tex
+
+
+def native_cell(row: Any, generator: str, forward: float, **given: Any) -> list[dict[str, Any]]:
+    """One of the benchmark's own methods: inverse twice as high, best half of the last."""
+    kind = SimpleNamespace(
+        dimension=12288, potential=row.potential, amortization=row.amortization, solver=row.solver
+    )
+    found = verdict_data.rows(kind, **{"mean": forward, "std": 0.0, **given})[:5]
+    for one in found:
+        one |= {"pair": images.pair_of(generator), "preset": "paper", "steps": 15_001}
+        one["l2_uvp_inverse_percent"] = 2 * one["l2_uvp_forward_percent"]
+        for metric in images.METRICS.values():
+            one[f"best_{metric}"] = one[metric] / 2 if one["status"] == "finished" else np.inf
+    return found
+
+
+def natives(**given: Any) -> pd.DataFrame:
+    of = settings()
+    rows = [
+        one
+        for number, row in enumerate(of.baselines.methods)
+        for generator in of.generators
+        for one in native_cell(row, generator, 4.0 + number, **given)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_benchmarks_own_methods_stand_beside_their_quoted_values(frame: pd.DataFrame):
+    """Best beside best, and the improvement by what is last, each in its direction."""
+    found = images.tidy(frame, PUBLISHED, settings(), natives())
+    native = found[found["source"] == images.NATIVE]
+    assert len(native) == 3 * 3 * 2 * 2
+    w2 = native[(native["name"] == "W2") & (native["pair"] == "mid")]
+    means = w2.set_index(["direction", "evaluation"])["mean"].to_dict()
+    assert means == {
+        ("forward", "best"): 2.0,
+        ("forward", "last"): 4.0,
+        ("inverse", "best"): 4.0,
+        ("inverse", "last"): 8.0,
+    }
+    assert set(native["seeds"]) == {5}
+    assert set(native["iterations"]) == {15_001}
+    early = found[found["pair"] == "early"]
+    like = early.groupby("direction")["improvement_native"].max()
+    assert like.to_dict() == pytest.approx({"forward": 4 / 0.61, "inverse": 8 / 1.22})
+    without = images.tidy(frame, PUBLISHED, settings())
+    for name in ("improvement_factor", "improvement_as_published"):  # of quoted values, as before
+        assert found[name].max() == without[name].max()
+    tex = tables.table_tex(found, settings())
+    lines = [line for line in tex.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == 1 + 3 + 2 * 3 + 8 + 3
+    assert "[W2], best & ConvICNN" in tex
+    assert "[MM:R], last & ResNet" in tex
+    assert "[MM] 15,001" in tex
+    assert "chosen by the optimal map" in " ".join(tex.split())
+
+
+def test_a_best_evaluation_is_never_bold_and_never_compared(frame: pd.DataFrame):
+    low = natives()
+    for metric in images.METRICS.values():
+        low[f"best_{metric}"] = 0.001
+    found = images.tidy(frame, PUBLISHED, settings(), low)
+    chosen = found[(found["source"] == images.NATIVE) & (found["evaluation"] == images.BEST)]
+    assert not chosen["best"].any()
+    assert found["improvement_native"].max() > 1
+    lacking = natives().assign(best_l2_uvp_forward_percent=float("nan"))
+    with pytest.raises(InputError, match="cell w2_images, early: the metrics lack the best"):
+        images.tidy(frame, PUBLISHED, settings(), lacking)
+    with pytest.raises(InputError, match="conv_icnn, w2_images, none, late has seeds"):
+        images.tidy(frame, PUBLISHED, settings(), natives().drop(index=14))
+
+
+def test_a_diverged_native_seed_is_said_and_leaves_no_improvement(frame: pd.DataFrame):
+    found = images.tidy(frame, PUBLISHED, settings(), natives(diverged=5))
+    native = found[found["source"] == images.NATIVE]
+    last = native[native["evaluation"] == images.LAST]
+    assert last["above_limit"].all()
+    assert set(native["diverged_seeds"]) == {5}
+    assert found["improvement_native"].isna().all()
 
 
 def claims_table(

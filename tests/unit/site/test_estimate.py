@@ -15,10 +15,25 @@ from tests.slow.kill import environment
 from w2dual import provenance
 from w2dual.__main__ import main
 from w2dual.config.cells import Cell
-from w2dual.config.grid import baselines_grid, celeba64_grid, grid, hd_grid, synthetic_grid
+from w2dual.config.grid import (
+    baselines_grid,
+    celeba64_baselines_grid,
+    celeba64_grid,
+    grid,
+    hd_grid,
+    synthetic_grid,
+)
 from w2dual.config.reader import load
 from w2dual.records import InputError, write_json
-from w2dual.site.costs import COLUMNS, Cost, from_runs, read_costs, update, write_costs
+from w2dual.site.costs import (
+    COLUMNS,
+    Cost,
+    from_runs,
+    method_of,
+    read_costs,
+    update,
+    write_costs,
+)
 from w2dual.site.estimate import Basis, estimate, makespan, runtime_min
 
 ROOT = Path(__file__).parents[3]
@@ -439,6 +454,15 @@ def costs(tmp_path: Path) -> str:
     ]
     write_costs(tmp_path / "costs.csv", rows)
     return str(tmp_path / "costs.csv")
+
+
+def test_networks_of_other_widths_are_not_taken_for_one_another():
+    config = load([CONFIG])
+    config["methods"]["mm_images"]["amortization_model"]["base"] = 4
+    found = {
+        cell.potential: method_of(cell)["hidden"] for cell in celeba64_baselines_grid(config)[:6]
+    }
+    assert found == {"conv_icnn": "128-256-512-1024", "resnet": "64-512-4"}
 
 
 def smoke(costs: str, *more: str) -> int:

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,9 +20,11 @@ from w2dual.measures.pairs import gaussian
 from w2dual.measures.preparation import synthetic as preparation
 from w2dual.records import load_arrays, read_json, save_arrays
 from w2dual.results import aggregate
-from w2dual.training import files, loop, run
+from w2dual.training import files, incidents, loop, run
 from w2dual.training.checkpoint import Checkpoints
 from w2dual.training.methods.dual import make as make_problem
+from w2dual.training.progress import Progress
+from w2dual.training.status import NAME, CellStatus
 
 ORIGIN: dict[str, str | None] = dict.fromkeys(
     ("cell", "measures", "code", "jax", "jaxlib", "device", "flags", "environment", "shards"), "x"
@@ -134,12 +138,37 @@ def test_groups_of_seeds_are_one_cell_and_resume(pair, tmp_path):
     folder = tmp_path / "checkpoints"
     with pytest.raises(RuntimeError, match="stopped"):
         run.train(apart, pair, stops_in_the_second, Checkpoints(folder, ORIGIN))
+    status = CellStatus.read(folder / NAME)
+    assert (status.phase, status.seeds, status.group, status.groups) == ("stopped", 2, 2, 2)
     checkpoints = Checkpoints(folder, ORIGIN)
     again = run.train(apart, pair, cell_evaluation.make, checkpoints)
     same_bits(whole, again)
     assert again.timing["resumed_at_steps"][0] == 30  # the first group was done
     checkpoints.remove()
     assert not folder.exists()
+
+
+def test_what_the_groups_before_went_through_is_counted(tmp_path):
+    """By the status of a cell whose last group is being trained."""
+    mine = cell(seeds=[5])
+    seeds = [
+        {
+            "status": status,
+            "spikes": {"steps": spikes},
+            "training_conjugate_status": {"converged": 6, "stalled": 2},
+        }
+        for status, spikes in (("diverged", 4), ("finished", 1))
+    ]
+    before: Any = [SimpleNamespace(seeds=seeds[:1]), SimpleNamespace(seeds=seeds[1:])]
+    whole = run._whole(cell(seeds=[1, 2, 5]), 3, 3, before)
+    with Progress(mine, tmp_path, whole) as progress:
+        converged = incidents.SOLVED.index(incidents.Status.CONVERGED)
+        progress.totals.incidents.statuses[0, converged] = 4
+        progress.enter("training")
+    status = CellStatus.read(tmp_path / NAME)
+    assert (status.seeds, status.diverged_seeds, status.spikes) == (3, 1, 5)
+    assert status.not_converged == 1 - 16 / 20
+    assert (status.group, status.groups) == (3, 3)
 
 
 def test_seeds_differ(base):

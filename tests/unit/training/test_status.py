@@ -133,6 +133,14 @@ def test_time_left_is_that_of_a_running_cell(tmp_path: Path, capsys):
     assert row(capsys, tmp_path)["left_s"] is None
 
 
+def test_a_group_of_seeds_is_no_whole_cell(tmp_path: Path, capsys):
+    write_status(tmp_path, group=2, groups=5)
+    found = row(capsys, tmp_path)
+    assert (found["group"], found["groups"]) == (2, 5)
+    assert found["left_s"] == (7500 + 3 * 10_000) / 12.5
+    assert shown(capsys, tmp_path)[1].split("  ")[1].strip() == "2500/10000, 2 of 5"
+
+
 def test_nothing_is_made_up_before_the_first_step(tmp_path: Path, capsys):
     nothing: dict[str, Any] = {"steps_per_second": None, "error": None, "not_converged": None}
     write_status(tmp_path, step=0, spikes=0, headline="", **nothing)
@@ -161,6 +169,8 @@ def test_a_finished_cell(tmp_path: Path, capsys):
         "not_converged": 0.25,
         "updated": path.stat().st_mtime,
         "problem": None,
+        "group": None,
+        "groups": None,
     }
 
 

@@ -26,10 +26,11 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from w2dual import rng
+from w2dual.measures import potential_training
 from w2dual.measures.benchmark import icnn_dense, mixture
 from w2dual.measures.benchmark.icnn_dense import VERSIONS, DenseICNN
 from w2dual.measures.benchmark.mixture import Mixture
-from w2dual.records import InputError
+from w2dual.measures.potential_training import mse, words
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,10 @@ TARGET_COMPONENTS = 10
 WEIGHT_DECAY = 1e-10
 PRETRAINING_SPREAD = 3.0
 """Standard deviation of the points on which the potentials learn the identity."""
-PRETRAINING_TOLERANCE = 1e-3
-PROGRESS_LINES = 10
+SECTION = "measures.benchmark.generated"
+"""Of the config."""
+
+Points = Float[Array, "batch n"]
 
 
 @dataclass(frozen=True)
@@ -87,28 +90,17 @@ def fit_identity(
     weights: DenseICNN, key: Key[Array, ""], budget: Budget
 ) -> tuple[DenseICNN, Float[Array, ""]]:
     """Fit a potential's gradient to the identity on N(0, 9 I); return it and its last error."""
-    update = optimizer(budget.learning_rate)
     dimension = weights.quad[0].shape[0]
 
-    def loss(current: DenseICNN, points: Float[Array, "batch n"]) -> Float[Array, ""]:
-        return _mse(icnn_dense.push(current, budget.strong_convexity, points), points)
+    def push(current: DenseICNN, points: Points) -> Points:
+        return icnn_dense.push(current, budget.strong_convexity, points)
 
-    def unfinished(carry: tuple) -> Array:
-        step, _, _, error = carry
-        return (step < budget.pretraining_iterations) & (error >= PRETRAINING_TOLERANCE)
-
-    def advance(carry: tuple) -> tuple:
-        step, current, state, _ = carry
+    def draw(key: Key[Array, ""]) -> Points:
         shape = (budget.batch_size, dimension)
-        points = PRETRAINING_SPREAD * jax.random.normal(rng.at(key, step), shape, jnp.float32)
-        error, gradient = jax.value_and_grad(loss)(current, points)
-        change, state = update.update(gradient, state, current)
-        moved: Any = optax.apply_updates(current, change)
-        return step + 1, icnn_dense.convexify(moved), state, error
+        return PRETRAINING_SPREAD * jax.random.normal(key, shape, jnp.float32)
 
-    start = (jnp.int32(0), weights, update.init(weights), jnp.float32(jnp.inf))
-    _, fitted, _, error = jax.lax.while_loop(unfinished, advance, start)
-    return fitted, error
+    update, steps = optimizer(budget.learning_rate), budget.pretraining_iterations
+    return potential_training.fit_identity(weights, key, push, draw, update, steps)
 
 
 def dual_and_cycle_losses(
@@ -129,7 +121,7 @@ def dual_and_cycle_losses(
     """
     xi = backward(y)
     dual = jnp.mean(value(x) - value(jax.lax.stop_gradient(xi)))
-    return dual, _mse(forward(xi), y) + _mse(backward(forward(x)), x)
+    return dual, mse(forward(xi), y) + mse(backward(forward(x)), x)
 
 
 def train(dimension: int, budget: Budget) -> Generated:
@@ -145,49 +137,31 @@ def train(dimension: int, budget: Budget) -> Generated:
 
     started = time.monotonic()
     state, identity_mse = jax.jit(jax.vmap(functools.partial(_start, dimension, budget)))(keys)
+    label = f"n={dimension}"
     log.info(
-        "n=%d: potentials fitted to the identity, mse %s (%.0f s)",
-        dimension,
-        _words(identity_mse),
+        "%s: potentials fitted to the identity, mse %s (%.0f s)",
+        label,
+        words(identity_mse, VERSIONS),
         time.monotonic() - started,
     )
-    advance = _chunk(source, budget)
-    every = max(1, -(-budget.iterations // PROGRESS_LINES))
-    for begin in range(0, budget.iterations, every):
-        end = min(begin + every, budget.iterations)
-        state = advance(state, targets, keys, begin, end)
-        log.info(
-            "n=%d: step %d of %d, cycle mse %s (%.0f s)",
-            dimension,
-            end,
-            budget.iterations,
-            _words(state.cycle),
-            time.monotonic() - started,
-        )
-    potentials = [
-        jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), state.potential)
-        for i in range(len(VERSIONS))
-    ]
-    for version, potential in zip(VERSIONS, potentials, strict=True):
-        check_finite(potential, f"generated pair, n={dimension}, {version}")
+    chunk = _chunk(source, budget)
+    state = potential_training.in_portions(
+        lambda state, begin, end: chunk(state, targets, keys, begin, end),
+        state,
+        budget.iterations,
+        lambda state: state.cycle,
+        label,
+        VERSIONS,
+        started,
+    )
+    potentials = potential_training.told_apart(
+        state.potential, VERSIONS, f"generated pair, {label}", SECTION
+    )
     return Generated(
         potentials,
         [float(item) for item in identity_mse],
         [float(item) for item in state.cycle],
     )
-
-
-def check_finite(potential: DenseICNN, name: str) -> None:
-    """Refuse weights of a training that diverged.
-
-    Raises:
-        InputError: a weight is not finite.
-    """
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(potential)):
-        raise InputError(
-            f"{name}: its training diverged; try another seed or a smaller learning_rate in "
-            "measures.benchmark.generated"
-        )
 
 
 def _start(dimension: int, budget: Budget, key: Key[Array, ""]) -> tuple[_State, Float[Array, ""]]:
@@ -237,16 +211,5 @@ def _chunk(source: Mixture, budget: Budget) -> Callable[..., _State]:
     return advance
 
 
-def _mse(found: Float[Array, "batch n"], wanted: Float[Array, "batch n"]) -> Float[Array, ""]:
-    return jnp.mean(jnp.square(found - wanted))
-
-
 def _as_mixture(centers: np.ndarray, maps: np.ndarray) -> Mixture:
     return Mixture(jnp.asarray(centers), jnp.asarray(maps), jnp.float32(mixture.COMPONENT_STD))
-
-
-def _words(values: Float[Array, " versions"]) -> str:
-    return ", ".join(
-        f"{version} {value:.3g}"
-        for version, value in zip(VERSIONS, np.asarray(values), strict=True)
-    )

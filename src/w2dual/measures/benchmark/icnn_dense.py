@@ -11,7 +11,6 @@ Source: Korotin et al., NeurIPS 2021, appendix B.1 (rank 1); the activation is C
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.measures.base import check_arrays
+from w2dual.measures.potential_training import clamped, drawn
 from w2dual.records import InputError
 
 VERSIONS = ("v1", "v2")
@@ -77,24 +77,12 @@ def assemble(named: Mapping[str, Any]) -> DenseICNN:
 
 def init(key: Key[Array, ""], dimension: int, std: float = 0.1) -> DenseICNN:
     """Draw all weights from N(0, std^2), as the benchmark's authors start their training."""
-    wanted = shapes(dimension)
-    sizes = [math.prod(shape) for shape in wanted.values()]
-    drawn = std * jax.random.normal(key, (sum(sizes),), jnp.float32)
-    pieces = jnp.split(drawn, np.cumsum(sizes)[:-1])
-    return assemble(
-        {
-            name: piece.reshape(shape)
-            for (name, shape), piece in zip(wanted.items(), pieces, strict=True)
-        }
-    )
+    return assemble(drawn(key, shapes(dimension), std))
 
 
 def convexify(weights: DenseICNN) -> DenseICNN:
     """Clamp to zero what must not be negative for the potential to be convex."""
-    return weights._replace(
-        convex=tuple(jnp.maximum(item, 0) for item in weights.convex),
-        final=jnp.maximum(weights.final, 0),
-    )
+    return clamped(weights)
 
 
 def celu(z: Array) -> Array:

@@ -19,7 +19,7 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,12 +30,12 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from w2dual import rng
+from w2dual.measures import potential_training
 from w2dual.measures.benchmark import generated
 from w2dual.measures.benchmark.icnn_dense import VERSIONS
 from w2dual.measures.celeba64 import generator, icnn_conv, maps
 from w2dual.measures.celeba64.generator import Architecture, Generator, Layer
 from w2dual.measures.celeba64.icnn_conv import ConvICNN
-from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,10 @@ WEIGHT_DECAY = 1e-10
 """In the fit to the identity."""
 PRETRAINING_BOUND = 2.0
 """The identity is fitted on points uniform on [-2, 2]^n."""
-PRETRAINING_TOLERANCE = 1e-3
-PROGRESS_LINES = 10
+SECTION = "measures.celeba64.generated"
+"""Of the config."""
+
+Points = Float[Array, "batch n"]
 
 
 @dataclass(frozen=True)
@@ -174,47 +176,28 @@ def train(which: str, source: Generator, noise: float, budget: Budget) -> Traine
     log.info(
         "%s: potentials fitted to the identity, mse %s (%.0f s)",
         which,
-        _words(identity_mse),
+        potential_training.words(identity_mse, VERSIONS),
         _since(started),
     )
     pools, stacked_keys = _stacked(y_pools), jnp.stack(keys)
-    advance = _chunk(budget)
-    every = max(1, -(-budget.iterations // PROGRESS_LINES))
-    for begin in range(0, budget.iterations, every):
-        end = min(begin + every, budget.iterations)
-        states = advance(states, x_pool, pools, stacked_keys, begin, end)
-        log.info(
-            "%s: step %d of %d, cycle mse %s (%.0f s)",
-            which,
-            end,
-            budget.iterations,
-            _words(np.asarray(states.cycle)),
-            _since(started),
-        )
-    potentials = [
-        jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), states.potential)
-        for i in range(len(VERSIONS))
-    ]
-    for version, potential in zip(VERSIONS, potentials, strict=True):
-        check_finite(potential, f"generated pair {which}, {version}")
+    chunk = _chunk(budget)
+    states = potential_training.in_portions(
+        lambda states, begin, end: chunk(states, x_pool, pools, stacked_keys, begin, end),
+        states,
+        budget.iterations,
+        lambda states: states.cycle,
+        which,
+        VERSIONS,
+        started,
+    )
+    potentials = potential_training.told_apart(
+        states.potential, VERSIONS, f"generated pair {which}", SECTION
+    )
     return Trained(
         potentials,
         [float(item) for item in identity_mse],
         [float(item) for item in states.cycle],
     )
-
-
-def check_finite(potential: ConvICNN, name: str) -> None:
-    """Refuse weights of a training that diverged.
-
-    Raises:
-        InputError: a weight is not finite.
-    """
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(potential)):
-        raise InputError(
-            f"{name}: its training diverged; try another seed or a smaller learning_rate in "
-            "measures.celeba64.generated"
-        )
 
 
 def fit_identity(
@@ -223,27 +206,16 @@ def fit_identity(
     """Fit a potential's gradient to the identity; return it and its last error."""
     adam = optax.adam(budget.pretraining_learning_rate)
     update = optax.flatten(optax.chain(optax.add_decayed_weights(WEIGHT_DECAY), adam))
-    shape = (budget.batch_size, budget.architecture.dimension)
+    shape, bound = (budget.batch_size, budget.architecture.dimension), PRETRAINING_BOUND
 
-    def loss(current: ConvICNN, points: Float[Array, "batch n"]) -> Float[Array, ""]:
-        return _mse(icnn_conv.push(current, maps.STRONG_CONVEXITY, points), points)
+    def push(current: ConvICNN, points: Points) -> Points:
+        return icnn_conv.push(current, maps.STRONG_CONVEXITY, points)
 
-    def unfinished(carry: tuple) -> Array:
-        step, _, _, error = carry
-        return (step < budget.pretraining_iterations) & (error >= PRETRAINING_TOLERANCE)
+    def draw(key: Key[Array, ""]) -> Points:
+        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
-    def advance(carry: tuple) -> tuple:
-        step, current, state, _ = carry
-        bound = PRETRAINING_BOUND
-        points = jax.random.uniform(rng.at(key, step), shape, minval=-bound, maxval=bound)
-        error, gradient = jax.value_and_grad(loss)(current, points)
-        change, state = update.update(gradient, state, current)
-        moved: Any = optax.apply_updates(current, change)
-        return step + 1, icnn_conv.convexify(moved), state, error
-
-    start = (jnp.int32(0), weights, update.init(weights), jnp.float32(jnp.inf))
-    _, fitted, _, error = jax.lax.while_loop(unfinished, advance, start)
-    return fitted, error
+    steps = budget.pretraining_iterations
+    return potential_training.fit_identity(weights, key, push, draw, update, steps)
 
 
 def dual_and_cycle_losses(
@@ -332,15 +304,5 @@ def _chunk(budget: Budget) -> Callable[..., _State]:
     return advance
 
 
-def _mse(found: Float[Array, "batch n"], wanted: Float[Array, "batch n"]) -> Float[Array, ""]:
-    return jnp.mean(jnp.square(found - wanted))
-
-
 def _since(started: float) -> float:
     return time.monotonic() - started
-
-
-def _words(values: Iterable[Any]) -> str:
-    return ", ".join(
-        f"{version} {float(value):.3g}" for version, value in zip(VERSIONS, values, strict=True)
-    )

@@ -17,7 +17,7 @@ same layers fit any side that is a multiple of 16. The dropout of its training i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +26,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from w2dual.measures.base import check_arrays
+from w2dual.measures.potential_training import clamped, drawn
 from w2dual.records import InputError
 
 COLOURS = 3
@@ -109,30 +110,29 @@ def init(
     key: Key[Array, ""], size: int, widths: Sequence[int], rank: int = RANK, std: float = 0.01
 ) -> ConvICNN:
     """Draw all weights, biases too, from N(0, std^2), as the benchmark's authors start theirs."""
-    wanted = shapes(size, widths, rank)
-    sizes = [math.prod(shape) for shape in wanted.values()]
-    drawn = std * jax.random.normal(key, (sum(sizes),), jnp.float32)
-    pieces = jnp.split(drawn, np.cumsum(sizes)[:-1])
-    return assemble(
-        {
-            name: piece.reshape(shape)
-            for (name, shape), piece in zip(wanted.items(), pieces, strict=True)
-        }
-    )
+    return assemble(drawn(key, shapes(size, widths, rank), std))
 
 
 def convexify(weights: ConvICNN) -> ConvICNN:
     """Clamp to zero what must not be negative for the potential to be convex."""
-    return weights._replace(
-        convex=tuple(jnp.maximum(item, 0) for item in weights.convex),
-        final=jnp.maximum(weights.final, 0),
-    )
+    return clamped(weights)
 
 
 def values(
-    weights: ConvICNN, strong_convexity: float | Array, x: Float[Array, "batch n"]
+    weights: ConvICNN,
+    strong_convexity: float | Array,
+    x: Float[Array, "batch n"],
+    drop: Callable[[int, Array], Array] | None = None,
 ) -> Float[Array, " batch"]:
-    """Evaluate the potential at a batch of images."""
+    """Evaluate the potential at a batch of images.
+
+    Args:
+        weights: of the network.
+        strong_convexity: mu.
+        x: the images.
+        drop: what its training does to the output of each convex layer, given the layer's number;
+            None for nothing.
+    """
     side = weights.final.shape[-1] * SHRINKS
     images = x.reshape(-1, COLOURS, side, side)
     hidden = _quadratic(images, weights.quad[0], weights.linear[0], STRIDE, PADDING)
@@ -140,6 +140,7 @@ def values(
     for i, (kernel, bias) in enumerate(zip(weights.convex, weights.bias, strict=True)):
         hidden = _convolve(hidden, kernel, STRIDE, PADDING) + bias[None, :, None, None]
         hidden = _celu(hidden + skip if i == 0 else hidden, ALPHAS[i])
+        hidden = hidden if drop is None else drop(i, hidden)
     last = hidden.reshape(len(x), -1) @ weights.final.reshape(1, -1).T + weights.final_bias[None]
     return last[:, 0] + 0.5 * strong_convexity * jnp.sum(x * x, axis=1)
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -21,7 +21,15 @@ from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, 
 from w2dual.report.tables import costs, hd
 from w2dual.report.tables import verdict as verdict_table
 from w2dual.results import aggregate
-from w2dual.results.celeba64 import METRICS, STANDS_FOR, ImageSettings, cell_of, judge, tidy
+from w2dual.results.celeba64 import (
+    METRICS,
+    NATIVE,
+    STANDS_FOR,
+    ImageSettings,
+    cell_of,
+    judge,
+    tidy,
+)
 from w2dual.results.summary import TableSettings, seeds_in_words
 from w2dual.results.verdict import MISSING, counts
 
@@ -70,13 +78,17 @@ def table_tex(found: pd.DataFrame, settings: ImageSettings) -> str:
     for record in found.to_dict("records"):
         row = {str(key): value for key, value in record.items()}
         key = (row["source"], row["name"], row["potential"], row["amortization"], row["solver"])
+        key = (*key, row["evaluation"])
         lines.setdefault(key, {})[row["pair"], row["direction"]] = row
     rows: list[Row] = []
     previous = "quoted"
-    for (source, name, potential, amortization, solver), entries in lines.items():
+    for (source, name, potential, amortization, solver, evaluation), entries in lines.items():
         label = "{*[" + escape(name) + "]}" if source == "quoted" else ""
         fields = [label, escape(BASELINES.get(potential, words(potential)))]
-        fields += [escape(words(amortization)), escape(words(solver))]
+        if source == NATIVE:
+            fields = [f"[{escape(name)}], {evaluation}", fields[1], "", ""]
+        else:
+            fields += [escape(words(amortization)), escape(words(solver))]
         shown = [entries.get(column) for column in columns]
         bold = {len(fields) + place for place, entry in enumerate(shown) if entry and entry["best"]}
         fields += ["--" if entry is None else hd.entry(entry, settings) for entry in shown]
@@ -86,7 +98,10 @@ def table_tex(found: pd.DataFrame, settings: ImageSettings) -> str:
     for title, name, above in (
         ("Improvement over prior work, inverse", "improvement_factor", r"\midrule"),
         ("The same by our forward errors, as the paper takes it", "improvement_as_published", ""),
+        ("Improvement over the benchmark's own methods as trained here", "improvement_native", ""),
     ):
+        if name == "improvement_native" and not (found["source"] == NATIVE).any():
+            continue
         best = found.groupby(["pair", "direction"])[name].max()
         factors = [best.get(column, math.nan) for column in columns]
         last = [f"{value:.1f}" if math.isfinite(value) else "" for value in factors]
@@ -99,12 +114,15 @@ def table_tex(found: pd.DataFrame, settings: ImageSettings) -> str:
 
 def _table_notes(found: pd.DataFrame, settings: ImageSettings) -> list[str]:
     ours = found[found["source"] == "ours"]
+    native = found[found["source"] == NATIVE]
     notes = [
         r"L$^2$-UVP in percent, lower is better: mean $\pm$ standard deviation (ddof 0) over "
         rf"{seeds_in_words(settings)}, on {settings.evaluation_samples:,} images. Best entries of "
         "a column in bold. * quoted from Korotin et al.\\ (2021), not run here.",
         NOTE_ON_DIRECTION,
     ]
+    if not native.empty:
+        notes.append(_native_note(native, settings))
     if ours["solver"].isin(STANDS_FOR).any():
         notes.append(NOTE_ON_SOLVER)
     if ours["above_limit"].any():
@@ -115,6 +133,22 @@ def _table_notes(found: pd.DataFrame, settings: ImageSettings) -> list[str]:
         )
     sources = ours["measures_source"]
     return notes + hd.budget_notes(settings) + measures_notes(sources, settings)
+
+
+def _native_note(native: pd.DataFrame, settings: ImageSettings) -> str:
+    """Say in LaTeX how the benchmark's own methods were trained, and which value is which."""
+    steps = native.drop_duplicates("name")
+    budgets = ", ".join(
+        f"[{escape(str(row.name))}] {int(row.iterations):,}"
+        for row in steps.rename_axis("row").itertuples(index=False)
+    )
+    seeds = len(settings.baselines.seeds)
+    return (
+        rf"[W2], [MM], [MM:R]: the benchmark's own methods, trained here with {seeds} "
+        rf"seed{'s' if seeds > 1 else ''}; steps: {budgets}. Last: of the end of training, as our "
+        "other rows; best: the best evaluation of a run, each direction by itself, chosen by the "
+        "optimal map, as quoted values are (inferred), so that it is in no comparison with others."
+    )
 
 
 # ---------------------------------------------------------------- verdict
@@ -229,9 +263,12 @@ def costs_tex(found: pd.DataFrame, settings: ImageSettings, sources: pd.Series) 
 
 
 def _table(
-    frame: pd.DataFrame, published: Path, settings: ImageSettings
+    frame: pd.DataFrame,
+    published: Path,
+    settings: ImageSettings,
+    native: pd.DataFrame | None = None,
 ) -> tuple[str, pd.DataFrame]:
-    found = tidy(frame, published, settings)
+    found = tidy(frame, published, settings, native)
     return table_tex(found, settings), found
 
 
@@ -258,15 +295,26 @@ TABLES: Mapping[str, Callable[[pd.DataFrame, Path, ImageSettings], tuple[str, pd
 """By name."""
 
 
-def write(
-    name: str, metrics: Path, published: Path, settings: ImageSettings, tex: Path, csv: Path
-) -> None:
+class Inputs(NamedTuple):
+    """The files that a table is made of.
+
+    Attributes:
+        metrics: tidy metrics of the CelebA64 cells.
+        baselines: those of the benchmark's own methods; None where there are none.
+        published: folder of the published values.
+    """
+
+    metrics: Path
+    baselines: Path | None
+    published: Path
+
+
+def write(name: str, files: Inputs, settings: ImageSettings, tex: Path, csv: Path) -> None:
     """Write one table, and its numbers.
 
     Args:
         name: of the table, a key of `TABLES`.
-        metrics: tidy metrics of the CelebA64 cells.
-        published: folder of the published values.
+        files: that it is made of.
         settings: what the config says.
         tex: table to write.
         csv: numbers to write.
@@ -274,6 +322,11 @@ def write(
     Raises:
         InputError: a file cannot be used; nothing is written then.
     """
-    text, numbers = TABLES[name](aggregate.read(metrics), published, settings)
+    frame = aggregate.read(files.metrics)
+    if files.baselines is not None and name == "celeba64":
+        native = aggregate.read(files.baselines)
+        text, numbers = _table(frame, files.published, settings, native)
+    else:
+        text, numbers = TABLES[name](frame, files.published, settings)
     write_table(tex, text, csv, numbers)
     log.info("%s, %s: written", tex, csv)

@@ -98,6 +98,10 @@ class Network(NamedTuple):
             one's, once it is pre-trained; None for a network that is drawn and pre-trained itself.
         project: from parameters to those that are admitted, after each step of pre-training; None
             where all are.
+        noisy_map: the same as `map` with keys, one for each part of the points, of what is dropped
+            out in pre-training; None where nothing is.
+        observe: from the parameters before a step of pre-training, those after it and its points,
+            to the latter with what the network notes of points; None where it notes nothing.
     """
 
     stream: str
@@ -105,6 +109,10 @@ class Network(NamedTuple):
     map: Callable[[Params, Float[Array, "batch n"]], Float[Array, "batch n"]] | None = None
     start_from: tuple[str, Callable[[Params], Params]] | None = None
     project: Callable[[Params], Params] | None = None
+    noisy_map: Callable[[Params, Float[Array, "batch n"], Key[Array, " parts"]], Array] | None = (
+        None
+    )
+    observe: Callable[[Params, Params, Float[Array, "batch n"]], Params] | None = None
 
 
 class Method(abc.ABC, Generic[AnyState]):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from jaxtyping import Array, Float, Int
+import jax
+from jaxtyping import Array, Float, Int, Key
 
 Batch = Float[Array, "seeds batch n"]
 
@@ -25,6 +26,10 @@ class Batches(Protocol):
 
     def truth(self, x: Batch) -> Batch:
         """Return T*(x), where the pair's optimal map is known."""
+        ...
+
+    def more_keys(self) -> Key[Array, "seeds parts"]:
+        """Return keys for what else a step draws, one for each of as many parts of a batch."""
         ...
 
 
@@ -49,6 +54,10 @@ class Given(NamedTuple):
             ValueError: always.
         """
         raise ValueError(f"points that were given have no optimal map to push {x.shape} by")
+
+    def more_keys(self) -> Key[Array, "seeds parts"]:
+        """Return the same keys at each call, one for each seed."""
+        return jax.random.split(jax.random.key(0), (len(self.x), 1))
 
     @staticmethod
     def _only(index: int | Int[Array, ""], points: Batch) -> Batch:
@@ -77,3 +86,7 @@ class Swapped(NamedTuple):
             ValueError: always.
         """
         raise ValueError(f"the inverse of the optimal map is not known at points {x.shape}")
+
+    def more_keys(self) -> Key[Array, "seeds parts"]:
+        """Return keys for what else a step draws."""
+        return self.batches.more_keys()

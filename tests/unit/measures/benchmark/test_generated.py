@@ -10,7 +10,7 @@ import pytest
 from tests.unit import settings as given
 
 from w2dual import measures
-from w2dual.measures import preparation
+from w2dual.measures import potential_training, preparation
 from w2dual.measures.benchmark import generated, icnn_dense, weights
 from w2dual.measures.benchmark.generated import Budget
 from w2dual.records import InputError, load_arrays
@@ -83,7 +83,7 @@ def test_identity_fit_stops_at_its_budget_and_at_its_tolerance():
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(kept))
     start = potential(1, 2)
     fitted, error = fit(start)
-    assert float(error) > generated.PRETRAINING_TOLERANCE  # 60 steps do not get there
+    assert float(error) > potential_training.IDENTITY_TOLERANCE  # 60 steps do not get there
     points = 3.0 * jax.random.normal(jax.random.key(5), (512, 2))
     distance = jax.jit(lambda w: jnp.mean((icnn_dense.push(w, 1.0, points) - points) ** 2))
     assert float(distance(fitted)) < 0.7 * float(distance(start))
@@ -136,8 +136,8 @@ def test_the_file_records_the_budget_and_what_it_reached(short_run: Path):
 def test_a_training_that_diverged_is_an_error():
     broken = potential(1)._replace(final=jnp.full((1, 32), jnp.nan))
     with pytest.raises(InputError, match=r"n=2, v1: its training diverged.*learning_rate"):
-        generated.check_finite(broken, "generated pair, n=2, v1")
-    generated.check_finite(potential(1), "generated pair, n=2, v1")
+        potential_training.check_finite(broken, "generated pair, n=2, v1", generated.SECTION)
+    potential_training.check_finite(potential(1), "generated pair, n=2, v1", generated.SECTION)
 
 
 def test_generated_serves_where_mirror_and_network_are_missing(

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from w2dual.measures import potential_training
 from w2dual.measures.celeba64 import generated, generator, icnn_conv
 from w2dual.measures.celeba64.generated import Budget
 from w2dual.records import InputError
@@ -82,4 +83,4 @@ def test_a_short_run_comes_nearer_to_what_it_fits(trained):
 def test_a_training_that_diverged_is_an_error():
     broken = potential(1)._replace(final_bias=jnp.full(1, jnp.nan))
     with pytest.raises(InputError, match=r"early, v1: its training diverged.*learning_rate"):
-        generated.check_finite(broken, "generated pair early, v1")
+        potential_training.check_finite(broken, "generated pair early, v1", generated.SECTION)
