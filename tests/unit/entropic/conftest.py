@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,8 +19,8 @@ class Problem(NamedTuple):
     """Measures on a grid with points that have no mass."""
 
     support: Support
-    a: np.ndarray
-    b: np.ndarray
+    a: Any  # NumPy's, which the solvers take as they take JAX's
+    b: Any
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -88,11 +89,11 @@ def test_the_plan_is_that_of_pot(problem: Problem) -> None:
 
 
 def test_sums_over_the_grid_are_those_of_the_whole_matrix(problem: Problem) -> None:
-    u = np.random.default_rng(1).normal(size=(2, len(problem.a))) * 30
+    u: Any = np.random.default_rng(1).normal(size=(2, len(problem.a))) * 30
     u[0, problem.a == 0] = geometry.NOTHING
     grid = geometry.make(problem.support)
     dense = geometry.make(replace(problem.support, cost="squared_distance"))
-    wanted = logsumexp(u[:, :, None] - np.asarray(dense.scaled_cost()), axis=1)
+    wanted: Any = logsumexp(u[:, :, None] - np.asarray(dense.scaled_cost()), axis=1)
     np.testing.assert_allclose(jax.vmap(grid.over_rows)(u), wanted, rtol=1e-12)
     np.testing.assert_allclose(jax.vmap(dense.over_rows)(u), wanted, rtol=1e-12)
     # Where the number type does not hold the kernel, sums are taken in the log domain.
@@ -103,9 +104,9 @@ def test_sums_over_the_grid_are_those_of_the_whole_matrix(problem: Problem) -> N
 
 def test_gradient_and_hessian_are_those_of_autodiff(problem: Problem) -> None:
     made = geometry.make(problem.support)
-    there = np.flatnonzero(problem.a > 0)[:6]
+    there = jnp.flatnonzero(problem.a > 0)[:6]
     a = jnp.asarray(problem.a[there] / problem.a[there].sum())
-    few = geometry.restricted(made, there, np.arange(len(problem.b)))
+    few = geometry.restricted(made, there, jnp.arange(len(problem.b)))
     u = jnp.asarray(np.random.default_rng(2).normal(size=6))
     value = jax.jit(lambda u: semi_dual.value(few, u, a, problem.b))
     at = semi_dual.evaluate(few, u, a, problem.b)
@@ -134,13 +135,13 @@ def test_two_suppliers_on_the_sphere_have_one_unknown() -> None:
     support = Support(
         rows=points[:2], columns=points[2:], cost="sphere", epsilon=0.1, cosine_margin=1e-4
     )
-    a, b = np.array([0.3, 0.7]), normalised(draws.uniform(size=40), "b")
+    a, b = jnp.array([0.3, 0.7]), jnp.asarray(normalised(draws.uniform(size=40), "b"))
     cost = np.arccos(points[:2] @ points[2:].T / (1 + 1e-4)) / 0.1
 
     def surplus(difference: float) -> float:
         """Mass that leaves the first point, less what it has."""
         logs = np.array([[difference], [0.0]]) - cost
-        return float(np.exp(logs - logsumexp(logs, axis=0))[0] @ b - a[0])
+        return float(np.exp(logs - logsumexp(logs, axis=0))[0] @ np.asarray(b) - a[0])
 
     wanted = bisect(surplus, -100, 100, xtol=1e-13)
     made = geometry.make(support)

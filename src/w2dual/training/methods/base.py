@@ -59,6 +59,11 @@ AnyState = TypeVar("AnyState", bound=State)
 class Batches(Protocol):
     """The points of one step. What is drawn depends on (seed, step, index) alone."""
 
+    @property
+    def pair(self) -> Any:
+        """The measures (`measures.Pair`), for what they have besides points; None for none."""
+        ...
+
     def source(self, index: int | Int[Array, ""] = 0) -> Batch:
         """Return a batch of the source; each index has its own."""
         ...
@@ -77,6 +82,10 @@ class Given(NamedTuple):
 
     x: Batch
     y: Batch
+
+    @property
+    def pair(self) -> None:
+        """There are no measures: points alone were given."""
 
     def source(self, index: int | Int[Array, ""] = 0) -> Batch:
         """Return `x`, the one batch that there is."""
@@ -267,6 +276,11 @@ class Swapped(NamedTuple):
     """Points of one step with source and target in each other's place."""
 
     batches: Batches
+
+    @property
+    def pair(self) -> Any:
+        """The measures, which are not swapped."""
+        return self.batches.pair
 
     def source(self, index: int | Int[Array, ""] = 0) -> Batch:
         """Return a batch of what is the target."""
