@@ -60,6 +60,7 @@ JOBS = {
     "conjugation-study": Job("follow a trained cell's conjugations"),
     "line-search": Job("time line searches on trained cells"),
     "line-search-tables": Job("render the results of line-search", writes=TABLE),
+    "meta-sinkhorn": Job("compare starts of solvers of entropic transport"),
     "conjugation-figure": Job("draw the studies of conjugation", writes=PICTURE),
     "aggregate": Job("gather the metrics of cells into one tidy file", writes=("--out",)),
     "table": Job("render one table of the HD evaluation", writes=TABLE),

@@ -79,6 +79,12 @@ def make(settings: Mapping[str, Any]) -> LBFGS:
     return replace(make_lbfgs(kept), gradient_tolerance=0.0, decrease_tolerance=0.0)
 
 
+def solve(geometry: Geometry, a: Rows, b: Columns, u: Rows, goal: Goal, solver: LBFGS) -> Solution:
+    """Maximise the semi-dual of one instance: `solve_all` of one lane."""
+    found = solve_all(geometry, a[None], b[None], u[None], goal, solver)
+    return jax.tree.map(lambda leaf: leaf[0], found)
+
+
 def solve_all(
     geometry: Geometry, a: Rows, b: Columns, u: Rows, goal: Goal, solver: LBFGS
 ) -> Solution:

@@ -20,7 +20,7 @@ from jaxtyping import Array
 
 from w2dual.entropic import semi_dual
 from w2dual.entropic.counts import Counts, Goal, Solution
-from w2dual.entropic.geometry import Columns, Geometry, Rows
+from w2dual.entropic.geometry import NOTHING, Columns, Geometry, Rows, restricted
 from w2dual.entropic.semi_dual import Evaluation, masked
 
 CONSTANT = 1.0e-9
@@ -85,6 +85,28 @@ def solve(
     state = State(u, start, none, two, jnp.ones((), bool), counts)
     end = jax.lax.while_loop(goes_on, body, state)
     return Solution(end.u, end.at.error, end.iteration, end.counts)
+
+
+def solve_on_support(
+    geometry: Geometry, a: Rows, b: Columns, u: Rows, goal: Goal, settings: Newton, most: int
+) -> Solution:
+    """Solve on rows and columns with mass alone, `most` of each end at most.
+
+    Args:
+        geometry: of all points.
+        a: weights of the source of one instance.
+        b: weights of its target.
+        u: the start over epsilon.
+        goal: as of `solve`.
+        settings: of the solver.
+        most: points with mass at an end at most, static; with fewer, some without are there too.
+    """
+    rows = jnp.argsort(a == 0, stable=True)[:most]
+    columns = jnp.argsort(b == 0, stable=True)[:most]
+    fewer = restricted(geometry, rows, columns)
+    found = solve(fewer, a[rows], b[columns], u[rows], goal, settings)
+    whole = jnp.full_like(a, NOTHING).at[rows].set(found.u)
+    return found._replace(u=whole)
 
 
 def _direction(geometry: Geometry, state: State, a: Rows, b: Columns, settings: Newton) -> Rows:

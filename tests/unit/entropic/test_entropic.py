@@ -46,7 +46,9 @@ LBFGS = {
 
 
 def on_points(problem: Problem) -> linear_problem.LinearProblem:
-    points = pointcloud.PointCloud(problem.support.rows, epsilon=EPSILON, scale_cost=1.0)
+    points = pointcloud.PointCloud(
+        jnp.asarray(problem.support.rows), epsilon=EPSILON, scale_cost=1.0
+    )
     return linear_problem.LinearProblem(points, problem.a, problem.b)
 
 
@@ -78,7 +80,7 @@ def test_the_plan_is_that_of_pot(problem: Problem) -> None:
     made = geometry.make(problem.support)
     rows, columns = problem.a > 0, problem.b > 0
     cost = EPSILON * np.asarray(made.scaled_cost())
-    wanted = ot.sinkhorn(
+    wanted: Any = ot.sinkhorn(
         problem.a[rows], problem.b[columns], cost[rows][:, columns], EPSILON, stopThr=1e-12
     )
     u = jnp.zeros(len(problem.a))
