@@ -9,8 +9,8 @@ import difflib
 import json
 
 from w2dual.config.cells import Cell
-from w2dual.config.reader import Config
-from w2dual.config.rows import Row, budget_of, potentials, rows, settings_of
+from w2dual.config.reader import Config, discrete_sizes, discrete_tasks
+from w2dual.config.rows import OWN, Row, budget_of, potentials, rows, settings_of
 from w2dual.records import InputError
 
 PLANE = 2
@@ -26,8 +26,13 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Return all cells of a valid config: the benchmark's, on the plane, then of CelebA64."""
-    return benchmark_grid(config) + synthetic_grid(config) + celeba64_grid(config)
+    """Return all cells of a valid config: the benchmark's, the plane's, CelebA64's, Meta OT's."""
+    return (
+        benchmark_grid(config)
+        + synthetic_grid(config)
+        + celeba64_grid(config)
+        + meta_sinkhorn_grid(config)
+    )
 
 
 def benchmark_grid(config: Config) -> list[Cell]:
@@ -94,6 +99,30 @@ def celeba64_grid(config: Config) -> list[Cell]:
             if potential in row.potentials
             for name in section["generators"]
         ]
+    return cells
+
+
+UNTRAINED = {
+    "iterations": 1,
+    "learning_rate": 1.0e-3,
+    "bound": 1.0,
+    "tolerance": 1.0e-6,
+    "min_iterations": 0,
+}
+"""Settings of pre-training, which every cell has, where there is none."""
+
+
+def meta_sinkhorn_grid(config: Config) -> list[Cell]:
+    """Return the cells of Meta OT between discrete measures, by task, then row of its table."""
+    section = {**config["meta_sinkhorn"], "pretraining": UNTRAINED}
+    cells = []
+    for task in discrete_tasks(config):
+        rows_of, columns_of = discrete_sizes(config["measures"]["discrete"][task])
+        own = {**config, "meta_sinkhorn": section}
+        for row in rows(config, section):
+            entry = config["methods"][row.method] | {"targets": columns_of}
+            with_size = own | {"methods": config["methods"] | {row.method: entry}}
+            cells.append(_cell(with_size, "meta_sinkhorn", task, rows_of, OWN, row))
     return cells
 
 

@@ -75,6 +75,7 @@ def validate(config: Config) -> None:
     _check_grids(config)
     _check_measures(config)
     _check_images(config)
+    _check_discrete(config)
     _check_numbers(config)
     _check_conjugation(config)
 
@@ -226,7 +227,7 @@ def _check_rows(config: Config, section: str, grid: Mapping[str, Any]) -> list[R
 
 def _check_pretraining(config: Config, section: str, method: str) -> None:
     """Check that what a method sets of pre-training is what its grid's is made of."""
-    known = config[section]["pretraining"]
+    known = config[section].get("pretraining", {})
     given = config["methods"][method].get("pretraining", {}) if method else {}
     if other := [key for key in given if key not in known]:
         raise InputError(
@@ -326,10 +327,80 @@ def _check_images(config: Config) -> None:
         )
 
 
+def _check_discrete(config: Config) -> None:
+    section, laws = config["meta_sinkhorn"], config["measures"]["discrete"]
+    if clash := [name for name in laws if name in config["measures"]["synthetic"]]:
+        raise InputError(
+            f"config key `measures.discrete.{clash[0]}`: `measures.synthetic` has the same name"
+        )
+    for index, entry in enumerate(section["methods"]):
+        where = f"meta_sinkhorn.methods.{index}.method"
+        check_known(config, where, entry["method"], "methods")
+        kind = config["methods"][entry["method"]]["kind"]
+        if kind != META_DUAL:
+            raise InputError(
+                f"config key `{where}`: `methods.{entry['method']}` is of the kind `{kind}`; "
+                f"expected one of the kind `{META_DUAL}`, which predicts dual potentials"
+            )
+    _check_rows(config, "meta_sinkhorn", section)
+    study = section["study"]
+    for task in section["tasks"]:
+        check_known(config["measures"], "meta_sinkhorn.tasks", task, "discrete", "measures.")
+        for key in ("traced", "max_iterations"):
+            check_known(study, f"meta_sinkhorn.study.{key}", task, key, "meta_sinkhorn.study.")
+        for name in study["max_iterations"][task]:
+            where = f"meta_sinkhorn.study.max_iterations.{task}"
+            check_known(study, where, name, "finetuners", "meta_sinkhorn.study.")
+    for name, given in study["finetuners"].items():
+        if given["kind"] == "lbfgs":
+            where = f"meta_sinkhorn.study.finetuners.{name}.solver"
+            check_known(config, where, given["solver"], "solvers")
+            kind = config["solvers"][given["solver"]]["kind"]
+            if kind != "lbfgs":
+                raise InputError(
+                    f"config key `{where}`: solver `{given['solver']}` is of kind `{kind}`; "
+                    "expected one of kind `lbfgs`"
+                )
+    if study["shown"] > study["pairs"]:
+        raise InputError(
+            f"config key `meta_sinkhorn.study.shown`: {study['shown']} is more than "
+            f"`meta_sinkhorn.study.pairs` = {study['pairs']}"
+        )
+    for name, law in laws.items():
+        if "packaged" in law["sources"] and not config["preset"]["reduced"]:
+            raise InputError(
+                f"config key `measures.discrete.{name}.sources`: a preset at full budget "
+                "(`preset.reduced: false`) admits no `packaged` stand-in; take it out, or mark "
+                "the preset as reduced"
+            )
+
+
+META_DUAL = "meta_dual"
+"""The kind of method that `meta_sinkhorn` trains by."""
+
+
+def discrete_tasks(config: Config) -> list[str]:
+    """Return the tasks of Meta OT that there are data of: not one whose raster is not named."""
+    laws = config["measures"]["discrete"]
+    return [
+        task
+        for task in config["meta_sinkhorn"]["tasks"]
+        if laws[task]["sources"] != ["folder"]
+        or laws[task].get("folder", laws[task].get("raster")) is not None
+    ]
+
+
+def discrete_sizes(law: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many points the source and the target of a law over measures have."""
+    if law["kind"] == "grid_images":
+        return law["side"] ** 2, law["side"] ** 2
+    return law["supply"], law["demand"]
+
+
 def _check_numbers(config: Config) -> None:
-    for name in ("hd", "baselines", "synthetic", "celeba64"):
-        pretraining, evaluation = config[name]["pretraining"], config[name]["evaluation"]
-        if pretraining.get("min_iterations", 0) > pretraining["iterations"]:
+    for name in ("hd", "baselines", "synthetic", "celeba64", "meta_sinkhorn"):
+        pretraining, evaluation = config[name].get("pretraining"), config[name]["evaluation"]
+        if pretraining and pretraining.get("min_iterations", 0) > pretraining["iterations"]:
             raise InputError(
                 f"config key `{name}.pretraining.min_iterations`: is above "
                 f"`{name}.pretraining.iterations`, so the tolerance could never be met"
@@ -373,4 +444,5 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
         used |= {name: dict(celeba64) for name in [CELEBA64_GENERATOR, *names]}
     for part in config["synthetic"]["grids"]:
         used |= {name: config["measures"]["synthetic"][name] for name in part["pairs"]}
+    used |= {task: dict(config["measures"]["discrete"][task]) for task in discrete_tasks(config)}
     return used

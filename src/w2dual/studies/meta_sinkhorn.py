@@ -107,7 +107,8 @@ class Start(NamedTuple):
     one: Callable[[Any, Any], Any] | None
 
 
-Solve = Callable[[Geometry, Array, Array, Array, Goal], Solution]
+Solve = Callable[..., Solution]
+"""From a geometry, weights, a start and a `Goal`."""
 
 
 class Solver(NamedTuple):
