@@ -235,13 +235,14 @@ LOCKED = envs/$(call quote,JAX).txt
 .PHONY: env lock clean
 # pip, and not uv, so that nothing but Python is needed; every file is checked against its hash.
 env: ## the environment, .venv
-	@$(call unless_ready,$(call quote,VENV),.ready-$(call quote,JAX),$(LOCKED) envs/tools.txt pyproject.toml); \
+	@$(call unless_ready,$(call quote,VENV),.ready-$(call quote,JAX),$(LOCKED) envs/tools.txt envs/data.txt pyproject.toml); \
 	python=$(call quote,PYTHON); \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "w2dual needs Python 3.11 or later; $$python is $$("$$python" -V 2>&1). Set PYTHON=..." >&2; exit 1; }; \
 	echo "Setting up $$venv (JAX for" $(call quote,JAX)"), once; a few minutes ..."; \
 	[ -x "$$venv/bin/python" ] || "$$python" -m venv "$$venv"; \
 	"$$venv/bin/python" -m pip install --quiet --require-hashes -r $(LOCKED) -r envs/tools.txt; \
+	"$$venv/bin/python" -m pip install --quiet --no-deps --require-hashes -r envs/data.txt; \
 	"$$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .; \
 	rm -f -- "$$venv"/.ready-*; \
 	touch -- "$$ready"
@@ -255,7 +256,9 @@ lock: env ## pin again what envs/*.in ask for
 	for name in cpu cuda12 cuda13 tools bench crate gpu_count; do \
 	    echo "envs/$$name.in -> envs/$$name.txt"; \
 	    (cd envs && "$$uv" $(LOCK) "$$name.in" --output-file "$$name.txt"); \
-	done
+	done; \
+	echo "envs/data.in -> envs/data.txt"; \
+	(cd envs && "$$uv" $(LOCK) --no-deps data.in --output-file data.txt)
 	@$(BIN)/python envs/export_conda.py
 
 clean: ## remove what presets made, and caches; keep the environment and the paper's results

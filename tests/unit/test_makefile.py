@@ -93,7 +93,7 @@ def write(path: Path) -> Path:
 def copy(folder: Path, ready: bool) -> Copy:
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
-    for lock in ("cpu", "tools", "crate", "bench", "gpu_count"):
+    for lock in ("cpu", "tools", "data", "crate", "bench", "gpu_count"):
         name = f"envs/{lock}.txt"
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()

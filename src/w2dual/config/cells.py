@@ -183,6 +183,8 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     Kinds of which there is no module are left out; whoever makes them says so.
     """
     named = [f"{METHODS}.{method_kind(cell.settings)}"]
+    if evaluation := method_evaluation(cell.settings, package):
+        named.append(f"{EVALUATIONS}.{evaluation}")
     for section, room in ROOMS.items():
         kind = cell.settings.get(section, {}).get("kind", "none")
         named += [] if kind == "none" else [f"{room}.{kind}", f"{room}.kernels.{kind}"]
@@ -191,6 +193,10 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
 
 METHODS = "training.methods"
 """Room of the modules of methods."""
+EVALUATIONS = "evaluation.kinds"
+"""Room of the modules of evaluations that a method or a pair asks for."""
+EVALUATION = "EVALUATION"
+"""Constant of a method's or a pair's module: the evaluation that it asks for."""
 ROOMS = {
     "potential": "potentials",
     "amortization_model": "amortization.models",
@@ -200,9 +206,38 @@ ROOMS = {
 """Part of a cell's settings -> room of the modules that its kind names."""
 
 
+def method_evaluation(settings: Mapping[str, Any], package: Path = code.PACKAGE) -> str | None:
+    """Return the kind of evaluation that the method of a cell's settings asks for, or None."""
+    return _evaluation(f"{METHODS}.{method_kind(settings)}", package)
+
+
+def _evaluation(module: str, package: Path) -> str | None:
+    """Return the kind of evaluation that a module asks for, or None.
+
+    Raises:
+        InputError: it is not written out, or there is no such kind.
+    """
+    try:
+        kind = code.constant(module, EVALUATION, package)
+    except ValueError:
+        kind = ...
+    if kind is None or (isinstance(kind, str) and code.exists(f"{EVALUATIONS}.{kind}", package)):
+        return kind
+    known = ", ".join(code.modules_with(EVALUATIONS, "make", package)) or "none"
+    said = "which is computed" if kind is ... else f"which is {kind!r:.60}"
+    raise InputError(
+        f"src/w2dual/{module.replace('.', '/')}.py: `{EVALUATION}`, {said}, is not the name of a "
+        f"module of w2dual.{EVALUATIONS}, written out; known: {known}"
+    )
+
+
 def pair_modules(kind: str, package: Path = code.PACKAGE) -> list[str]:
-    """Return the module that reads a pair of a kind, for `code.digest`."""
-    return [name for name in [f"measures.pairs.{kind}"] if code.exists(name, package)]
+    """Return the modules that read and evaluate a pair of a kind, for `code.digest`."""
+    reader = f"measures.pairs.{kind}"
+    if not code.exists(reader, package):
+        return []
+    evaluation = _evaluation(reader, package)
+    return [reader, *([f"{EVALUATIONS}.{evaluation}"] if evaluation else [])]
 
 
 def preparation_modules(kind: str) -> list[str]:

@@ -4,7 +4,8 @@ A kind of method is one module of this package with `make(settings, dimension) -
 settings are all of a cell's; and with `NEEDS = (...)`, the parts of a cell's settings that it is
 made of, out of potential, amortization_model, amortization and solver. `NEEDS` is read without
 importing the module, so it has to be written out. A cell names its kind under `method`, next to the
-method's own settings; one that names none is of the kind `dual`.
+method's own settings; one that names none is of the kind `dual`. A module may name what evaluates
+its cells, as `EVALUATION = "KIND"` (`w2dual.evaluation.kinds`).
 """
 
 from w2dual.training.methods.base import (
