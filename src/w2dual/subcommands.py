@@ -61,6 +61,7 @@ JOBS = {
     "line-search": Job("time line searches on trained cells"),
     "line-search-tables": Job("render the results of line-search", writes=TABLE),
     "conjugation-figure": Job("draw the studies of conjugation", writes=PICTURE),
+    "color-study": Job("fine-tune a trained cell's predictions for held-out pairs of images"),
     "aggregate": Job("gather the metrics of cells into one tidy file", writes=("--out",)),
     "table": Job("render one table of the HD evaluation", writes=TABLE),
     "celeba64-table": Job("render a table of the CelebA64 cells", writes=TABLE),

@@ -92,9 +92,7 @@ class QuadraticICNN:
             )
         )
 
-    def affine(
-        self, matrix: Float[Array, "*axes n n"], shift: Float[Array, "*axes n"]
-    ) -> Vector:
+    def affine(self, matrix: Float[Array, "*axes n n"], shift: Float[Array, "*axes n"]) -> Vector:
         """Return the vector whose gradient is x -> matrix x + shift, exactly.
 
         Args:

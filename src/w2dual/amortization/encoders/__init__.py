@@ -3,7 +3,7 @@
 A kind is one module with `make(features)`, which returns a flax module from encodings (batch, m) to
 features (batch, features), called with `train`; and with `ENCODING`, the encoding of
 `measures.pairs.palettes` that it takes. A module that keeps statistics, as of BatchNorm, keeps them
-in the collection `batch_stats`, and `make` takes `axis`, the mapped axis that they are averaged over.
+in the collection `batch_stats`; `axis` of `make` is the mapped axis that they are averaged over.
 """
 
 from __future__ import annotations
@@ -12,25 +12,7 @@ import importlib
 
 from flax import linen as nn
 
-from w2dual import code, extensions
-
-ROOM = "amortization.encoders"
-
-
-def kinds() -> list[str]:
-    """Return the kinds of encoders that there are."""
-    return code.modules_with(ROOM, "make")
-
-
-def encoding_of(kind: str) -> str:
-    """Return the encoding that a kind takes, read without importing its module.
-
-    Raises:
-        InputError: there is no such kind.
-    """
-    if kind not in kinds():
-        extensions.refuse("encoder", kind, "unknown", f"expected one of {', '.join(kinds())}")
-    return code.constant(f"{ROOM}.{kind}", "ENCODING")
+from w2dual.config.cells import encoding_of
 
 
 def make(kind: str, features: int, axis: str | None = None) -> nn.Module:

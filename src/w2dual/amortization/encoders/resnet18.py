@@ -57,9 +57,7 @@ class ResNet18(nn.Module):
         x = encodings.reshape(-1, side, side, 3)
         x = (x - jnp.array(MEAN)) / jnp.array(STD)
         axis = self.axis if train else None
-        norm = partial(
-            nn.BatchNorm, use_running_average=not train, momentum=0.9, axis_name=axis
-        )
+        norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, axis_name=axis)
         x = nn.Conv(64, (7, 7), (2, 2), padding=3, use_bias=False, kernel_init=_he)(x)
         x = nn.relu(norm()(x))
         x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

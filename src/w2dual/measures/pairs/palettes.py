@@ -101,11 +101,6 @@ def dimension(encoded: int, points: int) -> int:
     return NUMBERS + encoded + COLOUR * points
 
 
-def encoded(encoding: str, settings: Mapping[str, Any]) -> int:
-    """Return how many numbers an encoding has, by the config's `measures.palettes`."""
-    return settings["bins"] ** 3 if encoding == "histogram" else COLOUR * settings["side"] ** 2
-
-
 _ARRAYS = {
     "pixels": (np.uint8, 3),
     "encodings": (None, 2),

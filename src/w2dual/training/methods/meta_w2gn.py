@@ -1,4 +1,4 @@
-r"""Meta OT between palettes: a hyper-network that predicts W2GN's two potentials for any two images.
+r"""Meta OT between palettes: a hyper-network predicts W2GN's two potentials for any two images.
 
 From the encodings of two images it predicts psi on the source's colours and psi_bar on the
 target's, each of 653 numbers (`potentials.quadratic_icnn`). For colours x, y of a pair, and
@@ -36,6 +36,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from w2dual import extensions
 from w2dual.amortization import encoders
+from w2dual.config.cells import encoding_of
 from w2dual.config.settings import TrainingSettings
 from w2dual.decoding import decode
 from w2dual.measures.pairs.palettes import COLOUR, NUMBERS
@@ -147,7 +148,7 @@ class Instances(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The loss of a pair, and what it is the sum of: the dual, the cycles, weighted, and the rest."""
+    """The loss of a pair; and of what it is the sum, the dual and the weighted cycles."""
 
     loss: Float[Array, "*axes"]
     dual: Float[Array, "*axes"]
@@ -273,7 +274,9 @@ class MetaW2GN(Method[HyperState]):
             del points
             return self._variables(key)["batch_stats"]
 
-        found = {"network": Network("hyper-network", init, None if self.has_residual else self._map)}
+        found = {
+            "network": Network("hyper-network", init, None if self.has_residual else self._map)
+        }
         if self.keeps_statistics:
             found["statistics"] = Network("hyper-network statistics", statistics)
         return found
@@ -343,7 +346,7 @@ class MetaW2GN(Method[HyperState]):
     def _loss(
         self, over: str | None, network: Any, statistics: Any, source: Batch, target: Batch
     ) -> tuple[Array, tuple[Losses, Any]]:
-        """Return the loss of one seed; with `over` scaled so that its mean over devices is right."""
+        """Return the loss of one seed; with `over` scaled so that the mean over devices is right."""
         x, y = (Instances.of(points, self.settings.points) for points in (source, target))
         (psi, psi_bar), statistics = self._predicted(over, True, network, statistics, x, y)
         parts = pair_loss(
@@ -430,7 +433,7 @@ class MetaW2GN(Method[HyperState]):
         return points + error.at[: 2 * half, points.shape[1] - COLOUR * count :].set(flat)
 
     def _drawn_encoding(self, uniform: Array) -> Array:
-        if encoders.encoding_of(self.settings.encoder) == "histogram":
+        if encoding_of(self.settings.encoder) == "histogram":
             return jax.nn.softmax(8.0 * uniform, axis=-1)
         return (uniform + 1.0) / 2.0
 
@@ -448,9 +451,7 @@ class MetaW2GN(Method[HyperState]):
             psi, psi_bar = self.predict(params, source, target)
             moved = self.icnn.gradient(psi if forward else psi_bar, ends.colours)
             size = COLOUR * self.settings.points
-            return jnp.concatenate(
-                [points[:, :-size], moved.reshape(points.shape[0], -1)], axis=-1
-            )
+            return jnp.concatenate([points[:, :-size], moved.reshape(points.shape[0], -1)], axis=-1)
 
         return jax.vmap(one)(params, points)
 
@@ -461,11 +462,9 @@ def make(settings: Mapping[str, Any], dimension: int) -> MetaW2GN:
     Raises:
         InputError: the encoder is unknown or settings do not fit.
     """
-    own = decode(
-        Settings, extensions.without_kind(settings["method"]), "cell", "settings.method"
-    )
+    own = decode(Settings, extensions.without_kind(settings["method"]), "cell", "settings.method")
     training = decode(TrainingSettings, settings["training"], "cell", "settings.training")
-    encoders.encoding_of(own.encoder)
+    encoding_of(own.encoder)
     if own.residual not in ("none", "gaussian"):
         raise InputError(
             f"cell: `settings.method.residual` is {own.residual!r}; expected `none` or `gaussian`"
@@ -482,9 +481,7 @@ def make(settings: Mapping[str, Any], dimension: int) -> MetaW2GN:
         training.iterations,
         training.learning_rate * training.final_learning_rate_factor,
     )
-    adam = optax.adamw(
-        schedule, b1=training.b1, b2=training.b2, weight_decay=training.weight_decay
-    )
+    adam = optax.adamw(schedule, b1=training.b1, b2=training.b2, weight_decay=training.weight_decay)
     optimizer = optax.flatten(optax.chain(optax.clip_by_global_norm(own.clip), adam))
     return MetaW2GN(
         dimension=dimension,
