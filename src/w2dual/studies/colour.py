@@ -4,8 +4,8 @@ Each pair of images is a problem of its own; all are solved side by side. The ru
 
     w2gn        W2GN from the identity, as published
     meta_w2gn   W2GN from the hyper-network's prediction, as published
-    meta_lbfgs  from the prediction, psi by the dual with converged conjugates, psi_bar by regression
-                on them: the paper's own method (amortized start, L-BFGS) [ours]
+    meta_lbfgs  from the prediction, psi by the dual with converged conjugates, psi_bar by
+                regression on them: the paper's own method (amortized start, L-BFGS) [ours]
 
 and, without a run, the identity and the Gaussian map. The value of a potential psi is the bound on
 the exact cost W2^2 that weak duality gives (`evaluation.kinds.meta_color`), its conjugates found by

@@ -63,8 +63,8 @@ HIDDEN = 512
 """Units of the hidden layer that sees both images [meta-ot conf/train_color_meta.yaml]."""
 START = 0.1
 """Factor on the first predictions of a residual, which begin near the Gaussian map [ours]."""
-FAINT = -3.0
-"""Outer weights of a residual's units before training: softplus(-3) is 0.05 [ours]."""
+FAINT = -6.0
+"""Outer weights of a residual's units before training: softplus(-6) is 0.0025 [ours]."""
 
 
 @dataclass(frozen=True)
@@ -346,7 +346,7 @@ class MetaW2GN(Method[HyperState]):
     def _loss(
         self, over: str | None, network: Any, statistics: Any, source: Batch, target: Batch
     ) -> tuple[Array, tuple[Losses, Any]]:
-        """Return the loss of one seed; with `over` scaled so that the mean over devices is right."""
+        """Return the loss of one seed; with `over`, a part whose mean over devices it is."""
         x, y = (Instances.of(points, self.settings.points) for points in (source, target))
         (psi, psi_bar), statistics = self._predicted(over, True, network, statistics, x, y)
         parts = pair_loss(
