@@ -22,6 +22,8 @@ def bundled():
         *(rules.aggregate_baselines.output if BASELINES else []),
         *rules.aggregate_synthetic.output,
         *(rules.aggregate_celeba64.output if IMAGES else []),
+        *(rules.aggregate_color.output if COLOR else []),
+        *expand(rules.color_study.output, colored=COLOR),
         *expand(
             rules.conjugation_study.output,
             studied=[cell.name for cells in STUDIES.values() for cell in cells],

@@ -14,7 +14,13 @@ from w2dual.config import arguments, places
 from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
-from w2dual.config.grid import baselines_grid, celeba64_grid, hd_grid, synthetic_grid
+from w2dual.config.grid import (
+    baselines_grid,
+    celeba64_grid,
+    hd_grid,
+    meta_color_grid,
+    synthetic_grid,
+)
 from w2dual.config.reader import CELEBA64_GENERATOR, pairs
 from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
@@ -61,7 +67,8 @@ HD = {cell.name: cell for cell in hd_grid(config)}
 BASELINES = {cell.name: cell for cell in baselines_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
 IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
-CELLS = HD | BASELINES | SYNTHETIC | IMAGES
+COLOR = {cell.name: cell for cell in meta_color_grid(config)}
+CELLS = HD | BASELINES | SYNTHETIC | IMAGES | COLOR
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = potentials(config, config["hd"])
@@ -70,7 +77,8 @@ COST_TABLES = ["runtime_hd", "conjugation_iterations", "conjugation_time"]
 ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension", "accuracy_over_seeds"]
 # Table of settings -> section of the config.
 SETTINGS_TABLES = {
-    f"hyperparameters_{section}": section for section in ("hd", "synthetic", "celeba64")
+    f"hyperparameters_{section}": section
+    for section in ("hd", "synthetic", "celeba64", *(["meta_color"] if COLOR else []))
 }
 TABLES = (
     [f"hd_{potential}" for potential in POTENTIALS]
@@ -82,6 +90,10 @@ TABLES = (
 IMAGE_TABLES = ["celeba64", "verdict_celeba64", "costs_celeba64"] if IMAGES else []
 IMAGE_FIGURES = ["celeba64_samples"] if IMAGES else []
 TABLES += [*IMAGE_TABLES, *(["claims_celeba64"] if IMAGES else [])]
+# Of colour transport, where the preset has its cells.
+COLOR_TABLES = ["meta_ot_color", "claims_meta_ot_color"] if COLOR else []
+COLOR_FIGURES = ["meta_color"] if COLOR else []
+TABLES += COLOR_TABLES
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
 PLANE_FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
 FIGURES = [*PLANE_FIGURES, *IMAGE_FIGURES]
@@ -133,6 +145,8 @@ wildcard_constraints:
     potential="|".join(map(re.escape, POTENTIALS)),
     figure="|".join(map(re.escape, FIGURES)),
     images="|".join(IMAGE_TABLES) or "^$",
+    color="|".join(COLOR_TABLES) or "^$",
+    colored="|".join(map(re.escape, COLOR)) or "^$",
 
 
 def code_of(job, kinds=()):

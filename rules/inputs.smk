@@ -16,7 +16,22 @@ def prepared(pair):
 
 def images_of(pair):
     """The images that a pair is made of, as input files."""
-    return [tracked(path) for path in image_files(PAIRS[pair]).values()]
+    return [tracked(path) for path in [*image_files(PAIRS[pair]).values(), *palette_files(pair)]]
+
+
+def palette_files(pair):
+    """What a law over images is made of: the files of the user's folder, or the named package's."""
+    settings = PAIRS[pair]
+    if settings["kind"] != "palettes":
+        return []
+    folder = settings["folder"]
+    if folder is None or "folder" not in settings["sources"]:
+        return [] if settings["paintings"] is None else [settings["paintings"]]
+    here = places.of_config(folder, ROOT)
+    # A folder that is not there is the job's to report, in words.
+    names = sorted(os.listdir(here)) if os.path.isdir(here) else []
+    paths = [os.path.join(folder, name) for name in names if not name.startswith(".")]
+    return [path for path in paths if os.path.isfile(places.of_config(path, ROOT))]
 
 
 def preparing(pair, attempt):

@@ -23,6 +23,7 @@ rule report:
         celeba64=rules.aggregate_celeba64.output if IMAGES else [],
         verdict="tables/verdict_hd.csv",
         claims="tables/claims.csv",
+        color=rules.aggregate_color.output if COLOR else [],
         curves=expand("figures/curves_{cell}.pdf", cell=CELLS),
         figures=expand("figures/{figure}.pdf", figure=DRAWN),
     output:
@@ -46,5 +47,5 @@ rule report:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
         " --verdict {input.verdict} --claims {input.claims}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.celeba64}"
-        " --baselines {input.baselines}"
+        " --baselines {input.baselines} --color {input.color}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

@@ -17,11 +17,15 @@ from typing import Any
 from w2dual.archive import steps as rendering
 from w2dual.archive.steps import Step
 from w2dual.config import arguments
-from w2dual.config.grid import grid
+from w2dual.config.grid import grid, meta_color_grid
 from w2dual.records import InputError
 
 STUDY = re.compile(r"results/conjugation/[^/]+\.json")
 """What `line-search-tables` sets: times, which are raw."""
+COLOR = re.compile(r"results/color/[^/]+\.safetensors")
+"""What `color-table` sets: values of trained networks, which are raw."""
+RAW = {"line-search-tables": STUDY, "color-table": COLOR}
+"""Job -> raw files that it sets, besides metrics."""
 OF_COMPUTED = ("trivial-table", "table-page")
 """Jobs that set what was computed from measures, besides what follows from metrics."""
 
@@ -94,7 +98,7 @@ def _unmade(step: Step, exact: set[str], computed: set[str], inside: set[str]) -
             if word not in inside or word in step.outputs or word in exact:
                 continue
             job = step.arguments[0]
-            raw = job == "line-search-tables" and STUDY.fullmatch(word)
+            raw = job in RAW and RAW[job].fullmatch(word)
             if not raw and not (job in OF_COMPUTED and word in computed):
                 found.append(
                     f"step {step.rule}: reads {word}, which is not made again from metrics"
@@ -130,6 +134,9 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
         }
     if job == "baselines-table":
         return arguments.baselines_table(dict(config))
+    if job == "color-table":
+        cells = [cell.name for cell in meta_color_grid(dict(config))]
+        return arguments.color_table(dict(config), cells)
     if job == "synthetic-table":
         return arguments.synthetic_table(dict(config))
     if images:

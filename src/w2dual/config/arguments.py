@@ -94,6 +94,24 @@ def celeba64_table(config: Config) -> dict[str, Any]:
     }
 
 
+def color_table(config: Config, cells: Sequence[str]) -> dict[str, Any]:
+    """Return how to print the tables of colour transport, and how its numbers were made."""
+    section = config["meta_color"]
+    return {
+        "cells": list(cells),
+        "steps": section["finetuning"]["steps"],
+        "alpha": config["verdict"]["alpha"],
+        "preset": config["preset"],
+        "budget": budget(section),
+    }
+
+
+def color_study(config: Config) -> dict[str, Any]:
+    """Return how predictions for held-out pairs of images are fine-tuned."""
+    settings = config["meta_color"]["finetuning"]
+    return settings | {"solver": config["solvers"][settings["solver"]]}
+
+
 def report(config: Config, synthetic_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
     plane = synthetic_table(config) | {"cells": list(synthetic_cells)}

@@ -9,8 +9,15 @@ import difflib
 import json
 
 from w2dual.config.cells import Cell
-from w2dual.config.reader import Config, discrete_sizes, discrete_tasks
-from w2dual.config.rows import OWN, Row, budget_of, potentials, rows, settings_of
+from w2dual.config.reader import (
+    Config,
+    color_dimension,
+    color_encodings,
+    color_pair,
+    discrete_sizes,
+    discrete_tasks,
+)
+from w2dual.config.rows import OWN, Row, budget_of, potentials, resolve, rows, settings_of
 from w2dual.records import InputError
 
 PLANE = 2
@@ -26,12 +33,13 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 
 
 def grid(config: Config) -> list[Cell]:
-    """Return all cells of a valid config: the benchmark's, the plane's, CelebA64's, Meta OT's."""
+    """Return all cells of a valid config: benchmark, plane, CelebA64, discrete, palettes."""
     return (
         benchmark_grid(config)
         + synthetic_grid(config)
         + celeba64_grid(config)
         + meta_sinkhorn_grid(config)
+        + meta_color_grid(config)
     )
 
 
@@ -123,6 +131,19 @@ def meta_sinkhorn_grid(config: Config) -> list[Cell]:
             entry = config["methods"][row.method] | {"targets": columns_of}
             with_size = own | {"methods": config["methods"] | {row.method: entry}}
             cells.append(_cell(with_size, "meta_sinkhorn", task, rows_of, OWN, row))
+    return cells
+
+
+def meta_color_grid(config: Config) -> list[Cell]:
+    """Return the cells of colour transport, by row of its table; none where there are no images."""
+    palettes = config["measures"]["palettes"]
+    cells = []
+    for method, encoding in color_encodings(config).items():
+        entry = config["methods"][method] | {"points": palettes["points"]}
+        own = config | {"methods": config["methods"] | {method: entry}}
+        row = resolve(own, config["meta_color"], {"method": method}, "meta_color.methods")
+        n = color_dimension(encoding, palettes)
+        cells.append(_cell(own, "meta_color", color_pair(encoding), n, OWN, row))
     return cells
 
 

@@ -43,6 +43,11 @@ WORDS = {
     "ls": "LS",
     "qc": "QC",
     "maf_moon": "moon",
+    "meta_resnet18": "Meta OT, ResNet-18",
+    "meta_histogram": "Meta OT, histogram",
+    "meta_residual": "Meta OT, histogram + Gaussian map",
+    "palettes_histogram": "palettes (histograms)",
+    "palettes_image": "palettes (images)",
 }
 
 

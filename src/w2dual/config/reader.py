@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from w2dual.config import kinds, strict_yaml
-from w2dual.config.cells import DUAL
+from w2dual.config.cells import DUAL, encoding_of
 from w2dual.config.rows import Row, check_known, check_methods, methods, resolve
 from w2dual.records import InputError
 
@@ -76,6 +76,7 @@ def validate(config: Config) -> None:
     _check_measures(config)
     _check_images(config)
     _check_discrete(config)
+    _check_color(config)
     _check_numbers(config)
     _check_conjugation(config)
 
@@ -397,8 +398,69 @@ def discrete_sizes(law: Mapping[str, Any]) -> tuple[int, int]:
     return law["supply"], law["demand"]
 
 
+def _check_color(config: Config) -> None:
+    section, palettes = config["meta_color"], config["measures"]["palettes"]
+    for index, entry in enumerate(section["methods"]):
+        where = f"meta_color.methods.{index}.method"
+        check_known(config, where, entry["method"], "methods")
+        settings = config["methods"][entry["method"]]
+        if "encoder" not in settings:
+            raise InputError(
+                f"config key `{where}`: `methods.{entry['method']}`, of the kind "
+                f"`{settings['kind']}`, has no `encoder` of images; name one of `meta_w2gn`"
+            )
+        try:
+            encoding_of(settings["encoder"])
+        except InputError as error:
+            raise InputError(f"config key `methods.{entry['method']}.encoder`: {error}") from error
+    _check_rows(config, "meta_color", section)
+    check_known(config, "meta_color.finetuning.solver", section["finetuning"]["solver"], "solvers")
+    if config["solvers"][section["finetuning"]["solver"]]["kind"] == "none":
+        raise InputError("config key `meta_color.finetuning.solver`: names no solver; take lbfgs")
+    for key in ("samples", "history_samples"):
+        if section["evaluation"][key] != palettes["test_points"]:
+            raise InputError(
+                f"config key `meta_color.evaluation.{key}`: {section['evaluation'][key]} is not "
+                f"`measures.palettes.test_points` = {palettes['test_points']}, all of which count"
+            )
+    if section["finetuning"]["steps"] % section["finetuning"]["log_every"]:
+        raise InputError(
+            "config key `meta_color.finetuning.steps`: is not a multiple of `log_every`"
+        )
+    stand_ins = [name for name in palettes["sources"] if name != "folder"]
+    if stand_ins and not config["preset"]["reduced"]:
+        raise InputError(
+            "config key `measures.palettes.sources`: a preset at full budget (`preset.reduced: "
+            f"false`) admits no stand-in, {', '.join(stand_ins)}; take it out, or mark the preset "
+            "as reduced"
+        )
+
+
+def color_encodings(config: Config) -> dict[str, str]:
+    """Return the methods of colour transport, each with what it takes of an image.
+
+    There are none where no images are: neither a folder of the user's nor a stand-in.
+    """
+    palettes = config["measures"]["palettes"]
+    if palettes["sources"] == ["folder"] and palettes["folder"] is None:
+        return {}
+    names = [entry["method"] for entry in config["meta_color"]["methods"]]
+    return {name: encoding_of(config["methods"][name]["encoder"]) for name in names}
+
+
+def color_pair(encoding: str) -> str:
+    """Return the name of the law over images whose points have an encoding."""
+    return f"palettes_{encoding}"
+
+
+def color_dimension(encoding: str, palettes: Mapping[str, Any]) -> int:
+    """Return how many numbers an image is, as a point of that law (`measures.pairs.palettes`)."""
+    encoded = palettes["bins"] ** 3 if encoding == "histogram" else 3 * palettes["side"] ** 2
+    return 2 + encoded + 3 * palettes["points"]
+
+
 def _check_numbers(config: Config) -> None:
-    for name in ("hd", "baselines", "synthetic", "celeba64", "meta_sinkhorn"):
+    for name in ("hd", "baselines", "synthetic", "celeba64", "meta_sinkhorn", "meta_color"):
         pretraining, evaluation = config[name].get("pretraining"), config[name]["evaluation"]
         if pretraining and pretraining.get("min_iterations", 0) > pretraining["iterations"]:
             raise InputError(
@@ -445,4 +507,7 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
     for part in config["synthetic"]["grids"]:
         used |= {name: config["measures"]["synthetic"][name] for name in part["pairs"]}
     used |= {task: dict(config["measures"]["discrete"][task]) for task in discrete_tasks(config)}
+    for encoding in color_encodings(config).values():
+        palettes = {"kind": "palettes"} | config["measures"]["palettes"]
+        used[color_pair(encoding)] = palettes | {"encoding": encoding}
     return used

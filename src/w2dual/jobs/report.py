@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--synthetic", type=Path, nargs="+", required=True, help="those of the cells on the plane"
     )
     parser.add_argument(
+        "--color", type=Path, nargs="*", default=[], help="those of colour transport, if any"
+    )
+    parser.add_argument(
         "--images", type=Path, nargs="*", default=[], help="those of the CelebA64 cells, if any"
     )
     parser.add_argument(
@@ -50,6 +53,7 @@ def main(args: argparse.Namespace) -> None:
         metrics=args.metrics,
         synthetic=args.synthetic,
         images=args.images,
+        color=args.color,
         baselines=args.baselines,
         curves=args.curves,
         figures=args.figures,

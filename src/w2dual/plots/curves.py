@@ -63,6 +63,12 @@ ERRORS = {
         "squared W2",
         ("w2_floor_forward", "w2_floor_inverse"),
     ),
+    "dual_gap_forward_percent": Errors(
+        "meta_color",
+        "dual_gap_forward_percent",
+        "dual_gap_inverse_percent",
+        "gap of the dual (% of W2²)",
+    ),
 }
 """By the column of the cell's headline."""
 OBJECTIVE = "dual_objective"

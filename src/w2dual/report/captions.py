@@ -18,6 +18,8 @@ SYNTHETIC_SECTION = "Couplings on the plane"
 """Title of the section for figures that no section names: those of cells on the plane."""
 IMAGE_SECTION = "Images: CelebA64"
 """Title of the section of the CelebA64 cells."""
+COLOR_SECTION = "Meta OT: colour transport"
+"""Title of the section of the cells of colour transport."""
 SETTINGS_SECTION = "Settings"
 SECTIONS = (
     ("Has it reproduced?", ("verdict_hd", "claims")),
@@ -36,9 +38,11 @@ SECTIONS = (
         ("celeba64", "verdict_celeba64", "claims_celeba64", "costs_celeba64", "celeba64_samples")
         + ("conjugation_celeba64",),
     ),
+    (COLOR_SECTION, ("meta_ot_color", "claims_meta_ot_color", "meta_color")),
     (
         SETTINGS_SECTION,
-        ("hyperparameters_hd", "hyperparameters_synthetic", "hyperparameters_celeba64"),
+        ("hyperparameters_hd", "hyperparameters_synthetic", "hyperparameters_celeba64")
+        + ("hyperparameters_meta_color",),
     ),
 )
 """Titles, in order, with the tables and figures in them."""
@@ -61,6 +65,12 @@ INTRODUCTIONS = {
         r"frozen input-convex convolutional networks, and makes images less sharp. Forward is "
         r"from sharp to blurred. The quoted baselines are of the inverse map: inferred, not stated "
         r"by their authors; no claim rests on comparing them with forward errors."
+    ),
+    COLOR_SECTION: (
+        r"Optimal transport between the colours of two images, pixels of the cube $[0,1]^3$. A "
+        r"hyper-network sees two images and predicts the potentials $\psi$ and $\bar\psi$ of the "
+        r"one's colours and the other's, input-convex networks of 653 parameters (Amos et al., "
+        r"Meta Optimal Transport, ICML 2023), which are then fine-tuned on that pair alone."
     ),
 }
 """What stands between a section's title and its first table or figure."""
@@ -113,6 +123,19 @@ TABLES = {
     "hyperparameters_celeba64": (
         "Settings of the CelebA64 cells, from the config that ran. What to look at: values "
         r"with a dagger, which are not the paper's."
+    ),
+    "hyperparameters_meta_color": (
+        "Settings of the cells of colour transport, from the config that ran. What to look at: "
+        r"values with a dagger, which are not the published ones."
+    ),
+    "meta_ot_color": (
+        "Colour transport on held-out pairs of images, whose ordered pairs training never saw. "
+        "What to look at: whether predictions beat the Gaussian map, which needs no network and "
+        "which the published table lacks; and how many updates of W2GN a prediction is worth."
+    ),
+    "claims_meta_ot_color": (
+        "What the published table and figure of colour transport show, pair by pair. What to look "
+        "at: intervals that hold 0, and the Gaussian map's."
     ),
     "celeba64": (
         r"L$^2$-UVP of both maps on images. What to look at: forward columns for the paper's own "
@@ -167,6 +190,12 @@ _CONJUGATION = (
     r"gap closes during training."
 )
 FIGURES = {
+    "meta_color": (
+        r"Images $\alpha$ and $\beta$ of held-out pairs, $T_\#\alpha$, which has the layout of "
+        r"$\alpha$ and should have the colours of $\beta$, and $T^{-1}_\#\beta$, the other way "
+        "round; by W2GN after all its updates, by the prediction alone, and by the Gaussian map. "
+        "What to look at: colours that one image lacks and the other has; and where rows differ."
+    ),
     "celeba64_samples": (
         r"What maps do to images, for each pair: $x$ of the source, $T^*(x)$, and $T(x)$ and "
         r"$T^{-1}(T^*(x))$ of the best and the worst method by the forward error. What to look at: "

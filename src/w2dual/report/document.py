@@ -21,6 +21,7 @@ from w2dual.records import InputError, write_text
 from w2dual.report import captions
 from w2dual.report.latex import build_pdf, escape
 from w2dual.report.tables import celeba64 as celeba64_tables
+from w2dual.report.tables import meta_color as color_tables
 from w2dual.report.tables import verdict as verdict_table
 from w2dual.report.tables.synthetic import SyntheticSettings
 from w2dual.results import aggregate, celeba64, verdict
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 FIGURE_PREFIX = "curves_"
 IMAGES = "celeba64"
 """Kind of the cells on images, in the column `kind`."""
+COLOR = "meta_color"
+"""Kind of the cells of colour transport."""
 BASELINES = "baselines"
 """Kind of the cells of the benchmark's own methods."""
 SHOWN = {"hd_baselines": (BASELINES,)} | dict.fromkeys(
@@ -86,6 +89,7 @@ def read_metrics(
     synthetic: Sequence[Path],
     images: Sequence[Path] = (),
     baselines: Sequence[Path] = (),
+    color: Sequence[Path] = (),
 ) -> pd.DataFrame:
     """Read tidy metrics from files of all kinds of cells, which a column `kind` tells apart.
 
@@ -94,6 +98,7 @@ def read_metrics(
     """
     files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
     files += [(path, IMAGES) for path in images] + [(path, BASELINES) for path in baselines]
+    files += [(path, COLOR) for path in color]
     parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
     twice = frame[frame.duplicated(["cell", "seed"])]
@@ -113,6 +118,11 @@ def _measured_as(kind: str) -> str:
 def image_part(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the CelebA64 cells."""
     return frame[frame["kind"] == IMAGES]
+
+
+def color_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the cells of colour transport."""
+    return frame[frame["kind"] == COLOR]
 
 
 def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
@@ -188,12 +198,36 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
             f"{plane.evaluation_samples:,} fresh samples of each measure",
         ),
         *_image_facts(frame, settings),
+        *_color_facts(frame),
         ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
         ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
         ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
         ("Report by commit", _short(made.commit)),
     ]
     return [(escape(name), escape(value)) for name, value in rows]
+
+
+def _color_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    part = color_part(frame)
+    if part.empty:
+        return []
+    methods = dict.fromkeys(words(str(name)) for name in part["amortization"])
+    return [
+        ("Colour transport", f"{'; '.join(methods)}"),
+        ("Images there", _images_in_words(part)),
+        ("Cells there", _cells_and_runs(part)),
+        ("Budget there", _baselines_budget(part)),
+    ]
+
+
+def _images_in_words(part: pd.DataFrame) -> str:
+    found = dict.fromkeys(map(str, part["measures_source"]))
+    return ", ".join(
+        f"a stand-in, {color_tables.STAND_INS[source]}"
+        if source in color_tables.STAND_INS
+        else "the user's own"
+        for source in found
+    )
 
 
 def _baselines_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -291,6 +325,8 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             rf"${pixels}\times{pixels}$ pixels and not faces. Values there are of another problem "
             "of the same form, and not comparable with published ones."
         )
+    sources = dict.fromkeys(map(str, color_part(frame)["measures_source"]))
+    found += [line for source in sources for line in color_tables.stand_in(source)]
     return found
 
 
@@ -380,6 +416,8 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
             number = methods_on_images.get((row.amortization, row.solver), 0)
             return 3, place, 0, number, row.cell
+        if row.kind == COLOR:
+            return 4, 0, 0, 0, row.cell
         if row.kind == "synthetic":
             return 2, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
         if row.kind == BASELINES:
@@ -456,7 +494,7 @@ def figure_groups(
             title = rf"$n = {row['dimension']}$, {escape(potential_words(row['potential']))}"
         elif row["kind"] == BASELINES:
             title = rf"$n = {row['dimension']}$, the benchmark's own methods"
-        elif row["kind"] == IMAGES:
+        elif row["kind"] in (IMAGES, COLOR):
             title = escape(words(row["pair"]))
         else:
             title = rf"On the plane: {escape(words(row['pair']))}"
@@ -548,6 +586,7 @@ def _section(path: Path, other: str) -> str:
 def _made(frame: pd.DataFrame, settings: ReportSettings, section: str, path: Path) -> str:
     """Name the preset, and the devices of the cells that a table or figure shows, for a caption."""
     kinds = {captions.SYNTHETIC_SECTION: "synthetic", captions.IMAGE_SECTION: IMAGES}
+    kinds |= {captions.COLOR_SECTION: COLOR}
     shown = SHOWN.get(path.stem, (kinds.get(section, "hd"),))
     devices = sorted({str(name) for name in frame[frame["kind"].isin(shown)]["device"].dropna()})
     if section == captions.SETTINGS_SECTION or not devices:
@@ -592,6 +631,7 @@ class Files:
         synthetic: those of the cells on the plane.
         images: those of the CelebA64 cells; none for a preset without them.
         baselines: those of the benchmark's own methods; none for a preset without them.
+        color: those of colour transport; none for a preset without them.
         curves: curves_CELL.pdf of all cells.
         figures: all other figures, in order.
         verdict, claims: .csv of each.
@@ -602,6 +642,7 @@ class Files:
     synthetic: Sequence[Path]
     images: Sequence[Path]
     baselines: Sequence[Path]
+    color: Sequence[Path]
     curves: Sequence[Path]
     figures: Sequence[Path]
     verdict: Path
@@ -620,7 +661,7 @@ def write(settings: ReportSettings, files: Files, pdf: Path, tex: Path | None) -
     Raises:
         InputError: a file cannot be used, or LaTeX cannot set the document.
     """
-    frame = read_metrics(files.metrics, files.synthetic, files.images, files.baselines)
+    frame = read_metrics(files.metrics, files.synthetic, files.images, files.baselines, files.color)
     made = origin(os.environ, frame)
     judged = verdict.read(files.verdict)
     summary = verdict_table.summary(judged, verdict.read(files.claims, ("claim", "verdict")))

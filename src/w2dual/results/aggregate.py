@@ -46,6 +46,12 @@ METRICS = {
         "dual_objective",
         *CONJUGATE_METRICS,
     ),
+    "meta_color": (
+        "dual_gap_forward_percent",
+        "dual_gap_inverse_percent",
+        "cycle_forward",
+        "cycle_inverse",
+    ),
 }
 """What the cells of each kind are measured by: with a known optimal map, and without."""
 CONJUGATE_STATUSES = (
@@ -59,7 +65,11 @@ SPIKES = ("steps", "largest_loss", "first_step", "last_step")
 """What is recorded of the steps of training whose loss was a spike."""
 BEFORE = ("before_divergence_step", "before_divergence")
 """Of a diverged seed: the step of its last evaluation, and the headline there."""
-BEST = {"hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent"), "synthetic": ()}
+BEST = {
+    "hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent"),
+    "synthetic": (),
+    "meta_color": ("dual_gap_forward_percent", "dual_gap_inverse_percent"),
+}
 """Metrics of which the best evaluation of a seed's history is gathered too, with its step: infinite
 where none was finite, and empty only in metrics of an older version, which did not keep it."""
 TIMINGS = (
