@@ -24,6 +24,8 @@ def bundled():
         *(rules.aggregate_celeba64.output if IMAGES else []),
         *(rules.aggregate_color.output if COLOR else []),
         *expand(rules.color_study.output, colored=COLOR),
+        *(rules.aggregate_starts.output if STARTS else []),
+        *expand(rules.start_study.output, task=TASKS),
         *expand(
             rules.conjugation_study.output,
             studied=[cell.name for cells in STUDIES.values() for cell in cells],

@@ -12,13 +12,14 @@ from snakemake.io import flag
 from w2dual import code
 from w2dual.config import arguments, places
 from w2dual.config import studies as choice
-from w2dual.config.arguments import image_files
+from w2dual.config.arguments import image_files, start_figures
 from w2dual.config.cells import modules, pair_modules, preparation_modules
 from w2dual.config.grid import (
     baselines_grid,
     celeba64_grid,
     hd_grid,
     meta_color_grid,
+    meta_sinkhorn_grid,
     synthetic_grid,
 )
 from w2dual.config.reader import CELEBA64_GENERATOR, pairs
@@ -68,7 +69,8 @@ BASELINES = {cell.name: cell for cell in baselines_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
 IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
 COLOR = {cell.name: cell for cell in meta_color_grid(config)}
-CELLS = HD | BASELINES | SYNTHETIC | IMAGES | COLOR
+STARTS = {cell.name: cell for cell in meta_sinkhorn_grid(config)}
+CELLS = HD | BASELINES | SYNTHETIC | IMAGES | COLOR | STARTS
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = potentials(config, config["hd"])
@@ -78,7 +80,9 @@ ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension", "accuracy_over_
 # Table of settings -> section of the config.
 SETTINGS_TABLES = {
     f"hyperparameters_{section}": section
-    for section in ("hd", "synthetic", "celeba64", *(["meta_color"] if COLOR else []))
+    for section in ("hd", "synthetic", "celeba64")
+    + (("meta_color",) if COLOR else ())
+    + (("meta_sinkhorn",) if STARTS else ())
 }
 TABLES = (
     [f"hd_{potential}" for potential in POTENTIALS]
@@ -94,6 +98,11 @@ TABLES += [*IMAGE_TABLES, *(["claims_celeba64"] if IMAGES else [])]
 COLOR_TABLES = ["meta_ot_color", "claims_meta_ot_color"] if COLOR else []
 COLOR_FIGURES = ["meta_color"] if COLOR else []
 TABLES += COLOR_TABLES
+# Of starts of entropic transport, where the preset has its cells, which are trained on some tasks.
+TASKS = list(dict.fromkeys(cell.pair for cell in STARTS.values()))
+START_TABLES = ["meta_ot_sinkhorn", "claims_meta_ot"] if STARTS else []
+START_FIGURES = start_figures(config, TASKS)
+TABLES += START_TABLES
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
 PLANE_FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
 FIGURES = [*PLANE_FIGURES, *IMAGE_FIGURES]
@@ -147,6 +156,9 @@ wildcard_constraints:
     images="|".join(IMAGE_TABLES) or "^$",
     color="|".join(COLOR_TABLES) or "^$",
     colored="|".join(map(re.escape, COLOR)) or "^$",
+    task="|".join(map(re.escape, TASKS)) or "^$",
+    starts="|".join(START_TABLES) or "^$",
+    starts_figure="|".join(START_FIGURES) or "^$",
 
 
 def code_of(job, kinds=()):

@@ -87,6 +87,20 @@ PAGES |= {
         "What the published table and figure of colour transport show, checked pair by pair.",
     ),
 }
+PAGES |= {
+    "meta_ot_sinkhorn": (
+        "Tables",
+        "Meta OT, starts",
+        "Starts of solvers of entropic transport on held-out pairs of measures: iterations and "
+        "kernel products to each tolerance with bootstrap intervals, what is saved against zeros, "
+        "and times of this device. The data may be a stand-in, which the column data says.",
+    ),
+    "claims_meta_ot": (
+        "Verdict",
+        "Meta OT, starts, claims",
+        "What the published tables show and what a start can save, on the same pairs of measures.",
+    ),
+}
 PAGES["hd_baselines"] = (
     "Tables",
     "HD, the benchmark's own methods",

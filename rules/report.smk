@@ -24,6 +24,7 @@ rule report:
         verdict="tables/verdict_hd.csv",
         claims="tables/claims.csv",
         color=rules.aggregate_color.output if COLOR else [],
+        starts=rules.aggregate_starts.output if STARTS else [],
         curves=expand("figures/curves_{cell}.pdf", cell=CELLS),
         figures=expand("figures/{figure}.pdf", figure=DRAWN),
     output:
@@ -47,5 +48,5 @@ rule report:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
         " --verdict {input.verdict} --claims {input.claims}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.celeba64}"
-        " --baselines {input.baselines} --color {input.color}"
+        " --baselines {input.baselines} --color {input.color} --starts {input.starts}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

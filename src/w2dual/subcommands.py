@@ -61,6 +61,8 @@ JOBS = {
     "line-search": Job("time line searches on trained cells"),
     "line-search-tables": Job("render the results of line-search", writes=TABLE),
     "meta-sinkhorn": Job("compare starts of solvers of entropic transport"),
+    "meta-sinkhorn-table": Job("render the comparison of starts, or its claims", writes=TABLE),
+    "meta-sinkhorn-figure": Job("draw the comparison of starts", writes=PICTURE),
     "conjugation-figure": Job("draw the studies of conjugation", writes=PICTURE),
     "color-study": Job("fine-tune a trained cell's predictions for held-out pairs of images"),
     "aggregate": Job("gather the metrics of cells into one tidy file", writes=("--out",)),

@@ -24,7 +24,9 @@ STUDY = re.compile(r"results/conjugation/[^/]+\.json")
 """What `line-search-tables` sets: times, which are raw."""
 COLOR = re.compile(r"results/color/[^/]+\.safetensors")
 """What `color-table` sets: values of trained networks, which are raw."""
-RAW = {"line-search-tables": STUDY, "color-table": COLOR}
+STARTS = re.compile(r"results/meta_sinkhorn/[^/]+\.(csv|safetensors)")
+"""What `meta-sinkhorn-table` sets: counts and times, which are raw."""
+RAW = {"line-search-tables": STUDY, "color-table": COLOR, "meta-sinkhorn-table": STARTS}
 """Job -> raw files that it sets, besides metrics."""
 OF_COMPUTED = ("trivial-table", "table-page")
 """Jobs that set what was computed from measures, besides what follows from metrics."""
@@ -137,6 +139,8 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
     if job == "color-table":
         cells = [cell.name for cell in meta_color_grid(dict(config))]
         return arguments.color_table(dict(config), cells)
+    if job == "meta-sinkhorn-table":
+        return arguments.start_table(dict(config))
     if job == "synthetic-table":
         return arguments.synthetic_table(dict(config))
     if images:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from w2dual.config.cells import Cell, conjugates
-from w2dual.config.reader import Config
+from w2dual.config.reader import discrete_tasks, Config
 from w2dual.config.rows import potentials, rows
 
 
@@ -157,6 +157,47 @@ def cells_of_figure(figure: Mapping[str, Any], cells: Iterable[Cell]) -> list[st
         if cell.potential == figure["potential"] and conjugates(cell.settings)
     ]
     return [next(cell.name for cell in known if cell.pair == pair) for pair in figure["pairs"]]
+
+
+def start_study(config: Config, task: str) -> dict[str, Any]:
+    """Return what the study of starts needs for one task."""
+    study = config["meta_sinkhorn"]["study"]
+    solvers = [
+        config["solvers"][given["solver"]]
+        for given in study["finetuners"].values()
+        if given["kind"] == "lbfgs"
+    ]
+    same = ("pairs", "shown", "seed", "tolerances", "check_every", "finetuners")
+    return {key: study[key] for key in same} | {
+        "task": task,
+        "max_iterations": study["max_iterations"][task],
+        "traced": study["traced"][task],
+        "lbfgs": solvers[0] if solvers else {},
+    }
+
+
+def start_table(config: Config) -> dict[str, Any]:
+    """Return how to print the tables of starts, and how their numbers were made."""
+    section = config["meta_sinkhorn"]
+    study = section["study"]
+    return {
+        "tasks": discrete_tasks(config),
+        "methods": [entry["method"] for entry in section["methods"]],
+        "tolerances": study["tolerances"],
+        "check_every": study["check_every"],
+        "preset": config["preset"],
+        "iterations": section["training"]["iterations"],
+        "pairs": study["pairs"],
+        "finetuners": list(study["finetuners"]),
+    }
+
+
+def start_figures(config: Config, tasks: Sequence[str]) -> list[str]:
+    """Return the figures of starts that the tasks allow."""
+    kinds = [config["measures"]["discrete"][task]["kind"] for task in tasks]
+    found = ["meta_errors"] if tasks else []
+    found += ["meta_interpolation"] if kinds.count("grid_images") == 1 else []
+    return found + (["meta_sphere"] if kinds.count("sphere") == 1 else [])
 
 
 def image_files(pair: Mapping[str, Any]) -> dict[str, str]:

@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--color", type=Path, nargs="*", default=[], help="those of colour transport, if any"
     )
     parser.add_argument(
+        "--starts",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="those of Meta OT between discrete measures, if any",
+    )
+    parser.add_argument(
         "--images", type=Path, nargs="*", default=[], help="those of the CelebA64 cells, if any"
     )
     parser.add_argument(
@@ -54,6 +61,7 @@ def main(args: argparse.Namespace) -> None:
         synthetic=args.synthetic,
         images=args.images,
         color=args.color,
+        starts=args.starts,
         baselines=args.baselines,
         curves=args.curves,
         figures=args.figures,

@@ -35,6 +35,8 @@ IMAGES = "celeba64"
 """Kind of the cells on images, in the column `kind`."""
 COLOR = "meta_color"
 """Kind of the cells of colour transport."""
+STARTS = "meta_sinkhorn"
+"""Kind of the cells of Meta OT between discrete measures."""
 BASELINES = "baselines"
 """Kind of the cells of the benchmark's own methods."""
 SHOWN = {"hd_baselines": (BASELINES,)} | dict.fromkeys(
@@ -90,6 +92,7 @@ def read_metrics(
     images: Sequence[Path] = (),
     baselines: Sequence[Path] = (),
     color: Sequence[Path] = (),
+    starts: Sequence[Path] = (),
 ) -> pd.DataFrame:
     """Read tidy metrics from files of all kinds of cells, which a column `kind` tells apart.
 
@@ -98,7 +101,7 @@ def read_metrics(
     """
     files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
     files += [(path, IMAGES) for path in images] + [(path, BASELINES) for path in baselines]
-    files += [(path, COLOR) for path in color]
+    files += [(path, COLOR) for path in color] + [(path, STARTS) for path in starts]
     parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
     twice = frame[frame.duplicated(["cell", "seed"])]
@@ -123,6 +126,11 @@ def image_part(frame: pd.DataFrame) -> pd.DataFrame:
 def color_part(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the cells of colour transport."""
     return frame[frame["kind"] == COLOR]
+
+
+def starts_part(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the cells of Meta OT between discrete measures."""
+    return frame[frame["kind"] == STARTS]
 
 
 def hd_part(frame: pd.DataFrame) -> pd.DataFrame:
@@ -199,6 +207,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
         ),
         *_image_facts(frame, settings),
         *_color_facts(frame),
+        *_starts_facts(frame),
         ("Training device", ", ".join(sorted({str(d) for d in frame["device"].dropna()}))),
         ("Training time", f"{hours:.2g} hours of jobs, compilation and pre-training included"),
         ("Trained by commit", ", ".join(map(_short, commits)) or "unknown"),
@@ -218,6 +227,29 @@ def _color_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
         ("Cells there", _cells_and_runs(part)),
         ("Budget there", _baselines_budget(part)),
     ]
+
+
+def _starts_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    part = starts_part(frame)
+    if part.empty:
+        return []
+    methods = dict.fromkeys(words(str(name)) for name in part["amortization"])
+    pairs = part.drop_duplicates("pair")
+    data = [
+        f"{words(str(row['pair']))}: "
+        + ("a stand-in, packaged" if row["measures_source"] == PACKAGED else "the data itself")
+        for row in pairs.to_dict("records")
+    ]
+    return [
+        ("Meta OT, discrete", "; ".join(methods)),
+        ("Data there", "; ".join(data)),
+        ("Cells there", _cells_and_runs(part)),
+        ("Budget there", _baselines_budget(part)),
+    ]
+
+
+PACKAGED = "packaged"
+"""Source of measures that are a stand-in of an installed package."""
 
 
 def _images_in_words(part: pd.DataFrame) -> str:
@@ -327,6 +359,14 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
         )
     sources = dict.fromkeys(map(str, color_part(frame)["measures_source"]))
     found += [line for source in sources for line in color_tables.stand_in(source)]
+    discrete = starts_part(frame)
+    stand_ins = discrete[discrete["measures_source"] == PACKAGED]["pair"]
+    if len(stand_ins):
+        named = ", ".join(escape(words(str(pair))) for pair in dict.fromkeys(stand_ins))
+        found.append(
+            rf"\textbf{{Stand-in data}} of Meta OT for {named}: what an installed package has, as "
+            "the tables and figures say. Values there are not comparable with published ones."
+        )
     return found
 
 
@@ -416,8 +456,8 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
             place = settings.images.generators.index(row.pair.removeprefix(celeba64.PREFIX))
             number = methods_on_images.get((row.amortization, row.solver), 0)
             return 3, place, 0, number, row.cell
-        if row.kind == COLOR:
-            return 4, 0, 0, 0, row.cell
+        if row.kind in (COLOR, STARTS):
+            return (4 if row.kind == COLOR else 5), 0, 0, 0, row.cell
         if row.kind == "synthetic":
             return 2, pairs.index(row.pair), _place(row.cell, settings.plane.cells), 0, row.cell
         if row.kind == BASELINES:
@@ -494,7 +534,7 @@ def figure_groups(
             title = rf"$n = {row['dimension']}$, {escape(potential_words(row['potential']))}"
         elif row["kind"] == BASELINES:
             title = rf"$n = {row['dimension']}$, the benchmark's own methods"
-        elif row["kind"] in (IMAGES, COLOR):
+        elif row["kind"] in (IMAGES, COLOR, STARTS):
             title = escape(words(row["pair"]))
         else:
             title = rf"On the plane: {escape(words(row['pair']))}"
@@ -586,7 +626,7 @@ def _section(path: Path, other: str) -> str:
 def _made(frame: pd.DataFrame, settings: ReportSettings, section: str, path: Path) -> str:
     """Name the preset, and the devices of the cells that a table or figure shows, for a caption."""
     kinds = {captions.SYNTHETIC_SECTION: "synthetic", captions.IMAGE_SECTION: IMAGES}
-    kinds |= {captions.COLOR_SECTION: COLOR}
+    kinds |= {captions.COLOR_SECTION: COLOR, captions.STARTS_SECTION: STARTS}
     shown = SHOWN.get(path.stem, (kinds.get(section, "hd"),))
     devices = sorted({str(name) for name in frame[frame["kind"].isin(shown)]["device"].dropna()})
     if section == captions.SETTINGS_SECTION or not devices:
@@ -632,6 +672,7 @@ class Files:
         images: those of the CelebA64 cells; none for a preset without them.
         baselines: those of the benchmark's own methods; none for a preset without them.
         color: those of colour transport; none for a preset without them.
+        starts: those of Meta OT between discrete measures; none for a preset without them.
         curves: curves_CELL.pdf of all cells.
         figures: all other figures, in order.
         verdict, claims: .csv of each.
@@ -643,6 +684,7 @@ class Files:
     images: Sequence[Path]
     baselines: Sequence[Path]
     color: Sequence[Path]
+    starts: Sequence[Path]
     curves: Sequence[Path]
     figures: Sequence[Path]
     verdict: Path
@@ -661,7 +703,9 @@ def write(settings: ReportSettings, files: Files, pdf: Path, tex: Path | None) -
     Raises:
         InputError: a file cannot be used, or LaTeX cannot set the document.
     """
-    frame = read_metrics(files.metrics, files.synthetic, files.images, files.baselines, files.color)
+    frame = read_metrics(
+        files.metrics, files.synthetic, files.images, files.baselines, files.color, files.starts
+    )
     made = origin(os.environ, frame)
     judged = verdict.read(files.verdict)
     summary = verdict_table.summary(judged, verdict.read(files.claims, ("claim", "verdict")))

@@ -52,6 +52,7 @@ METRICS = {
         "cycle_forward",
         "cycle_inverse",
     ),
+    "meta_sinkhorn": ("marginal_error", "first_error", "dual_objective"),
 }
 """What the cells of each kind are measured by: with a known optimal map, and without."""
 CONJUGATE_STATUSES = (
@@ -69,6 +70,7 @@ BEST = {
     "hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent"),
     "synthetic": (),
     "meta_color": ("dual_gap_forward_percent", "dual_gap_inverse_percent"),
+    "meta_sinkhorn": ("marginal_error", "first_error"),
 }
 """Metrics of which the best evaluation of a seed's history is gathered too, with its step: infinite
 where none was finite, and empty only in metrics of an older version, which did not keep it."""
