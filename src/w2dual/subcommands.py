@@ -57,6 +57,7 @@ JOBS = {
     "train": Job("train all seeds of one cell"),
     "status": Job("show how far cells are, running and finished"),
     "push": Job("map your own points by the ground truth or a trained cell"),
+    "recolour": Job("move the colours of two images of your own to each other's"),
     "conjugation-study": Job("follow a trained cell's conjugations"),
     "line-search": Job("time line searches on trained cells"),
     "line-search-tables": Job("render the results of line-search", writes=TABLE),

@@ -1,7 +1,7 @@
 """An encoder of palettes: the histogram of an image's colours, by one hidden layer [ours].
 
-Roots of the shares are taken, so that rare colours count; the map then knows nothing of layout,
-which does not change an image's measure of colours either.
+Roots of the shares are taken, so that rare colours count, and scaled to a mean square of 1. The
+network then knows nothing of layout, which does not change an image's measure of colours either.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class HistogramEncoder(nn.Module):
     ) -> Float[Array, "batch features"]:
         """Return the features of histograms."""
         del train
-        return nn.relu(nn.Dense(self.features)(jnp.sqrt(jnp.maximum(encodings, 0.0))))
+        cells = encodings.shape[-1]
+        return nn.relu(nn.Dense(self.features)(jnp.sqrt(cells * jnp.maximum(encodings, 0.0))))
 
 
 def make(features: int, axis: str | None) -> HistogramEncoder:

@@ -29,6 +29,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_hd": ("hd",),
     "hyperparameters_synthetic": ("synthetic",),
     "hyperparameters_celeba64": ("celeba64",),
+    "hyperparameters_meta_color": ("meta_color",),
 }
 """Name of a table -> sections of the config, besides the methods and their parts that they use."""
 HEIGHT = r".8\textheight"
@@ -42,13 +43,14 @@ LEFT_OUT = {
     ("synthetic", "figures"),
     ("celeba64", "logging"),
     ("celeba64", "training", "seeds_at_once"),
+    ("meta_color", "logging"),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
 AXES = ("dimensions", "generators", "pairs")
 """Keys of a grid that say what measures its cells are of."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 """Numbers outside are shown with a power of ten."""
-_SOURCE = re.compile(r"\[((?:paper|w2ot|benchmark|ours|optax|OTT)[^\]]*)\]")
+_SOURCE = re.compile(r"\[((?:paper|w2ot|meta-ot|benchmark|ours|optax|OTT)[^\]]*)\]")
 _COLUMNS = ("group", "setting", "value", "meaning", "source", "changed")
 
 
@@ -301,7 +303,8 @@ def _notes(frame: pd.DataFrame, table: str, config: Mapping[str, Any]) -> list[s
     notes = [
         "Values: the config that these tables and figures were made with. Meaning and source: the "
         "comments of config.yaml. paper: section, table or appendix of the paper; w2ot: file of "
-        "the published configuration; benchmark: Korotin et al.\\ (2021); ours: no source."
+        "the published configuration; benchmark: Korotin et al.\\ (2021); "
+        "meta-ot: file of the published code of Meta OT; ours: no source."
     ]
     if frame["changed"].any():
         notes.append(

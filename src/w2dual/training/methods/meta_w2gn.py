@@ -63,8 +63,8 @@ HIDDEN = 512
 """Units of the hidden layer that sees both images [meta-ot conf/train_color_meta.yaml]."""
 START = 0.1
 """Factor on the first predictions of a residual, which begin near the Gaussian map [ours]."""
-FAINT = -6.0
-"""Outer weights of a residual's units before training: softplus(-6) is 0.0025 [ours]."""
+FAINT = -5.0
+"""Outer weights of a residual's units before training: softplus(-5) is 0.007 [ours]."""
 
 
 @dataclass(frozen=True)
