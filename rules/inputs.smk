@@ -22,9 +22,9 @@ def prepared(pair):
 
 def images_of(pair):
     """The images that a pair is made of, as input files."""
-    return [tracked(path) for path in [*image_files(PAIRS[pair]).values(), *palette_files(pair)]] + [
-        tracked(path) for path in discrete_files(pair)
-    ]
+    return [
+        tracked(path) for path in [*image_files(PAIRS[pair]).values(), *palette_files(pair)]
+    ] + [tracked(path) for path in discrete_files(pair)]
 
 
 def discrete_files(pair):

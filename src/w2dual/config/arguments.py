@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from w2dual.config.cells import Cell, conjugates
-from w2dual.config.reader import discrete_tasks, Config
+from w2dual.config.reader import Config, discrete_tasks
 from w2dual.config.rows import potentials, rows
 
 
@@ -167,10 +167,13 @@ def start_study(config: Config, task: str) -> dict[str, Any]:
         for given in study["finetuners"].values()
         if given["kind"] == "lbfgs"
     ]
-    same = ("pairs", "shown", "seed", "tolerances", "check_every", "finetuners")
+    same = ("shown", "seed", "tolerances", "check_every", "finetuners")
     return {key: study[key] for key in same} | {
         "task": task,
-        "max_iterations": study["max_iterations"][task],
+        "pairs": study["pairs"][task],
+        "max_iterations": {
+            name: most for name, most in study["max_iterations"][task].items() if most is not None
+        },
         "traced": study["traced"][task],
         "lbfgs": solvers[0] if solvers else {},
     }
@@ -187,7 +190,6 @@ def start_table(config: Config) -> dict[str, Any]:
         "check_every": study["check_every"],
         "preset": config["preset"],
         "iterations": section["training"]["iterations"],
-        "pairs": study["pairs"],
         "finetuners": list(study["finetuners"]),
     }
 

@@ -347,7 +347,7 @@ def _check_discrete(config: Config) -> None:
     study = section["study"]
     for task in section["tasks"]:
         check_known(config["measures"], "meta_sinkhorn.tasks", task, "discrete", "measures.")
-        for key in ("traced", "max_iterations"):
+        for key in ("pairs", "traced", "max_iterations"):
             check_known(study, f"meta_sinkhorn.study.{key}", task, key, "meta_sinkhorn.study.")
         for name in study["max_iterations"][task]:
             where = f"meta_sinkhorn.study.max_iterations.{task}"
@@ -362,11 +362,12 @@ def _check_discrete(config: Config) -> None:
                     f"config key `{where}`: solver `{given['solver']}` is of kind `{kind}`; "
                     "expected one of kind `lbfgs`"
                 )
-    if study["shown"] > study["pairs"]:
-        raise InputError(
-            f"config key `meta_sinkhorn.study.shown`: {study['shown']} is more than "
-            f"`meta_sinkhorn.study.pairs` = {study['pairs']}"
-        )
+    for task in section["tasks"]:
+        if study["shown"] > study["pairs"][task]:
+            raise InputError(
+                f"config key `meta_sinkhorn.study.shown`: {study['shown']} is more than "
+                f"`meta_sinkhorn.study.pairs.{task}` = {study['pairs'][task]}"
+            )
     for name, law in laws.items():
         if "packaged" in law["sources"] and not config["preset"]["reduced"]:
             raise InputError(

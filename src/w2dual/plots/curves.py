@@ -38,6 +38,7 @@ class Errors:
         forward, inverse: columns of the history.
         label: of the axis.
         floors: of both, fields of a seed's final record; None where the optimum is 0.
+        names: of both in the legend.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Errors:
     inverse: str
     label: str
     floors: tuple[str, str] | None = None
+    names: tuple[str, str] = ("forward", "inverse")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -71,6 +73,13 @@ ERRORS = {
     ),
 }
 """By the column of the cell's headline."""
+ERRORS["first_error"] = Errors(
+    "meta_sinkhorn",
+    "first_error",
+    "marginal_error",
+    "error of the marginals",
+    names=("after one iteration", "as predicted"),
+)
 OBJECTIVE = "dual_objective"
 """Column of the history that a method without conjugates does not have."""
 PUBLISHED_LIMIT = 100.0  # percent; the paper prints no value above it
@@ -144,8 +153,8 @@ def draw(
     left, right = figure.subplots(1, 2, gridspec_kw=margins)
     diverged = {s["seed"] for s in record["seeds"] if s["status"] == "diverged"}
     for column, colour, label in (
-        (errors.inverse, style.VERMILLION, "inverse"),
-        (errors.forward, style.BLUE, "forward"),
+        (errors.inverse, style.VERMILLION, errors.names[1]),
+        (errors.forward, style.BLUE, errors.names[0]),
     ):
         values = by_seed(history, column)
         _lines(left, values.where(values > 0), colour, label, diverged)
@@ -167,7 +176,7 @@ def draw(
         last = max(float(s["steps"]) for s in record["seeds"])
         axes.set_xlim(-0.02 * last, 1.04 * max(last, float(history["step"].max()), 1.0))
     handles, labels = left.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i] != "forward")
+    order = sorted(range(len(labels)), key=lambda i: labels[i] != errors.names[0])
     figure.legend(
         [handles[i] for i in order],
         [labels[i] for i in order],

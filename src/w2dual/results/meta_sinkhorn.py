@@ -42,7 +42,6 @@ class TableSettings:
         check_every: iterations between two looks.
         preset: name, label, reduced.
         iterations: training steps of a network.
-        pairs: of measures.
         finetuners: names of the solvers, in order.
     """
 
@@ -52,7 +51,6 @@ class TableSettings:
     check_every: tuple[int, ...]
     preset: Mapping[str, Any]
     iterations: int
-    pairs: int
     finetuners: tuple[str, ...]
 
     @staticmethod

@@ -30,6 +30,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_synthetic": ("synthetic",),
     "hyperparameters_celeba64": ("celeba64",),
     "hyperparameters_meta_color": ("meta_color",),
+    "hyperparameters_meta_sinkhorn": ("meta_sinkhorn",),
 }
 """Name of a table -> sections of the config, besides the methods and their parts that they use."""
 HEIGHT = r".8\textheight"
@@ -44,9 +45,10 @@ LEFT_OUT = {
     ("celeba64", "logging"),
     ("celeba64", "training", "seeds_at_once"),
     ("meta_color", "logging"),
+    ("meta_sinkhorn", "logging"),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
-AXES = ("dimensions", "generators", "pairs")
+AXES = ("dimensions", "generators", "pairs", "tasks")
 """Keys of a grid that say what measures its cells are of."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 """Numbers outside are shown with a power of ten."""
