@@ -160,7 +160,7 @@ def test_rasters_that_are_of_no_use_are_refused(
 
 
 def test_what_is_no_raster_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "people.tif").write_bytes(b"II*\0 and no more")
+    (tmp_path / "people.tif").write_bytes(b"no raster at all")
     with pytest.raises(InputError, match="is no TIFF file that can be read"):
         population.read_raster(str(tmp_path / "people.tif"))
     Image.new("RGB", (8, 4)).save(tmp_path / "colour.tif")
