@@ -55,7 +55,8 @@ class ResNet18(nn.Module):
         """Return the features of flattened images, RGB from 0 to 1."""
         side = math.isqrt(encodings.shape[-1] // 3)
         x = encodings.reshape(-1, side, side, 3)
-        x = (x - jnp.array(MEAN)) / jnp.array(STD)
+        mean, std = (jnp.array(each).reshape(1, 1, 1, 3) for each in (MEAN, STD))
+        x = (x - mean) / std
         axis = self.axis if train else None
         norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, axis_name=axis)
         x = nn.Conv(64, (7, 7), (2, 2), padding=3, use_bias=False, kernel_init=_he)(x)

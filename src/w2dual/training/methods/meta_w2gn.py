@@ -61,7 +61,7 @@ ENCODED = 256
 """Features of an encoded image [meta-ot models.py]."""
 HIDDEN = 512
 """Units of the hidden layer that sees both images [meta-ot conf/train_color_meta.yaml]."""
-START = 0.1
+START = 0.01
 """Factor on the first predictions of a residual, which begin near the Gaussian map [ours]."""
 FAINT = -5.0
 """Outer weights of a residual's units before training: softplus(-5) is 0.007 [ours]."""
@@ -190,7 +190,8 @@ def gaussian_parameters(
     def moments(points: Array) -> tuple[Array, Array]:
         mean = jnp.mean(points, axis=-2)
         centred = points - mean[..., None, :]
-        return mean, jnp.swapaxes(centred, -1, -2) @ centred / points.shape[-2] + floor
+        cov = jnp.swapaxes(centred, -1, -2) @ centred / points.shape[-2]
+        return mean, cov + jnp.broadcast_to(floor, cov.shape)
 
     def power(matrix: Array, exponent: float) -> Array:
         values, vectors = jnp.linalg.eigh(matrix)
