@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -252,13 +253,13 @@ def _solvers(settings: Settings, instances: Instances) -> dict[str, Solver]:
         where = f"finetuners.{name}"
         if kind == "sinkhorn":
             relaxation = decode(Relaxation, own, "settings", where)
-            return lambda *args: sinkhorn.solve(*args, relaxation)
+            return partial(sinkhorn.solve, relaxation=relaxation)
         if kind == "newton":
             second = decode(Newton, own, "settings", where)
-            return lambda *args: newton.solve_on_support(*args, second, most)
+            return partial(newton.solve_on_support, settings=second, most=most)
         if kind == "lbfgs":
             first = lbfgs.make(settings.lbfgs)
-            return lambda *args: lbfgs.solve(*args, first)
+            return partial(lbfgs.solve, solver=first)
         raise InputError(
             f"settings: `{where}.kind` is {kind!r}; expected sinkhorn, newton or lbfgs"
         )
