@@ -193,6 +193,10 @@ def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("folder", "paintings"):
         if palettes[key] is not None and palettes[key].startswith(("/", "~")):
             palettes[key] = Path(palettes[key]).name
+    for settings in without["measures"]["discrete"].values():
+        for key in ("folder", "raster"):
+            if (settings.get(key) or "").startswith(("/", "~")):
+                settings[key] = Path(settings[key]).name
     for settings in without["measures"]["synthetic"].values():
         if settings["kind"] == "images":
             for end in ("source", "target"):

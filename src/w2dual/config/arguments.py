@@ -162,12 +162,13 @@ def cells_of_figure(figure: Mapping[str, Any], cells: Iterable[Cell]) -> list[st
 def start_study(config: Config, task: str) -> dict[str, Any]:
     """Return what the study of starts needs for one task."""
     study = config["meta_sinkhorn"]["study"]
-    solvers = [
-        config["solvers"][given["solver"]]
-        for given in study["finetuners"].values()
-        if given["kind"] == "lbfgs"
-    ]
-    same = ("shown", "seed", "tolerances", "check_every", "finetuners")
+    finetuners = {
+        name: given
+        if "solver" not in given
+        else given | {"solver": config["solvers"][given["solver"]]}
+        for name, given in study["finetuners"].items()
+    }
+    same = ("shown", "seed", "tolerances", "check_every")
     return {key: study[key] for key in same} | {
         "task": task,
         "pairs": study["pairs"][task],
@@ -175,7 +176,7 @@ def start_study(config: Config, task: str) -> dict[str, Any]:
             name: most for name, most in study["max_iterations"][task].items() if most is not None
         },
         "traced": study["traced"][task],
-        "lbfgs": solvers[0] if solvers else {},
+        "finetuners": finetuners,
     }
 
 

@@ -69,8 +69,7 @@ class Settings:
         check_every: iterations between two looks at it.
         max_iterations: of a solver, by its name; what is left out is not run.
         traced: iterations whose error is kept.
-        finetuners: their settings, by name.
-        lbfgs: settings of the solver of the config's that `lbfgs` is.
+        finetuners: settings of the solvers, by name.
     """
 
     task: str
@@ -82,7 +81,6 @@ class Settings:
     max_iterations: Mapping[str, int]
     traced: int
     finetuners: Mapping[str, Any]
-    lbfgs: Mapping[str, Any]
 
 
 class Instances(NamedTuple):
@@ -258,7 +256,7 @@ def _solvers(settings: Settings, instances: Instances) -> dict[str, Solver]:
             second = decode(Newton, own, "settings", where)
             return partial(newton.solve_on_support, settings=second, most=most)
         if kind == "lbfgs":
-            first = lbfgs.make(settings.lbfgs)
+            first = lbfgs.make(own["solver"])
             return partial(lbfgs.solve, solver=first)
         raise InputError(
             f"settings: `{where}.kind` is {kind!r}; expected sinkhorn, newton or lbfgs"

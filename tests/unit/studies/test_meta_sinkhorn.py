@@ -68,7 +68,6 @@ SETTINGS = {
         "relaxed": {"kind": "sinkhorn", "factor": 1.5, "plain_first": 3},
         "newton": {"kind": "newton", "levenberg": 1e-3, "armijo": 1e-4, "trials": 30},
     },
-    "lbfgs": {},
 }
 TABLE = TableSettings.from_json(
     {
