@@ -38,6 +38,7 @@ hd:
   evaluation: {samples: 512, history_every: 200, history_samples: 256}
   logging: {every: 200}
 celeba64: {generators: []}
+meta_sinkhorn: {tasks: []}
 checkpoint: {every_s: 1, keep: 2}
 resources: {gpus: 1, cpus: 1, memory_mb: 1500, runtime_min: {2: 10}}
 """

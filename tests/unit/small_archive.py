@@ -38,6 +38,7 @@ CONFIG = {
         "logging": {"every": 20},
     },
     "celeba64": {"generators": []},
+    "meta_sinkhorn": {"tasks": []},
     "baselines": {"methods": []},
     "synthetic": {
         "grids": [
