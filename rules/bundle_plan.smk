@@ -26,6 +26,10 @@ def bundled():
         *(rules.aggregate_metric_recovery.output if RECOVERY else []),
         *(rules.score_metrics.output if SCORED else []),
         *(rules.aggregate_celeba64_baselines.output if IMAGE_BASELINES else []),
+        *(rules.aggregate_color.output if COLOR else []),
+        *expand(rules.color_study.output, colored=COLOR),
+        *(rules.aggregate_starts.output if STARTS else []),
+        *expand(rules.start_study.output, task=TASKS),
         *expand(
             rules.conjugation_study.output,
             studied=[cell.name for cells in STUDIES.values() for cell in cells],

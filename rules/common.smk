@@ -12,7 +12,7 @@ from snakemake.io import flag
 from w2dual import code
 from w2dual.config import arguments, places
 from w2dual.config import studies as choice
-from w2dual.config.arguments import image_files
+from w2dual.config.arguments import image_files, start_figures
 from w2dual.config.cells import modules, pair_modules, preparation_modules
 from w2dual.config.grid import (
     baselines_grid,
@@ -20,6 +20,8 @@ from w2dual.config.grid import (
     celeba64_grid,
     hd_grid,
     lagrangian_grid,
+    meta_color_grid,
+    meta_sinkhorn_grid,
     metric_recovery_grid,
     synthetic_grid,
 )
@@ -70,15 +72,23 @@ BASELINES = {cell.name: cell for cell in baselines_grid(config)}
 SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
 IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
 IMAGE_BASELINES = {cell.name: cell for cell in celeba64_baselines_grid(config)}
+STARTS = {cell.name: cell for cell in meta_sinkhorn_grid(config)}
+COLOR = {cell.name: cell for cell in meta_color_grid(config)}
 LAGRANGIAN = {cell.name: cell for cell in lagrangian_grid(config)}
 RECOVERY = {cell.name: cell for cell in metric_recovery_grid(config)}
-CELLS = HD | BASELINES | SYNTHETIC | IMAGES | IMAGE_BASELINES | LAGRANGIAN | RECOVERY
 # Systems beside the paper's own, by their section of the config, where the preset has their cells.
 SYSTEMS = {
     name: cells
-    for name, cells in {"lagrangian": LAGRANGIAN, "metric_recovery": RECOVERY}.items()
+    for name, cells in {
+        "meta_sinkhorn": STARTS,
+        "meta_color": COLOR,
+        "lagrangian": LAGRANGIAN,
+        "metric_recovery": RECOVERY,
+    }.items()
     if cells
 }
+CELLS = HD | BASELINES | SYNTHETIC | IMAGES | IMAGE_BASELINES
+CELLS |= STARTS | COLOR | LAGRANGIAN | RECOVERY
 # Training curves of the cells that recover a metric are one line each, in a figure of their own.
 CURVED = [name for name in CELLS if name not in RECOVERY]
 SCORED = arguments.scored_weights(config)
@@ -103,6 +113,15 @@ TABLES = (
 IMAGE_TABLES = ["celeba64", "verdict_celeba64", "costs_celeba64"] if IMAGES else []
 IMAGE_FIGURES = ["celeba64_samples"] if IMAGES else []
 TABLES += [*IMAGE_TABLES, *(["claims_celeba64"] if IMAGES else [])]
+# Of colour transport, where the preset has its cells.
+COLOR_TABLES = ["meta_ot_color", "claims_meta_ot_color"] if COLOR else []
+COLOR_FIGURES = ["meta_color"] if COLOR else []
+TABLES += COLOR_TABLES
+# Of starts of entropic transport, where the preset has its cells, which are trained on some tasks.
+TASKS = list(dict.fromkeys(cell.pair for cell in STARTS.values()))
+START_TABLES = ["meta_ot_sinkhorn", "claims_meta_ot"] if STARTS else []
+START_FIGURES = start_figures(config, TASKS)
+TABLES += START_TABLES
 LAGRANGIAN_FIGURES = ["lagrangian_paths"] if LAGRANGIAN else []
 LAGRANGIAN_TABLES = ["lagrangian", "claims_lagrangian"] if LAGRANGIAN else []
 TABLES += [*LAGRANGIAN_TABLES, *(["metric_recovery"] if RECOVERY else [])]
@@ -158,6 +177,11 @@ wildcard_constraints:
     potential="|".join(map(re.escape, POTENTIALS)),
     figure="|".join(map(re.escape, FIGURES)),
     images="|".join(IMAGE_TABLES) or "^$",
+    color="|".join(COLOR_TABLES) or "^$",
+    colored="|".join(map(re.escape, COLOR)) or "^$",
+    task="|".join(map(re.escape, TASKS)) or "^$",
+    starts="|".join(START_TABLES) or "^$",
+    starts_figure="|".join(START_FIGURES) or "^$",
 
 
 def code_of(job, kinds=()):

@@ -3,7 +3,8 @@
 
 def content(pair):
     """What decides a pair's file. Where weights come from does not, once they are verified."""
-    settings = {key: value for key, value in PAIRS[pair].items() if key not in ("mirror", "url")}
+    elsewhere = ("mirror", "url", "raster") + (("folder",) if pair in TASKS else ())
+    settings = {key: value for key, value in PAIRS[pair].items() if key not in elsewhere}
     return settings | {end: named(path) for end, path in image_files(PAIRS[pair]).items()}
 
 
@@ -11,12 +12,47 @@ def prepared(pair):
     """The settings of a pair's job: paths in the config are relative to the checkout."""
     found = {end: places.of_config(path, SOURCE) for end, path in image_files(PAIRS[pair]).items()}
     shared = generator_of(pair)
-    return PAIRS[pair] | found | ({"generator": shared[0]} if shared else {})
+    own = {
+        key: places.of_config(PAIRS[pair][key], SOURCE)
+        for key in ("folder", "raster")
+        if pair in TASKS and PAIRS[pair].get(key) is not None
+    }
+    return PAIRS[pair] | found | own | ({"generator": shared[0]} if shared else {})
 
 
 def images_of(pair):
     """The images that a pair is made of, as input files."""
-    return [tracked(path) for path in image_files(PAIRS[pair]).values()]
+    return [
+        tracked(path) for path in [*image_files(PAIRS[pair]).values(), *palette_files(pair)]
+    ] + [tracked(path) for path in discrete_files(pair)]
+
+
+def discrete_files(pair):
+    """The files of the user's that a law over discrete measures is made of."""
+    settings = PAIRS[pair] if pair in TASKS and "folder" in PAIRS[pair]["sources"] else {}
+    if settings.get("raster") is not None:
+        return [settings["raster"]]
+    if settings.get("folder") is None:
+        return []
+    # A folder or a file that is not there is the job's to report, in words.
+    names = [f"{part}-images{dot}idx3-ubyte" for part in ("train", "t10k") for dot in "-."]
+    paths = [os.path.join(settings["folder"], name + ext) for name in names for ext in ("", ".gz")]
+    return [path for path in paths if os.path.isfile(places.of_config(path, ROOT))]
+
+
+def palette_files(pair):
+    """What a law over images is made of: the files of the user's folder, or the named package's."""
+    settings = PAIRS[pair]
+    if settings["kind"] != "palettes":
+        return []
+    folder = settings["folder"]
+    if folder is None or "folder" not in settings["sources"]:
+        return [] if settings["paintings"] is None else [settings["paintings"]]
+    here = places.of_config(folder, ROOT)
+    # A folder that is not there is the job's to report, in words.
+    names = sorted(os.listdir(here)) if os.path.isdir(here) else []
+    paths = [os.path.join(folder, name) for name in names if not name.startswith(".")]
+    return [path for path in paths if os.path.isfile(places.of_config(path, ROOT))]
 
 
 def preparing(pair, attempt):

@@ -28,6 +28,8 @@ rule report:
         recovery=rules.aggregate_metric_recovery.output if RECOVERY else [],
         verdict="tables/verdict_hd.csv",
         claims="tables/claims.csv",
+        color=rules.aggregate_color.output if COLOR else [],
+        starts=rules.aggregate_starts.output if STARTS else [],
         curves=expand("figures/curves_{cell}.pdf", cell=CURVED),
         figures=expand("figures/{figure}.pdf", figure=DRAWN),
     output:
@@ -51,6 +53,7 @@ rule report:
         "python -m w2dual report --settings {params.settings:q} --tables {input.tables}"
         " --verdict {input.verdict} --claims {input.claims}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.celeba64}"
-        " --baselines {input.baselines} --lagrangian {input.lagrangian}"
-        " --metric-recovery {input.recovery}"
+        " --baselines {input.baselines}"
+        " --meta-sinkhorn {input.starts} --meta-color {input.color}"
+        " --lagrangian {input.lagrangian} --metric-recovery {input.recovery}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

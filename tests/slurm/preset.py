@@ -40,6 +40,7 @@ hd:
 celeba64: {generators: []}
 lagrangian: {methods: []}
 metric_recovery: {sets: []}
+meta_sinkhorn: {tasks: []}
 checkpoint: {every_s: 1, keep: 2}
 resources: {gpus: 1, cpus: 1, memory_mb: 1500, runtime_min: {2: 10}}
 """

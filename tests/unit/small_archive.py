@@ -39,6 +39,7 @@ CONFIG = {
     },
     "celeba64": {"generators": []},
     "metric_recovery": {"sets": []},
+    "meta_sinkhorn": {"tasks": []},
     "baselines": {"methods": []},
     "lagrangian": {"methods": []},
     "synthetic": {

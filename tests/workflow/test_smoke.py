@@ -62,6 +62,7 @@ conjugation:
 celeba64: {generators: []}
 lagrangian: {methods: []}
 metric_recovery: {sets: []}
+meta_sinkhorn: {tasks: []}
 synthetic:
   grids:
     - pairs: [maf_moon, images]

@@ -189,6 +189,14 @@ def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without paths of this machine, which decide nothing: files are prepared."""
     without = json.loads(json.dumps(config))
     without["measures"]["benchmark"]["mirror"] = None
+    palettes = without["measures"]["palettes"]
+    for key in ("folder", "paintings"):
+        if palettes[key] is not None and palettes[key].startswith(("/", "~")):
+            palettes[key] = Path(palettes[key]).name
+    for settings in without["measures"]["discrete"].values():
+        for key in ("folder", "raster"):
+            if (settings.get(key) or "").startswith(("/", "~")):
+                settings[key] = Path(settings[key]).name
     for settings in without["measures"]["synthetic"].values():
         if settings["kind"] == "images":
             for end in ("source", "target"):

@@ -17,13 +17,24 @@ from typing import Any
 from w2dual.archive import steps as rendering
 from w2dual.archive.steps import Step
 from w2dual.config import arguments
-from w2dual.config.grid import grid
+from w2dual.config.grid import grid, meta_color_grid
 from w2dual.records import InputError
 
-SCORES = "results/scores/metric_recovery.csv"
-"""Of weights that a user has and that no archive holds."""
+SCORES = re.compile(r"results/scores/metric_recovery\.csv")
+"""What `metric-recovery-table` sets: of weights that a user has and that no archive holds."""
 STUDY = re.compile(r"results/conjugation/[^/]+\.json")
 """What `line-search-tables` sets: times, which are raw."""
+COLOR = re.compile(r"results/color/[^/]+\.safetensors")
+"""What `color-table` sets: values of trained networks, which are raw."""
+STARTS = re.compile(r"results/meta_sinkhorn/[^/]+\.(csv|safetensors)")
+"""What `meta-sinkhorn-table` sets: counts and times, which are raw."""
+RAW = {
+    "line-search-tables": STUDY,
+    "color-table": COLOR,
+    "meta-sinkhorn-table": STARTS,
+    "metric-recovery-table": SCORES,
+}
+"""Job -> raw files that it sets, besides metrics."""
 OF_COMPUTED = ("trivial-table", "table-page")
 """Jobs that set what was computed from measures, besides what follows from metrics."""
 
@@ -96,8 +107,7 @@ def _unmade(step: Step, exact: set[str], computed: set[str], inside: set[str]) -
             if word not in inside or word in step.outputs or word in exact:
                 continue
             job = step.arguments[0]
-            raw = job == "line-search-tables" and STUDY.fullmatch(word)
-            raw = raw or (job == "metric-recovery-table" and word == SCORES)
+            raw = job in RAW and RAW[job].fullmatch(word)
             if not raw and not (job in OF_COMPUTED and word in computed):
                 found.append(
                     f"step {step.rule}: reads {word}, which is not made again from metrics"
@@ -133,6 +143,11 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
         }
     if job == "baselines-table":
         return arguments.baselines_table(dict(config))
+    if job == "color-table":
+        cells = [cell.name for cell in meta_color_grid(dict(config))]
+        return arguments.color_table(dict(config), cells)
+    if job == "meta-sinkhorn-table":
+        return arguments.start_table(dict(config))
     if job == "synthetic-table":
         return arguments.synthetic_table(dict(config))
     if job == "lagrangian-table":

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from w2dual.config.cells import Cell, conjugates
-from w2dual.config.reader import Config
+from w2dual.config.reader import Config, discrete_tasks
 from w2dual.config.rows import budget_of, potentials, rows
 
 
@@ -163,6 +163,24 @@ def score_metrics(config: Config, files: Mapping[str, str]) -> dict[str, Any]:
     return {"sets": sets, "grid": config["metric_recovery"]["evaluation"]["grid"]}
 
 
+def color_table(config: Config, cells: Sequence[str]) -> dict[str, Any]:
+    """Return how to print the tables of colour transport, and how its numbers were made."""
+    section = config["meta_color"]
+    return {
+        "cells": list(cells),
+        "steps": section["finetuning"]["steps"],
+        "alpha": config["verdict"]["alpha"],
+        "preset": config["preset"],
+        "budget": budget(section),
+    }
+
+
+def color_study(config: Config) -> dict[str, Any]:
+    """Return how predictions for held-out pairs of images are fine-tuned."""
+    settings = config["meta_color"]["finetuning"]
+    return settings | {"solver": config["solvers"][settings["solver"]]}
+
+
 def report(config: Config, synthetic_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
     plane = synthetic_table(config) | {"cells": list(synthetic_cells)}
@@ -211,6 +229,50 @@ def cells_of_figure(figure: Mapping[str, Any], cells: Iterable[Cell]) -> list[st
         if cell.potential == figure["potential"] and conjugates(cell.settings)
     ]
     return [next(cell.name for cell in known if cell.pair == pair) for pair in figure["pairs"]]
+
+
+def start_study(config: Config, task: str) -> dict[str, Any]:
+    """Return what the study of starts needs for one task."""
+    study = config["meta_sinkhorn"]["study"]
+    finetuners = {
+        name: given
+        if "solver" not in given
+        else given | {"solver": config["solvers"][given["solver"]]}
+        for name, given in study["finetuners"].items()
+    }
+    same = ("shown", "seed", "tolerances", "check_every")
+    return {key: study[key] for key in same} | {
+        "task": task,
+        "pairs": study["pairs"][task],
+        "max_iterations": {
+            name: most for name, most in study["max_iterations"][task].items() if most is not None
+        },
+        "traced": study["traced"][task],
+        "finetuners": finetuners,
+    }
+
+
+def start_table(config: Config) -> dict[str, Any]:
+    """Return how to print the tables of starts, and how their numbers were made."""
+    section = config["meta_sinkhorn"]
+    study = section["study"]
+    return {
+        "tasks": discrete_tasks(config),
+        "methods": [entry["method"] for entry in section["methods"]],
+        "tolerances": study["tolerances"],
+        "check_every": study["check_every"],
+        "preset": config["preset"],
+        "iterations": section["training"]["iterations"],
+        "finetuners": list(study["finetuners"]),
+    }
+
+
+def start_figures(config: Config, tasks: Sequence[str]) -> list[str]:
+    """Return the figures of starts that the tasks allow."""
+    kinds = [config["measures"]["discrete"][task]["kind"] for task in tasks]
+    found = ["meta_errors"] if tasks else []
+    found += ["meta_interpolation"] if kinds.count("grid_images") == 1 else []
+    return found + (["meta_sphere"] if kinds.count("sphere") == 1 else [])
 
 
 FILES = {"images": ("source", "target"), "snapshots": ("file",)}

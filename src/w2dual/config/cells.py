@@ -180,6 +180,18 @@ def needs(kind: str, package: Path = code.PACKAGE) -> tuple[str, ...]:
     return tuple(name for name in PARTS if name in found)
 
 
+def encoding_of(kind: str, package: Path = code.PACKAGE) -> str:
+    """Return what a kind of encoder takes of an image: `ENCODING` of its module, which is read.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    known = code.modules_with(ENCODERS, "make", package)
+    if kind not in known:
+        raise InputError(f"encoder {kind!r}: unknown; expected one of {', '.join(known)}")
+    return code.constant(f"{ENCODERS}.{kind}", "ENCODING", package)
+
+
 def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     """Return the modules of the kinds that a cell is made of, those of its measures aside.
 
@@ -189,6 +201,8 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     named = [f"{METHODS}.{method_kind(cell.settings)}"]
     if evaluation := method_evaluation(cell.settings, package):
         named.append(f"{EVALUATIONS}.{evaluation}")
+    if encoder := cell.settings.get("method", {}).get("encoder"):
+        named.append(f"{ENCODERS}.{encoder}")
     for part, section in (PARTS | GIVEN).items():
         kind, room = cell.settings.get(part, {}).get("kind", "none"), ROOMS[section].package
         named += [] if kind == "none" else [f"{room}.{kind}", f"{room}.kernels.{kind}"]
@@ -199,6 +213,8 @@ METHODS = ROOMS["methods"].package
 """Room of the modules of methods."""
 EVALUATIONS = "evaluation.kinds"
 """Room of the modules of evaluations that a method or a pair asks for."""
+ENCODERS = "amortization.encoders"
+"""Room of the modules of encoders, which a method that encodes its measures names."""
 EVALUATION = "EVALUATION"
 """Constant of a method's or a pair's module: the evaluation that it asks for."""
 

@@ -12,8 +12,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2dual.config.cells import Cell
-from w2dual.config.reader import Config
-from w2dual.config.rows import Row, budget_of, potentials, rows, settings_of
+from w2dual.config.reader import (
+    Config,
+    color_dimension,
+    color_encodings,
+    color_pair,
+    discrete_sizes,
+    discrete_tasks,
+)
+from w2dual.config.rows import OWN, Row, budget_of, potentials, resolve, rows, settings_of
 from w2dual.records import InputError
 
 PLANE = 2
@@ -31,10 +38,12 @@ def hidden_widths(hidden: str | list[int], dimension: int) -> list[int]:
 def grid(config: Config) -> list[Cell]:
     """Return all cells of a valid config, section by section.
 
-    The benchmark's, on the plane, of CelebA64, of Lagrangian costs, and that recover a metric.
+    The paper's systems: the benchmark's, on the plane, of CelebA64. Those of the talk: starts of
+    entropic transport, colour transport, Lagrangian costs, recovered metrics.
     """
     on_images = celeba64_grid(config) + celeba64_baselines_grid(config)
     cells = benchmark_grid(config) + synthetic_grid(config) + on_images
+    cells += meta_sinkhorn_grid(config) + meta_color_grid(config)
     return cells + lagrangian_grid(config) + metric_recovery_grid(config)
 
 
@@ -196,6 +205,43 @@ def _metric_recovery_cell(config: Config, row: Row, name: str) -> Cell:
     )
     method = cell.settings["method"] | {"bounds": chosen["bounds"]}
     return dataclasses.replace(cell, settings=cell.settings | {"method": method})
+
+
+UNTRAINED = {
+    "iterations": 1,
+    "learning_rate": 1.0e-3,
+    "bound": 1.0,
+    "tolerance": 1.0e-6,
+    "min_iterations": 0,
+}
+"""Settings of pre-training, which every cell has, where there is none."""
+
+
+def meta_sinkhorn_grid(config: Config) -> list[Cell]:
+    """Return the cells of Meta OT between discrete measures, by task, then row of its table."""
+    section = {**config["meta_sinkhorn"], "pretraining": UNTRAINED}
+    cells = []
+    for task in discrete_tasks(config):
+        rows_of, columns_of = discrete_sizes(config["measures"]["discrete"][task])
+        own = {**config, "meta_sinkhorn": section}
+        for row in rows(config, section):
+            entry = config["methods"][row.method] | {"targets": columns_of}
+            with_size = own | {"methods": config["methods"] | {row.method: entry}}
+            cells.append(_cell(with_size, "meta_sinkhorn", task, rows_of, OWN, row))
+    return cells
+
+
+def meta_color_grid(config: Config) -> list[Cell]:
+    """Return the cells of colour transport, by row of its table; none where there are no images."""
+    palettes = config["measures"]["palettes"]
+    cells = []
+    for method, encoding in color_encodings(config).items():
+        entry = config["methods"][method] | {"points": palettes["points"]}
+        own = config | {"methods": config["methods"] | {method: entry}}
+        row = resolve(own, config["meta_color"], {"method": method}, "meta_color.methods")
+        n = color_dimension(encoding, palettes)
+        cells.append(_cell(own, "meta_color", color_pair(encoding), n, OWN, row))
+    return cells
 
 
 def _cell(

@@ -40,6 +40,8 @@ ROOMS = {
 PARTS = {room.part: section for section, room in ROOMS.items() if room.part}
 """Part of a cell's settings -> section of the config, which has entries by name; or, where both
 have one name, the settings of the only one."""
+GIVEN = {"obstacle": "obstacles"}
+"""The same of parts that a cell's grid gives, and not its method."""
 
 
 def of(section: str) -> list[str]:

@@ -69,6 +69,22 @@ WORDS = {
     "nlot_newton": "NLOT, exact paths",
     "lbfgs_ctransform": "L-BFGS",
     "lbfgs_ctransform_ours": "L-BFGS",
+    "mnist": "MNIST",
+    "zeros": "zeros",
+    "gaussian": "Gaussian",
+    "meta": "Meta OT",
+    "meta_mask": "Meta OT, masked",
+    "meta_gaussian": "Meta OT, Gaussian residual",
+    "meta_half": "Meta OT, after an iteration",
+    "meta_regression": "Meta OT, regression",
+    "sinkhorn": "Sinkhorn",
+    "relaxed": "over-relaxed Sinkhorn",
+    "newton": "semi-dual Newton",
+    "meta_resnet18": "Meta OT, ResNet-18",
+    "meta_histogram": "Meta OT, histogram",
+    "meta_residual": "Meta OT, histogram + Gaussian map",
+    "palettes_histogram": "palettes (histograms)",
+    "palettes_image": "palettes (images)",
 }
 
 

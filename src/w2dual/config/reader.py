@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from w2dual.config import kinds, strict_yaml
-from w2dual.config.cells import DUAL
+from w2dual.config.cells import DUAL, encoding_of
 from w2dual.config.rows import Row, check_known, check_methods, methods, resolve
 from w2dual.records import InputError
 
@@ -79,6 +79,8 @@ def validate(config: Config) -> None:
     _check_metric_recovery(config)
     _check_measures(config)
     _check_images(config)
+    _check_discrete(config)
+    _check_color(config)
     _check_numbers(config)
     _check_conjugation(config)
 
@@ -394,10 +396,142 @@ def _check_images(config: Config) -> None:
         )
 
 
+def _check_discrete(config: Config) -> None:
+    section, laws = config["meta_sinkhorn"], config["measures"]["discrete"]
+    if clash := [name for name in laws if name in config["measures"]["synthetic"]]:
+        raise InputError(
+            f"config key `measures.discrete.{clash[0]}`: `measures.synthetic` has the same name"
+        )
+    for index, entry in enumerate(section["methods"]):
+        where = f"meta_sinkhorn.methods.{index}.method"
+        check_known(config, where, entry["method"], "methods")
+        kind = config["methods"][entry["method"]]["kind"]
+        if kind != META_DUAL:
+            raise InputError(
+                f"config key `{where}`: `methods.{entry['method']}` is of the kind `{kind}`; "
+                f"expected one of the kind `{META_DUAL}`, which predicts dual potentials"
+            )
+    _check_rows(config, "meta_sinkhorn", section)
+    study = section["study"]
+    for task in section["tasks"]:
+        check_known(config["measures"], "meta_sinkhorn.tasks", task, "discrete", "measures.")
+        for key in ("pairs", "traced", "max_iterations"):
+            check_known(study, f"meta_sinkhorn.study.{key}", task, key, "meta_sinkhorn.study.")
+        for name in study["max_iterations"][task]:
+            where = f"meta_sinkhorn.study.max_iterations.{task}"
+            check_known(study, where, name, "finetuners", "meta_sinkhorn.study.")
+    for name, given in study["finetuners"].items():
+        if given["kind"] == "lbfgs":
+            where = f"meta_sinkhorn.study.finetuners.{name}.solver"
+            check_known(config, where, given["solver"], "solvers")
+            kind = config["solvers"][given["solver"]]["kind"]
+            if kind != "lbfgs":
+                raise InputError(
+                    f"config key `{where}`: solver `{given['solver']}` is of kind `{kind}`; "
+                    "expected one of kind `lbfgs`"
+                )
+    for task in section["tasks"]:
+        if study["shown"] > study["pairs"][task]:
+            raise InputError(
+                f"config key `meta_sinkhorn.study.shown`: {study['shown']} is more than "
+                f"`meta_sinkhorn.study.pairs.{task}` = {study['pairs'][task]}"
+            )
+    for name, law in laws.items():
+        if "packaged" in law["sources"] and not config["preset"]["reduced"]:
+            raise InputError(
+                f"config key `measures.discrete.{name}.sources`: a preset at full budget "
+                "(`preset.reduced: false`) admits no `packaged` stand-in; take it out, or mark "
+                "the preset as reduced"
+            )
+
+
+META_DUAL = "meta_dual"
+"""The kind of method that `meta_sinkhorn` trains by."""
+
+
+def discrete_tasks(config: Config) -> list[str]:
+    """Return the tasks of Meta OT that there are data of: not one whose raster is not named."""
+    laws = config["measures"]["discrete"]
+    return [
+        task
+        for task in config["meta_sinkhorn"]["tasks"]
+        if laws[task]["sources"] != ["folder"]
+        or laws[task].get("folder", laws[task].get("raster")) is not None
+    ]
+
+
+def discrete_sizes(law: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many points the source and the target of a law over measures have."""
+    if law["kind"] == "grid_images":
+        return law["side"] ** 2, law["side"] ** 2
+    return law["supply"], law["demand"]
+
+
+def _check_color(config: Config) -> None:
+    section, palettes = config["meta_color"], config["measures"]["palettes"]
+    for index, entry in enumerate(section["methods"]):
+        where = f"meta_color.methods.{index}.method"
+        check_known(config, where, entry["method"], "methods")
+        settings = config["methods"][entry["method"]]
+        if "encoder" not in settings:
+            raise InputError(
+                f"config key `{where}`: `methods.{entry['method']}`, of the kind "
+                f"`{settings['kind']}`, has no `encoder` of images; name one of `meta_w2gn`"
+            )
+        try:
+            encoding_of(settings["encoder"])
+        except InputError as error:
+            raise InputError(f"config key `methods.{entry['method']}.encoder`: {error}") from error
+    _check_rows(config, "meta_color", section)
+    check_known(config, "meta_color.finetuning.solver", section["finetuning"]["solver"], "solvers")
+    if config["solvers"][section["finetuning"]["solver"]]["kind"] == "none":
+        raise InputError("config key `meta_color.finetuning.solver`: names no solver; take lbfgs")
+    for key in ("samples", "history_samples"):
+        if section["evaluation"][key] != palettes["test_points"]:
+            raise InputError(
+                f"config key `meta_color.evaluation.{key}`: {section['evaluation'][key]} is not "
+                f"`measures.palettes.test_points` = {palettes['test_points']}, all of which count"
+            )
+    if section["finetuning"]["steps"] % section["finetuning"]["log_every"]:
+        raise InputError(
+            "config key `meta_color.finetuning.steps`: is not a multiple of `log_every`"
+        )
+    stand_ins = [name for name in palettes["sources"] if name != "folder"]
+    if stand_ins and not config["preset"]["reduced"]:
+        raise InputError(
+            "config key `measures.palettes.sources`: a preset at full budget (`preset.reduced: "
+            f"false`) admits no stand-in, {', '.join(stand_ins)}; take it out, or mark the preset "
+            "as reduced"
+        )
+
+
+def color_encodings(config: Config) -> dict[str, str]:
+    """Return the methods of colour transport, each with what it takes of an image.
+
+    There are none where no images are: neither a folder of the user's nor a stand-in.
+    """
+    palettes = config["measures"]["palettes"]
+    if palettes["sources"] == ["folder"] and palettes["folder"] is None:
+        return {}
+    names = [entry["method"] for entry in config["meta_color"]["methods"]]
+    return {name: encoding_of(config["methods"][name]["encoder"]) for name in names}
+
+
+def color_pair(encoding: str) -> str:
+    """Return the name of the law over images whose points have an encoding."""
+    return f"palettes_{encoding}"
+
+
+def color_dimension(encoding: str, palettes: Mapping[str, Any]) -> int:
+    """Return how many numbers an image is, as a point of that law (`measures.pairs.palettes`)."""
+    encoded = palettes["bins"] ** 3 if encoding == "histogram" else 3 * palettes["side"] ** 2
+    return 2 + encoded + 3 * palettes["points"]
+
+
 def _check_numbers(config: Config) -> None:
     for name in (
         *("hd", "baselines", "synthetic", "celeba64", "celeba64_baselines"),
-        *("lagrangian", "metric_recovery"),
+        *("meta_sinkhorn", "meta_color", "lagrangian", "metric_recovery"),
     ):
         pretraining, evaluation = config[name].get("pretraining", {}), config[name]["evaluation"]
         if pretraining.get("min_iterations", 0) > pretraining.get("iterations", 0):
@@ -449,4 +583,8 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
         used[name] = config["measures"]["synthetic"][name]
     for name in config["metric_recovery"]["sets"]:
         used[name] = {"kind": "snapshots"} | config["measures"]["snapshots"][name]
+    used |= {task: dict(config["measures"]["discrete"][task]) for task in discrete_tasks(config)}
+    for encoding in color_encodings(config).values():
+        palettes = {"kind": "palettes"} | config["measures"]["palettes"]
+        used[color_pair(encoding)] = palettes | {"encoding": encoding}
     return used

@@ -52,6 +52,10 @@ class Drawn:
     step: Any
     factor: Any
 
+    @property
+    def pair(self) -> None:
+        """There are no measures but these."""
+
     def source(self, index: Any = 0) -> Any:
         """Return a batch of the source."""
         return self._draw(2 * jnp.asarray(index))

@@ -73,6 +73,19 @@ ERRORS = {
         ("w2_floor", "published_floor"),
         ("squared W2", "entropic, few samples"),
     ),
+    "dual_gap_forward_percent": Errors(
+        "meta_color",
+        "dual_gap_forward_percent",
+        "dual_gap_inverse_percent",
+        "gap of the dual (% of W2²)",
+    ),
+    "first_error": Errors(
+        "meta_sinkhorn",
+        "first_error",
+        "marginal_error",
+        "error of the marginals",
+        labels=("after one iteration", "as predicted"),
+    ),
 }
 """By the column of the cell's headline."""
 OBJECTIVE = "dual_objective"

@@ -18,6 +18,10 @@ SYNTHETIC_SECTION = "Couplings on the plane"
 """Title of the section for figures that no section names: those of cells on the plane."""
 IMAGE_SECTION = "Images: CelebA64"
 """Title of the section of the CelebA64 cells."""
+STARTS_SECTION = "Meta OT: starts of entropic transport"
+"""Title of the section of Meta OT between discrete measures."""
+COLOR_SECTION = "Meta OT: colour transport"
+"""Title of the section of the cells of colour transport."""
 LAGRANGIAN_SECTION = "Lagrangian costs"
 """Title of the section of costs of paths."""
 RECOVERY_SECTION = "Metrics recovered from samples"
@@ -43,9 +47,15 @@ SECTIONS = (
     (LAGRANGIAN_SECTION, ("lagrangian", "claims_lagrangian", "lagrangian_paths")),
     (RECOVERY_SECTION, ("metric_recovery", "metric_fields", "metric_paths")),
     (
+        STARTS_SECTION,
+        ("meta_ot_sinkhorn", "claims_meta_ot", "meta_errors", "meta_interpolation", "meta_sphere"),
+    ),
+    (COLOR_SECTION, ("meta_ot_color", "claims_meta_ot_color", "meta_color")),
+    (
         SETTINGS_SECTION,
         ("hyperparameters_hd", "hyperparameters_baselines")
         + ("hyperparameters_synthetic", "hyperparameters_celeba64")
+        + ("hyperparameters_meta_sinkhorn", "hyperparameters_meta_color")
         + ("hyperparameters_lagrangian", "hyperparameters_metric_recovery"),
     ),
 )
@@ -77,6 +87,20 @@ INTRODUCTIONS = {
         r"frozen input-convex convolutional networks, and makes images less sharp. Forward is "
         r"from sharp to blurred. The quoted baselines are of the inverse map: inferred, not stated "
         r"by their authors; no claim rests on comparing them with forward errors."
+    ),
+    STARTS_SECTION: (
+        r"Entropic transport between discrete measures on fixed points: a network predicts the "
+        r"dual potential $f$ from both measures' weights, and a solver goes on from there. Start "
+        r"and solver are two axes: zeros, the potential between the normal laws with the measures' "
+        r"moments, predictions; Sinkhorn, over-relaxed or not, and L-BFGS and Newton on the "
+        r"semi-dual, which is concave. No start changes the rate at which Sinkhorn's error falls "
+        r"in the end, so that it saves a constant number of iterations; another solver changes it."
+    ),
+    COLOR_SECTION: (
+        r"Optimal transport between the colours of two images, pixels of the cube $[0,1]^3$. A "
+        r"hyper-network sees two images and predicts the potentials $\psi$ and $\bar\psi$ of the "
+        r"one's colours and the other's, input-convex networks of 653 parameters (Amos et al., "
+        r"Meta Optimal Transport, ICML 2023), which are then fine-tuned on that pair alone."
     ),
 }
 """What stands between a section's title and its first table or figure."""
@@ -158,6 +182,33 @@ TABLES = {
         r"What the talk says of Lagrangian costs, checked on our rows. What to look at: "
         r"contradicted comparisons."
     ),
+    "hyperparameters_meta_sinkhorn": (
+        "Settings of Meta OT between discrete measures, from the config that ran. What to look "
+        r"at: values with a dagger, which are not those of config.yaml."
+    ),
+    "meta_ot_sinkhorn": (
+        "Starts by solvers: iterations and kernel products until the marginals' error is below a "
+        "tolerance, what a start saves against zeros, and milliseconds, with the published ones in "
+        "grey (of another device). What to look at: what a prediction saves at each tolerance, "
+        "and what the solver saves that needs no network."
+    ),
+    "claims_meta_ot": (
+        "What the published tables of starts show, and what a start can save, on the same pairs "
+        "of measures. What to look at: claims whose word differs from the published one's."
+    ),
+    "hyperparameters_meta_color": (
+        "Settings of the cells of colour transport, from the config that ran. What to look at: "
+        r"values with a dagger, which are not the published ones."
+    ),
+    "meta_ot_color": (
+        "Colour transport on held-out pairs of images, whose ordered pairs training never saw. "
+        "What to look at: whether predictions beat the Gaussian map, which needs no network and "
+        "which the published table lacks; and how many updates of W2GN a prediction is worth."
+    ),
+    "claims_meta_ot_color": (
+        "What the published table and figure of colour transport show, pair by pair. What to look "
+        "at: intervals that hold 0, and the Gaussian map's."
+    ),
     "celeba64": (
         r"L$^2$-UVP of both maps on images. What to look at: forward columns for the paper's own "
         "rows, inverse columns for the quoted baselines, the best beside them where the "
@@ -228,6 +279,29 @@ FIGURES = {
         r"Where maps take samples of the source, and along which paths; shades are $-U$. A row for "
         r"each method. What to look at: whether paths go around the box and through the slit's "
         r"opening, and whether pushed samples fill the target."
+    ),
+    "meta_errors": (
+        r"The error $\|P'1-b\|_1$ of Sinkhorn from each start, iteration by iteration: mean and "
+        "standard deviation over the first pairs of measures. Dashed: published curves, read from "
+        "the published figure; its instances were easier or its solver another (not known), so "
+        "that levels differ already from zeros. What to look at: the distance between starts, "
+        "and that lines are parallel in the end."
+    ),
+    "meta_interpolation": (
+        "Measures on the way from one image to another, mass moved in straight lines by the "
+        "converged plan and by that of the prediction alone. What to look at: whether both rows "
+        "of a pair look alike, and grey haze, which is mass that went astray."
+    ),
+    "meta_sphere": (
+        "Supply (large dots) and demand (small dots) on the Earth, each demand joined with the "
+        "place that supplies most of it: by the converged plan and by the prediction alone. What "
+        "to look at: lines that cross, which an optimal plan would avoid."
+    ),
+    "meta_color": (
+        r"Images $\alpha$ and $\beta$ of held-out pairs, $T_\#\alpha$, which has the layout of "
+        r"$\alpha$ and should have the colours of $\beta$, and $T^{-1}_\#\beta$, the other way "
+        "round; by W2GN after all its updates, by the prediction alone, and by the Gaussian map. "
+        "What to look at: colours that one image lacks and the other has; and where rows differ."
     ),
     "celeba64_samples": (
         r"What maps do to images, for each pair: $x$ of the source, $T^*(x)$, and $T(x)$ and "

@@ -83,7 +83,8 @@ def cell_order(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
 
     First the benchmark's by dimension, potential, then method in the config's order; then those of
     the benchmark's own methods by dimension; then those on the plane by pair, then as the config
-    has them; then those of CelebA64 by pair and method, the benchmark's own after the others; then those of each other system by name.
+    has them; then those of CelebA64 by pair and method, the benchmark's own after the others; then
+    those of each other system by name.
     """
     potentials = {name: number for number, name in enumerate(settings.potentials)}
     methods = {method: number for number, method in enumerate(settings.methods)}

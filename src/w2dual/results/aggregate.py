@@ -51,6 +51,13 @@ METRICS = {
         *("path_gap", "inside_fraction", "dual_objective", *CONJUGATE_METRICS),
     ),
     "metric_recovery": ("alignment",),
+    "meta_color": (
+        "dual_gap_forward_percent",
+        "dual_gap_inverse_percent",
+        "cycle_forward",
+        "cycle_inverse",
+    ),
+    "meta_sinkhorn": ("marginal_error", "first_error", "dual_objective"),
 }
 """What the cells of each kind are measured by: with a known optimal map, without, and by a metric
 that they learn."""
@@ -70,6 +77,8 @@ BEST = {
     "synthetic": (),
     "lagrangian": (),
     "metric_recovery": (),
+    "meta_color": ("dual_gap_forward_percent", "dual_gap_inverse_percent"),
+    "meta_sinkhorn": ("marginal_error", "first_error"),
 }
 """Metrics of which the best evaluation of a seed's history is gathered too, with its step: infinite
 where none was finite, and empty only in metrics of an older version, which did not keep it."""

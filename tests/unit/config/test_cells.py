@@ -20,10 +20,13 @@ from w2dual.config.grid import (
     hd_grid,
     hidden_widths,
     lagrangian_grid,
+    meta_color_grid,
+    meta_sinkhorn_grid,
     metric_recovery_grid,
     synthetic_grid,
 )
 from w2dual.config.reader import SCHEMA, load
+from w2dual.config.rows import OWN
 from w2dual.config.settings import CubePretrainingSettings
 from w2dual.records import InputError, short_hash
 from w2dual.training import methods
@@ -136,7 +139,29 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
         *(cell.name for cell in lagrangian_grid(config)),
         *(cell.name for cell in metric_recovery_grid(config)),
         *(cell.name for cell in celeba64_baselines_grid(config)),
+        *(cell.name for cell in meta_sinkhorn_grid(config)),
+        *(cell.name for cell in meta_color_grid(config)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "count"), [(None, 5), ("smoke", 1), ("laptop", 6), ("plane", 0)]
+)
+def test_names_of_starts_are_the_tasks_with_the_methods(preset: str | None, count: int):
+    files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
+    config = load(files)
+    cells = meta_sinkhorn_grid(config)
+    named = config["meta_sinkhorn"]["methods"]
+    tasks = config["meta_sinkhorn"]["tasks"] if preset else ["mnist"]  # there is no raster
+    assert [cell.name for cell in cells] == [
+        f"{task}-{entry['method']}" for task in tasks for entry in named
+    ]
+    assert len(cells) == count
+    for cell in cells:
+        law = config["measures"]["discrete"][cell.pair]
+        ends = (law["side"] ** 2,) * 2 if "side" in law else (law["supply"], law["demand"])
+        assert (cell.dimension, cell.settings["method"]["targets"]) == ends
+        assert cell.training.batch_size == config["meta_sinkhorn"]["training"]["batch_size"]
 
 
 @pytest.mark.parametrize(
@@ -211,15 +236,21 @@ def test_cell_names_its_parts():
     for cell in grid(PAPER):
         on_the_plane = cell.pair in PAPER["measures"]["synthetic"]
         on_images = cell.pair in {f"celeba64_{g}" for g in PAPER["celeba64"]["generators"]}
+        of_weights = cell.pair == "mnist"  # the paper's config names no raster for the sphere
         assert (
             cell.pair == f"hd{cell.dimension}"
             or (on_the_plane and cell.dimension == 2)
             or (on_images and cell.dimension == 3 * 64 * 64)
             or cell.dimension == 2 * (PAPER["measures"]["snapshots"][cell.pair]["times"] - 1)
+            or (of_weights and cell.dimension == 28 * 28)
         )
         setting = cell.name.partition("-")[0]  # of a Lagrangian cost, whose pair is that of all
         pair = setting if "obstacle" in cell.settings else cell.pair
         parts = [pair, cell.potential, cell.amortization, cell.solver]
+        if cell.potential == OWN:
+            parts.remove(OWN)
+            assert cell.name == "-".join(parts[:2])
+            continue
         # A method of `methods` that names its solver, or takes none, has no solver in its name.
         assert cell.name == "-".join(parts[:3] if "method" in cell.settings else parts)
 

@@ -41,9 +41,9 @@ def test_paper_is_valid_and_fills_the_root():
     assert reader.output_folder(paper) == "."
     published = ["hd2", "hd4", "hd8", "hd16", "hd32", "hd64", "hd128", "hd256"]
     images = [f"celeba64_{part}" for part in ("generator", "early", "mid", "late")]
-    plane = list(paper["measures"]["synthetic"])
+    named = [*paper["measures"]["synthetic"], "mnist"]  # the sphere has no raster
     snapshots = ["circle", "mass_splitting", "x_paths"]
-    assert sorted(reader.pairs(paper)) == sorted(published + images + plane + snapshots)
+    assert sorted(reader.pairs(paper)) == sorted(published + images + named + snapshots)
 
 
 def test_pairs_come_with_what_prepares_them():
@@ -610,3 +610,36 @@ def test_schema_describes_every_number_it_limits():
         # What is an object limits its keys, and each of these says what it takes.
         if name != "kinds" and definition.get("type", "object") != "object":
             assert definition["description"], name
+
+
+def test_what_starts_of_entropic_transport_name_is_known():
+    message = refusal("meta_sinkhorn: {tasks: [usps]}")
+    assert "`meta_sinkhorn.tasks`: unknown name `usps`" in message
+    message = refusal("meta_sinkhorn: {methods: [{method: w2}]}")
+    assert "`meta_sinkhorn.methods.0.method`: `methods.w2` is of the kind `w2gn`" in message
+    message = refusal("meta_sinkhorn: {study: {max_iterations: {mnist: {simplex: 5}}}}")
+    assert "`meta_sinkhorn.study.max_iterations.mnist`: unknown name `simplex`" in message
+    message = refusal("meta_sinkhorn: {study: {finetuners: {lbfgs: {solver: adam}}}}")
+    assert "solver `adam` is of kind `adam`; expected one of kind `lbfgs`" in message
+    message = refusal("meta_sinkhorn: {study: {pairs: {mnist: 5}}}")
+    assert "`meta_sinkhorn.study.shown`: 10 is more than" in message
+
+
+def test_epsilon_and_tolerances_that_number_types_do_not_hold_are_refused():
+    message = refusal("measures: {discrete: {mnist: {epsilon: 1.0e-6}}}")
+    assert "`measures.discrete.mnist`" in message
+    assert "epsilon: NUMBER from 1.2e-5" in message
+    message = refusal("meta_sinkhorn: {study: {tolerances: [1.0e-16]}}")
+    assert "a number from 1.0e-12" in message
+    message = refusal("meta_sinkhorn: {study: {check_every: [10]}}")
+    assert "a list of whole numbers above 0, with 1" in message
+
+
+def test_the_papers_config_admits_no_stand_in_for_discrete_measures():
+    message = refusal("measures: {discrete: {sphere: {sources: [packaged]}}}")
+    assert "`measures.discrete.sphere.sources`: a preset at full budget" in message
+    known = load("preset: {reduced: true}\nmeasures: {discrete: {sphere: {sources: [packaged]}}}")
+    assert {"mnist", "sphere"} <= reader.pairs(known).keys()
+    assert "sphere" not in reader.pairs(PARSED)
+    named = load("measures: {discrete: {sphere: {raster: people.tif}}}")
+    assert "sphere" in reader.pairs(named)

@@ -213,11 +213,17 @@ def download(
     files = []
     for path in paths:
         address = f"{url.rstrip('/')}/{path}"
-        files.append(verify(_download(address, timeout_s), path, address))
+        files.append(verify(fetch(address, timeout_s), path, address))
     return files
 
 
-def _download(address: str, timeout_s: float) -> bytes:
+def fetch(address: str, timeout_s: float) -> bytes:
+    """Download a file into memory.
+
+    Raises:
+        Unavailable: the network or the server does not give it.
+        InputError: it is larger than any published file.
+    """
     log.info("downloading %s", address)
     try:
         # S310: the scheme has been checked by the caller.

@@ -34,6 +34,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "hyperparameters_celeba64": ("celeba64",),
     "hyperparameters_lagrangian": ("lagrangian",),
     "hyperparameters_metric_recovery": ("metric_recovery",),
+    "hyperparameters_meta_color": ("meta_color",),
+    "hyperparameters_meta_sinkhorn": ("meta_sinkhorn",),
 }
 """Name of a table -> sections of the config, besides the methods and their parts that they use."""
 HEIGHT = r".8\textheight"
@@ -53,15 +55,20 @@ LEFT_OUT = {
     ("lagrangian", "logging"),
     ("metric_recovery", "logging"),
     ("metric_recovery", "weights"),
+    ("meta_color", "logging"),
+    ("meta_sinkhorn", "logging"),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
-AXES = ("dimensions", "generators", "pairs", "sets")
+AXES = ("dimensions", "generators", "pairs", "sets", "tasks")
 """Keys of a grid that say what measures its cells are of."""
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 """Numbers outside are shown with a power of ten."""
-_SOURCE = re.compile(
-    r"\[((?:paper|w2ot|benchmark|ours|optax|OTT|PyTorch|lagrangian-ot|jaxopt|NLSB)[^\]]*)\]"
+_SOURCES = (
+    *("paper", "w2ot", "benchmark", "ours", "optax", "OTT", "PyTorch", "enot"),
+    *("meta-ot", "lagrangian-ot", "jaxopt", "NLSB"),
 )
+"""What a source in a comment of the config may begin with."""
+_SOURCE = re.compile(rf"\[((?:{'|'.join(_SOURCES)})[^\]]*)\]")
 _COLUMNS = ("group", "setting", "value", "meaning", "source", "changed")
 
 
@@ -321,7 +328,8 @@ def _notes(frame: pd.DataFrame, table: str, config: Mapping[str, Any]) -> list[s
     notes = [
         "Values: the config that these tables and figures were made with. Meaning and source: the "
         "comments of config.yaml. paper: section, table or appendix of the paper; w2ot: file of "
-        "the published configuration; benchmark: Korotin et al.\\ (2021); ours: no source."
+        "the published configuration; benchmark: Korotin et al.\\ (2021); "
+        "meta-ot: file of the published code of Meta OT; ours: no source."
     ]
     if frame["changed"].any():
         notes.append(

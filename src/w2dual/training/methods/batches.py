@@ -5,7 +5,7 @@ Points have the shape (seeds, points, n).
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 from jaxtyping import Array, Float, Int, Key
@@ -15,6 +15,11 @@ Batch = Float[Array, "seeds batch n"]
 
 class Batches(Protocol):
     """The points of one step. What is drawn depends on (seed, step, index) alone."""
+
+    @property
+    def pair(self) -> Any:
+        """The measures (`measures.Pair`), for what they have besides points; None for none."""
+        ...
 
     def source(self, index: int | Int[Array, ""] = 0) -> Batch:
         """Return a batch of the source; each index has its own."""
@@ -38,6 +43,10 @@ class Given(NamedTuple):
 
     x: Batch
     y: Batch
+
+    @property
+    def pair(self) -> None:
+        """There are no measures: points alone were given."""
 
     def source(self, index: int | Int[Array, ""] = 0) -> Batch:
         """Return `x`, the one batch that there is."""
@@ -70,6 +79,11 @@ class Swapped(NamedTuple):
     """Points of one step with source and target in each other's place."""
 
     batches: Batches
+
+    @property
+    def pair(self) -> Any:
+        """The measures, which are not swapped."""
+        return self.batches.pair
 
     def source(self, index: int | Int[Array, ""] = 0) -> Batch:
         """Return a batch of what is the target."""

@@ -1,0 +1,141 @@
+"""Newton's method on the semi-dual, which is concave: n_a unknowns, a dense system at each step.
+
+    (diag(P 1) - P diag(1/b) P' + lambda diag(a) + 1e-9 11') d = a - P 1,   u <- u + t d
+
+with lambda = 1e-3 min(1, error) (Levenberg), the constant direction, which changes nothing, fixed
+by the last term, and t the largest of 1, 1/2, 1/4, ... with Armijo's condition (Nocedal and Wright,
+eq. 3.4). A value is one kernel product, and the gradient one more. The system is built by a dense
+product of n_a^2 n_b terms, as many as n_a kernel products on a dense cost, and *not counted* in
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from w2dual.entropic import semi_dual
+from w2dual.entropic.counts import Counts, Goal, Solution
+from w2dual.entropic.geometry import NOTHING, Columns, Geometry, Rows, restricted
+from w2dual.entropic.semi_dual import Evaluation, masked
+
+CONSTANT = 1.0e-9
+
+
+@dataclass(frozen=True)
+class Newton:
+    """Settings of the solver.
+
+    Attributes:
+        levenberg: lambda is this times the error, or times 1 where the error is above 1.
+        armijo: sufficient-increase constant.
+        trials: halvings of a step at most.
+    """
+
+    levenberg: float = 1.0e-3
+    armijo: float = 1.0e-4
+    trials: int = 30
+
+
+class State(NamedTuple):
+    """Of one instance; `moved` is whether the last line search found a step."""
+
+    u: Rows
+    at: Evaluation
+    iteration: Array
+    products: Array
+    moved: Array
+    counts: Counts
+
+
+def solve(
+    geometry: Geometry, a: Rows, b: Columns, u: Rows, goal: Goal, settings: Newton
+) -> Solution:
+    """Step from u until the smallest tolerance is met, iterations are used up, or none helps.
+
+    Args:
+        geometry: of the points.
+        a: weights of the source of one instance.
+        b: weights of its target.
+        u: the start over epsilon; ignored where a is 0.
+        goal: tolerances; the error is known at every iteration, the start's too, as iteration 0.
+        settings: of the solver.
+    """
+    u = masked(u, a)
+    start = semi_dual.evaluate(geometry, u, a, b)
+    none, two = jnp.zeros((), jnp.int32), jnp.full((), 2, jnp.int32)
+    counts = goal.note(goal.start(), start.error, none, two)
+
+    def goes_on(state: State) -> Array:
+        return goal.open(state.counts, state.iteration) & state.moved
+
+    def body(state: State) -> State:
+        direction = _direction(geometry, state, a, b, settings)
+        moved, length, trials = _search(geometry, state, a, b, direction, settings)
+        new = masked(jnp.where(moved, state.u + length * direction, state.u), a)
+        at = semi_dual.evaluate(geometry, new, a, b)  # its value is the last trial's: not counted
+        products, iteration = state.products + trials + 1, state.iteration + 1
+        noted = goal.note(state.counts, at.error, iteration, products)
+        return State(new, at, iteration, products, moved, noted)
+
+    state = State(u, start, none, two, jnp.ones((), bool), counts)
+    end = jax.lax.while_loop(goes_on, body, state)
+    return Solution(end.u, end.at.error, end.iteration, end.counts)
+
+
+def solve_on_support(
+    geometry: Geometry, a: Rows, b: Columns, u: Rows, goal: Goal, settings: Newton, most: int
+) -> Solution:
+    """Solve on rows and columns with mass alone, `most` of each end at most.
+
+    Args:
+        geometry: of all points.
+        a: weights of the source of one instance.
+        b: weights of its target.
+        u: the start over epsilon.
+        goal: as of `solve`.
+        settings: of the solver.
+        most: points with mass at an end at most, static; with fewer, some without are there too.
+    """
+    rows = jnp.argsort(a == 0, stable=True)[:most]
+    columns = jnp.argsort(b == 0, stable=True)[:most]
+    fewer = restricted(geometry, rows, columns)
+    found = solve(fewer, a[rows], b[columns], u[rows], goal, settings)
+    whole = jnp.full_like(a, NOTHING).at[rows].set(found.u)
+    return found._replace(u=whole)
+
+
+def _direction(geometry: Geometry, state: State, a: Rows, b: Columns, settings: Newton) -> Rows:
+    there = a > 0
+    damping = settings.levenberg * jnp.minimum(1.0, state.at.error)
+    system = -semi_dual.hessian(geometry, state.u, b)
+    system += jnp.diag(damping * a) + CONSTANT * (there[:, None] & there[None])
+    system = jnp.where(there[:, None] & there[None], system, jnp.eye(len(a), dtype=a.dtype))
+    return jax.scipy.linalg.solve(system, jnp.where(there, state.at.gradient, 0.0), assume_a="pos")
+
+
+def _search(
+    geometry: Geometry, state: State, a: Rows, b: Columns, direction: Rows, settings: Newton
+) -> tuple[Array, Array, Array]:
+    """Return whether a step was found, its length, and how many were tried."""
+    slope = jnp.sum(direction * state.at.gradient)
+
+    def enough(length: Array) -> Array:
+        reached = semi_dual.value(geometry, state.u + length * direction, a, b)
+        return reached >= state.at.value + settings.armijo * length * slope
+
+    def goes_on(carry: tuple[Array, Array, Array]) -> Array:
+        found, _, tried = carry
+        return ~found & (tried < settings.trials)
+
+    def body(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        _, length, tried = carry
+        length = jnp.where(tried == 0, length, 0.5 * length)
+        return enough(length), length, tried + 1
+
+    first = (jnp.zeros((), bool), jnp.ones((), state.u.dtype), jnp.zeros((), jnp.int32))
+    return jax.lax.while_loop(goes_on, body, first)

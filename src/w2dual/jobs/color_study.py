@@ -1,0 +1,30 @@
+"""The job `color-study`: predictions for held-out pairs of images, fine-tuned and judged."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from w2dual.backend import configure
+from w2dual.records import json_argument
+from w2dual.studies.colour import run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the job's arguments."""
+    parser.add_argument("--params", type=Path, required=True, help="params.safetensors of the cell")
+    parser.add_argument("--metrics", type=Path, required=True, help="its metrics.json")
+    parser.add_argument("--measures", type=Path, required=True, help="its prepared law over images")
+    parser.add_argument(
+        "--settings",
+        required=True,
+        help="the config's meta_color.finetuning, the solver's own settings in it: JSON or a file",
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--out", type=Path, required=True, help=".safetensors to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the job."""
+    configure(threads=args.threads, devices=1)
+    run(args.params, args.metrics, args.measures, json_argument(args.settings), args.out)

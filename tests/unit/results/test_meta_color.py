@@ -1,0 +1,126 @@
+"""The table and claims of colour transport, on studies that are made by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from w2dual.records import InputError, save_arrays
+from w2dual.report.tables.meta_color import claims_tex, table_tex
+from w2dual.results import meta_color
+from w2dual.results.meta_color import ColorSettings, Scale, claims, interval, read, tidy
+
+PUBLISHED = Path(__file__).parents[3] / "tables" / "published"
+CELL = "palettes_histogram-meta_histogram"
+
+
+def settings(**changes: Any) -> ColorSettings:
+    given: dict[str, Any] = {"preset": "p", "label": "l", "reduced": False, "iterations": 5}
+    given |= {"batch_size": 8, "seeds": (0,), "evaluation_samples": 4}
+    return ColorSettings(**given | {"cells": (CELL,), "steps": 2000, "alpha": 0.05} | changes)
+
+
+def study(path: Path, meta: list[float], name: str = CELL, **facts: Any) -> Path:
+    """Values of 3 pairs whose exact costs are 2; W2GN goes from 0 to 1.6 in steps of 250."""
+    updates = np.arange(0, 2001, 250)
+    w2gn = np.tile(np.linspace(0.0, 1.6, 9), (3, 1))
+    of_meta = np.tile(meta, (3, 1)) + np.array([[0.0], [0.01], [-0.01]])
+    arrays = {
+        "exact": np.full(3, 2.0),
+        "floor": np.full(3, 0.02),
+        "test_pairs": np.array([[0, 1], [1, 2], [2, 0]], np.int32),
+        "updates": updates,
+        "identity.bounds": np.zeros(3),
+        "gaussian.bounds": np.full(3, 1.0),
+        "gaussian.converged": np.ones(3),
+    }
+    for row, bounds in (("w2gn", w2gn), ("meta_w2gn", of_meta), ("meta_lbfgs", of_meta)):
+        arrays |= {f"{row}.bounds": bounds, f"{row}.converged": np.full((3, 9), 0.5)}
+        arrays |= {f"{row}.seconds": updates / 1000.0}
+    known = {"format": 1, "cell": {"name": name, "amortization": name.partition("-")[2]}}
+    known |= {"prediction_s": 0.25, "measures_source": "packaged", "device": "a CPU"} | facts
+    save_arrays(path, arrays, known)
+    return path
+
+
+META = [1.2, 1.5, 1.6, 1.7, 1.8, 1.8, 1.8, 1.8, 1.8]
+
+
+def test_values_are_normalised_by_the_runs_of_w2gn_and_shown_as_gaps(tmp_path: Path):
+    found = tidy(read([study(tmp_path / "s", META)], settings()), PUBLISHED, settings())
+    at = found.set_index(["row", "updates"])
+    assert at.loc[("w2gn", 0), "normalised_mean"] == 0
+    assert at.loc[("meta_w2gn", 2000), "normalised_mean"] == pytest.approx(1.0)
+    highest = np.array([1.8, 1.81, 1.79])
+    assert at.loc[("gaussian", 0), "normalised_mean"] == pytest.approx(np.mean(1 / highest))
+    assert at.loc[("gaussian", 0), "gap_percent_mean"] == pytest.approx(50.0)
+    assert at.loc[("identity", 0), "gap_percent_mean"] == pytest.approx(100.0)
+    assert at.loc[("w2gn", 2000), "gap_percent_mean"] == pytest.approx(20.0)
+    assert at.loc[("w2gn", 2000), "floor_percent_mean"] == pytest.approx(1.0)
+    # The prediction's own seconds are a part of what follows it.
+    assert at.loc[("meta", 0), "seconds"] == 0.25
+    assert at.loc[("meta_w2gn", 1000), "seconds"] == 1.25
+    assert at.loc[("w2gn", 1000), "seconds"] == 1.0
+
+
+def test_published_values_say_after_how_many_updates_they_are(tmp_path: Path):
+    found = tidy(read([study(tmp_path / "s", META)], settings()), PUBLISHED, settings())
+    at = found.set_index(["row", "updates"])
+    assert at.loc[("w2gn", 1000), "published_mean"] == 0.96  # the table's, not the figure's
+    assert at.loc[("w2gn", 1000), "published_updates"] == 751
+    assert at.loc[("w2gn", 500), "published_mean"] == 0.896  # the figure's alone
+    assert at.loc[("meta", 0), "published_seconds"] == 0.0035
+    assert np.isnan(at.loc[("gaussian", 0), "published_mean"])
+
+
+def test_claims_hold_or_fail_by_their_intervals(tmp_path: Path):
+    good = claims(read([study(tmp_path / "s", META)], settings()), PUBLISHED, settings())
+    assert list(good["verdict"]) == ["holds"] * 4
+    assert list(good["published_verdict"]) == ["", "holds", "holds", "holds"]
+    assert good["published"].iloc[1] == pytest.approx(0.901 - 0.896)
+    assert good["published"].iloc[2] == pytest.approx(0.986 - 0.985)
+    poor = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    bad = claims(read([study(tmp_path / "t", poor)], settings()), PUBLISHED, settings())
+    assert list(bad["verdict"]) == ["fails"] * 4
+    reduced = settings(reduced=True)
+    doubted = claims(read([study(tmp_path / "u", META)], reduced), PUBLISHED, reduced)
+    assert list(doubted["verdict"]) == ["inconclusive"] * 4
+    assert all("reduced budget: preset p; else: holds" in reason for reason in doubted["reason"])
+
+
+def test_an_interval_of_one_value_is_the_whole_line():
+    assert interval(np.array([1.0]), 0.05) == (-np.inf, np.inf)
+    low, high = interval(np.array([1.0, 2.0, 3.0]), 0.05)
+    assert (low + high) / 2 == pytest.approx(2.0)
+    assert high - 2.0 == pytest.approx(4.302653 / np.sqrt(3), rel=1e-5)
+
+
+def test_tables_say_what_stands_in_and_what_the_published_values_are_of(tmp_path: Path):
+    studies = read([study(tmp_path / "s", META)], settings())
+    found = tidy(studies, PUBLISHED, settings())
+    found.attrs["published"] = meta_color.published(PUBLISHED)
+    text = table_tex(found, settings())
+    assert "Stand-in images:" in text
+    assert "18 of 19 pairs" in text
+    assert "751 and 1,751" in text
+    assert r"$0.90\pm0.061$" in text
+    rows = claims(studies, PUBLISHED, settings())
+    assert "Gaussian map" in claims_tex(rows, "packaged", settings())
+    own = read([study(tmp_path / "o", META, measures_source="folder")], settings())
+    assert "Stand-in" not in claims_tex(claims(own, PUBLISHED, settings()), "folder", settings())
+
+
+def test_all_runs_of_w2gn_set_the_scale(tmp_path: Path):
+    other = CELL.replace("histogram-", "histogram-other_")
+    paths = [study(tmp_path / "s", META), study(tmp_path / "t", [1.9] * 9, name=other)]
+    scale = Scale(read(paths, settings(cells=(CELL, other))))
+    np.testing.assert_allclose(scale.high, [1.9, 1.91, 1.89])
+
+
+def test_studies_that_do_not_fit_are_refused(tmp_path: Path):
+    path = study(tmp_path / "s", META)
+    with pytest.raises(InputError, match="no study of other"):
+        read([path], settings(cells=(CELL, "other")))
+    with pytest.raises(InputError, match="no study of colour transport of format"):
+        read([study(tmp_path / "t", META, format=7)], settings())
