@@ -113,7 +113,7 @@ def curve_table(records: Sequence[tuple[Record, pd.DataFrame]], notebooks: pd.Da
     rows = []
     for record, history in records:
         shared = both_curves(record, history, notebooks)
-        for row in shared[1::2] if len(shared) > 4 else shared:
+        for row in shared[::-2][::-1] if len(shared) > 4 else shared:  # ends with the last
             rows.append([_name(record), f"{EVERY * int(row['evaluations']):,}"])
             for column, quoted in ((METRIC, "forward_percent"), (INVERSE, "inverse_percent")):
                 rows[-1] += [f"{row[column]:.1f}", f"{row[quoted]:.1f}"]
