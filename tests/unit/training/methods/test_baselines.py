@@ -252,6 +252,9 @@ class Drawn(NamedTuple):
     def truth(self, x: Any) -> Any:
         raise AssertionError("none of these methods may know it")
 
+    def more_keys(self) -> Any:
+        raise AssertionError("none of these methods draws anything else by it")
+
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "mm_r"])
 def test_a_step_moves_both_potentials_and_is_that_of_the_parts_of_a_batch(name: str):
