@@ -1,17 +1,21 @@
 """The pairs of images at their published size: files of that form, and values of PyTorch.
 
-    python -m tests.slow.celeba64_full_size --folder SCRATCH [--images 8]
+    python -m tests.slow.celeba64_full_size --folder SCRATCH [--batch 64] [--part train]
 
 Writes random weights of the published form and size below the folder (186 MB), prepares the
 generator and the pair `early` from them as from a mirror, draws images of the source and maps them
-by T* as training does, and checks shapes, moments and monotonicity. Then compares networks of the
-published size with PyTorch in float64, to 1e-6. Half a minute of work on an idle CPU and 3 GB.
+by T* as training does, and checks shapes, moments and monotonicity. Takes two training steps of
+regression + L-BFGS and of each of the benchmark's own methods, with the published networks. Then
+compares networks of the published size with PyTorch in float64, to 1e-6. `--part` does one of
+these: maps, train or pytorch. The first and last take half a minute of an idle CPU and 3 GB.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
+import resource
 import time
 from pathlib import Path
 from unittest import mock
@@ -24,10 +28,12 @@ from tests.unit.measures.celeba64.test_networks import check_images, check_poten
 
 from w2dual import measures
 from w2dual.backend import configure
-from w2dual.config import reader
+from w2dual.config import grid, reader
+from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures.benchmark import files
 from w2dual.measures.celeba64.weights import PUBLISHED, PUBLISHED_WIDTHS
 from w2dual.measures.preparation import prepare
+from w2dual.training import run
 
 ROOT = Path(__file__).parents[2]
 log = logging.getLogger(__name__)
@@ -85,16 +91,68 @@ def check_pair(path: Path, images: int) -> None:
     )
 
 
+METHODS = ("conv-regression-lbfgs", "conv_icnn-w2_images", "resnet-mm_images")
+
+
+def take_steps(path: Path, name: str, batch_size: int, images: int) -> None:
+    """Take two steps of pre-training and two of training of a cell of the paper's, of one seed."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    cell = next(c for c in grid.grid(config) if c.name == f"celeba64_early-{name}")
+    few = {"iterations": 2} | (
+        {"min_iterations": 1} if "min_iterations" in cell.settings["pretraining"] else {}
+    )
+    cell = dataclasses.replace(
+        cell,
+        settings=cell.settings
+        | {
+            "seeds": [0],
+            "training": cell.settings["training"] | {"iterations": 2, "batch_size": batch_size},
+            "pretraining": cell.settings["pretraining"] | few,
+            "evaluation": cell.settings["evaluation"]
+            | {"samples": images, "history_every": 2, "history_samples": images},
+            "logging": {"every": 2},
+        },
+    )
+    begun = time.monotonic()
+    result = run.train(cell, measures.load(path), cell_evaluation.make)
+    whole_s = time.monotonic() - begun
+    leaves = jax.tree.leaves(result.state.params)
+    if not (all(np.isfinite(leaf).all() for leaf in leaves) and int(result.state.step) == 2):
+        raise SystemExit(f"{cell.name}: its parameters are not finite after two steps")
+    (seed,) = result.seeds
+    log.info(
+        "%s: %d numbers; %.1f s a step of %d images, %.0f s in all; forward %.1f %%; peak %.1f GB",
+        cell.name,
+        sum(leaf.size for leaf in leaves),
+        result.timing["seconds_per_step"],
+        batch_size,
+        whole_s,
+        seed["l2_uvp_forward_percent"],
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    )
+
+
 def main() -> None:
     """Run all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--part", choices=("maps", "train", "pytorch"))
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     configure()
-    write_files(args.folder)
-    check_pair(prepare_pair(args.folder, args.images), args.images)
+    parts = [args.part] if args.part else ["maps", "train", "pytorch"]
+    if parts != ["pytorch"]:
+        write_files(args.folder)
+        path = prepare_pair(args.folder, args.images)
+        if "maps" in parts:
+            check_pair(path, args.images)
+        for name in args.methods if "train" in parts else ():
+            take_steps(path, name, args.batch, args.images)
+    if "pytorch" not in parts:
+        return
     with jax.enable_x64(True):
         check_potential(64, np.float64, 1e-6)
         log.info("ConvICNN64 is PyTorch's to 1e-6 in float64")

@@ -137,11 +137,8 @@ def _table_notes(found: pd.DataFrame, settings: ImageSettings) -> list[str]:
 
 def _native_note(native: pd.DataFrame, settings: ImageSettings) -> str:
     """Say in LaTeX how the benchmark's own methods were trained, and which value is which."""
-    steps = native.drop_duplicates("name")
-    budgets = ", ".join(
-        f"[{escape(str(row.name))}] {int(row.iterations):,}"
-        for row in steps.rename_axis("row").itertuples(index=False)
-    )
+    steps = dict(zip(map(str, native["name"]), map(int, native["iterations"]), strict=True))
+    budgets = ", ".join(f"[{escape(name)}] {count:,}" for name, count in steps.items())
     seeds = len(settings.baselines.seeds)
     return (
         rf"[W2], [MM], [MM:R]: the benchmark's own methods, trained here with {seeds} "

@@ -263,6 +263,9 @@ class Drawn(NamedTuple):
     def truth(self, x: Any) -> Any:
         raise AssertionError("none of these methods may know it")
 
+    def more_keys(self) -> Any:
+        raise AssertionError("none of these methods draws anything else by it")
+
 
 @pytest.mark.parametrize(
     ("name", "swapped"), [("w2", False), ("mmv1", False), ("qc", False), ("qc", True)]
