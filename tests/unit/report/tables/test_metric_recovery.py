@@ -52,6 +52,24 @@ def test_ours_stand_above_the_published_values_and_chance():
     assert "Reduced budget" not in text
 
 
+def test_the_claim_is_decided_on_the_published_samples_alone():
+    """Ours are 0.98 and 0.95; theirs 0.995 and 0.916."""
+    frame = table.tidy(metrics(), None, PUBLISHED, settings())
+    assert table.claim(frame, "metric_recovery") == (1, 2, "inconclusive")
+    of_files = metrics().assign(measures_source="file")
+    frame = table.tidy(of_files, None, PUBLISHED, settings())
+    assert table.claim(frame, "metric_recovery") == (1, 2, "holds")
+    frame = table.tidy(of_files.assign(alignment=0.9), None, PUBLISHED, settings())
+    assert table.claim(frame, "metric_recovery") == (0, 2, "fails")
+    assert r"0 of 2 sets: \textbf{fails}" in table.tex(frame, settings())
+    lost = metrics("x_paths").assign(measures_source="file")  # a mean that is infinite
+    frame = table.tidy(lost, None, PUBLISHED, settings())
+    assert table.claim(frame, "metric_recovery") == (0, 2, "fails")
+    preset = {"name": "paper", "label": "less", "reduced": True}
+    frame = table.tidy(of_files, None, PUBLISHED, settings(preset=preset))
+    assert table.claim(frame, "metric_recovery")[2] == "inconclusive"
+
+
 def test_weights_that_a_user_has_are_a_row_of_their_own():
     scores = pd.DataFrame([{"set": "x_paths", "alignment": 0.91618}])
     frame = table.tidy(metrics(), scores, PUBLISHED, settings())
