@@ -19,6 +19,7 @@ RENDERERS = {
     *("aggregate", "trivial", "table", "trivial-table", "synthetic-table", "cost-table"),
     *("hyperparameters", "table-page", "verdict", "claims", "verdict-figure", "figure"),
     *("accuracy-figure", "curves", "conjugation-figure", "line-search-tables", "celeba64-table"),
+    "lagrangian-table",
     "baselines-table",
 }
 
