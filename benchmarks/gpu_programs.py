@@ -114,7 +114,8 @@ def program(cell: Cell, without_solver: bool = False) -> Program:
         )
         if without_solver:
             method = dataclasses.replace(method, solver=None)
-        run = loop._chunk(method, cell.seeds, cell.training.batch_size, 1)
+        batch_size, whole = cell.training.batch_size, pair.whole_batches
+        run = loop._chunk(method, cell.seeds, batch_size, 1, whole=whole)
     return Program(method, run, state, pair)
 
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from w2dual import code
 from w2dual.config import kinds, studies
-from w2dual.config.cells import OBSTACLE, ROOMS, method_kind
+from w2dual.config.cells import method_kind
 from w2dual.config.grid import lagrangian_grid
+from w2dual.config.kinds import GIVEN, PARTS
 from w2dual.config.reader import CELEBA64_GENERATOR, Config, pairs
 from w2dual.config.rows import at_dimension, rows, settings_of
 from w2dual.conformance.base import Verdict
@@ -115,7 +116,7 @@ def _methods(config: Config) -> dict[str, Mapping[str, Any]]:
         found[name] = {"kind": row.kind, **settings}
     for cell in lagrangian_grid(config):  # of each method in its first setting
         parts = {
-            key: cell.settings[key] for key in [*ROOMS, OBSTACLE, "method"] if key in cell.settings
+            key: cell.settings[key] for key in [*PARTS, *GIVEN, "method"] if key in cell.settings
         }
         found.setdefault(cell.amortization, {"kind": method_kind(cell.settings), **parts})
     return found

@@ -8,14 +8,14 @@ c(x, y), and the reference that predicted paths are compared with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from w2dual.paths import polyline
-from w2dual.paths.action import Lagrangian, Numbers, Path, Points, joined, line
+from w2dual.paths.action import Interior, Lagrangian, Numbers, Path, Points, joined, line
 
 
 class Best(NamedTuple):
@@ -29,9 +29,10 @@ def search(
     lagrangian_at: Callable[[Float[Array, ""]], Lagrangian],
     x: Points,
     y: Points,
-    temperatures: Sequence[float],
+    temperatures: Sequence[Any],
     bends: Sequence[float],
     steps: int,
+    start: Interior | None = None,
 ) -> Best:
     """Return the best path found between points of two or more coordinates.
 
@@ -43,9 +44,11 @@ def search(
         bends: of the starts: how far their middle is from the straight line, at right angles to it
             in the plane of the first two coordinates.
         steps: of Newton's method in each stage.
+        start: interior points that are bent; None for the straight line.
     """
-    last = lagrangian_at(jnp.asarray(temperatures[-1], x.dtype))
-    straight = line(x, y, last.rule)
+    stages = jnp.stack([jnp.asarray(temperature, x.dtype) for temperature in temperatures])
+    last = lagrangian_at(stages[-1])
+    unbent = line(x, y, last.rule) if start is None else start
     way = y - x
     length = jnp.sqrt(jnp.sum(way[:2] ** 2, axis=0))
     normal = jnp.zeros_like(way).at[0].set(-way[1]).at[1].set(way[0])
@@ -58,8 +61,7 @@ def search(
             now = lagrangian_at(temperature)
             return polyline.minimise(now, x, y, interior, steps).interior, None
 
-        start = straight + bend * arch * normal[None]
-        found, _ = jax.lax.scan(stage, start, jnp.asarray(temperatures, x.dtype))
+        found, _ = jax.lax.scan(stage, unbent + bend * arch * normal[None], stages)
         path = joined(x, found, y)
         return path, last.cost(path)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from w2dual.conjugate import Cost
 from w2dual.conjugate.costs.along_paths import Anchored, Polished, Predicted
-from w2dual.paths import obstacles, polyline, splines
+from w2dual.paths import obstacles, polyline, search, splines
 from w2dual.paths.action import PUBLISHED, Action, Interior, Lagrangian, Path, Rule, joined, line
 from w2dual.paths.network import PathNetwork
 from w2dual.paths.obstacles import Annealing, Obstacle
@@ -30,8 +30,12 @@ class ActionSettings:
         start_strength, start_temperature: the same at the start.
         annealing_steps: from the start's to the end's.
         segments: of a path; null for the published rule.
-        first_newton: steps of Newton's method on the path to each predicted point; 0 for the
-            network's path as it is, as published.
+        stages: temperatures at which the path to each predicted point is sought first, one after
+            another, where they are above the step's own: an edge that is sharp pushes no path that
+            is further away than it is wide.
+        bends: of further starts, beside the network's path: how far their middles are bent away.
+        first_newton: steps of Newton's method from each start in each stage, and then at the step's
+            own temperature; the best path is taken. 0 for the network's as it is, as published.
         newton: steps of it each time that the solver evaluates the cost.
     """
 
@@ -41,6 +45,8 @@ class ActionSettings:
     start_temperature: float
     annealing_steps: int
     segments: int | None
+    stages: tuple[float, ...]
+    bends: tuple[float, ...]
     first_newton: int
     newton: int
 
@@ -53,32 +59,51 @@ class Paths:
     annealing: Annealing
     rule: Rule
     training: PathTraining
+    stages: tuple[float, ...]
+    bends: tuple[float, ...]
     first_newton: int
     newton: int
 
     def lagrangian(self, step: Int[Array, ""] | int | None = None) -> Lagrangian:
         """Return what a path costs at a step; after the annealing where none is given."""
-        now = self.annealing.end if step is None else self.annealing.at(step)
+        return self._at(self._strength(step))
+
+    def _strength(self, step: Int[Array, ""] | int | None) -> Strength:
+        return self.annealing.end if step is None else self.annealing.at(step)
+
+    def _at(self, now: Strength) -> Lagrangian:
         return Action(lambda x: self.obstacle(x, now.strength, now.temperature), self.rule)
 
-    def deviation(self, params: Any, lagrangian: Lagrangian, x: Batch, y: Batch) -> Interior:
+    def deviation(
+        self, params: Any, x: Batch, y: Batch, step: Int[Array, ""] | int | None = None
+    ) -> Interior:
         """Return the deviation of the paths that are used, polished where they are."""
         found = self.training.network.deviation(params, x, y)
         if not self.first_newton:
             return found
         first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0)
         straight = line(first, last, self.rule)
-        start = straight + found
-        best = polyline.minimise(lagrangian, first, last, start, self.first_newton)
-        return best.interior - straight
+        now = self._strength(step)
+
+        def at(temperature: Float[Array, ""]) -> Lagrangian:
+            return self._at(Strength(now.strength, jnp.maximum(temperature, now.temperature)))
+
+        stages, bends = (*self.stages, now.temperature), (0.0, *self.bends)
+        best = search.search(
+            at, first, last, stages, bends, self.first_newton, start=straight + found
+        )
+        return best.path[1:-1] - straight
 
     def best_near(self, lagrangian: Lagrangian, path: Path, steps: int = 30) -> Path:
         """Return the best paths near given ones, with the same ends."""
         found = polyline.minimise(lagrangian, path[0], path[-1], path[1:-1], steps)
         return joined(path[0], found.interior, path[-1])
 
-    def cost(self, params: Any, lagrangian: Lagrangian, x: Batch, start: Batch) -> tuple[Cost, Any]:
+    def cost(
+        self, params: Any, x: Batch, start: Batch, step: Int[Array, ""] | int | None = None
+    ) -> tuple[Cost, Any]:
         """Return the cost of one c-transform, and its context."""
+        lagrangian = self.lagrangian(step)
         if not self.first_newton:
 
             def deviation(first: Any, last: Any) -> Any:
@@ -86,7 +111,7 @@ class Paths:
                 return self.training.network.deviation(params, *ends)
 
             return Predicted(lagrangian, deviation), x
-        known = self.deviation(params, lagrangian, x, start)
+        known = self.deviation(params, x, start, step)
         flat = jnp.moveaxis(known.reshape(-1, *known.shape[2:]), 0, -1)
         return Polished(lagrangian, self.newton), Anchored(x, flat)
 
@@ -122,6 +147,8 @@ def make(
         ),
         rule=rule,
         training=PathTraining(network, path, iterations),
+        stages=action.stages,
+        bends=action.bends,
         first_newton=action.first_newton,
         newton=action.newton,
     )

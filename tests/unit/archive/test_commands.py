@@ -10,6 +10,20 @@ from w2dual.archive.steps import Step
 from w2dual.config import arguments
 
 
+def test_settings_of_lagrangian_costs_are_those_of_their_cells():
+    settings = arguments.lagrangian_table(PAPER)
+
+    def said(record):
+        words = ("lagrangian-table", "lagrangian", "--settings", json.dumps(record))
+        step = Step("rule", (*words, "--tex", "tables/x.tex"), (), ("tables/x.tex",))
+        return [line for line in commands.problems([step], ".", PAPER, ()) if "of another" in line]
+
+    assert said(settings) == []
+    assert said(settings | {"settings": ["box"]}) == [
+        "step rule is of another `settings` than the config"
+    ]
+
+
 @pytest.mark.parametrize(
     ("job", "settings"),
     [

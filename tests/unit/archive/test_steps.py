@@ -19,7 +19,7 @@ RENDERERS = {
     *("aggregate", "trivial", "table", "trivial-table", "synthetic-table", "cost-table"),
     *("hyperparameters", "table-page", "verdict", "claims", "verdict-figure", "figure"),
     *("accuracy-figure", "curves", "conjugation-figure", "line-search-tables", "celeba64-table"),
-    "baselines-table",
+    *("baselines-table", "lagrangian-table", "metric-recovery-table"),
 }
 
 ENDINGS = {"--out": ".csv"} | {f"--{end}": f".{end}" for end in ("tex", "csv", "html", "pdf")}

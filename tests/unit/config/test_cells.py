@@ -518,7 +518,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 9 + 8 + 3
+    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 8 + 3
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

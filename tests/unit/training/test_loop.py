@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from w2dual import measures
-from w2dual.measures.pairs import gaussian
+from w2dual.measures.pairs import gaussian, snapshots
 from w2dual.records import save_arrays
 from w2dual.training import loop
 from w2dual.training.loop import compile_loop
@@ -55,6 +55,16 @@ class Looking(Method[Seen]):
         return y
 
 
+class Sources(Looking):
+    """Keeps the sums of the first batches of the source."""
+
+    def update(self, state, batches, over=None):
+        del over
+        sums = jnp.sum(batches.source(), axis=1, keepdims=True)
+        seen = state._replace(params=state.params + sums, step=state.step + 1)
+        return Step(seen, Nothing(jnp.zeros(len(sums))))
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     path = tmp_path_factory.mktemp("pair") / "hd2.safetensors"
@@ -94,3 +104,16 @@ def test_a_loop_whose_steps_call_the_host_is_not_to_be_a_graph(monkeypatch, call
     with pytest.raises(Asked) as asked:
         compile_loop(Calling(), [0], 15, None, None)
     assert asked.value.args == ({"donate_argnums": 0, "graphs": not calls},)
+
+
+def test_a_pair_of_whole_batches_gives_all_its_samples_once(tmp_path):
+    """Though 16 points are eight parts elsewhere: their sum is that of all samples."""
+    samples = np.random.default_rng(0).normal(size=(2, 16, 2))
+    bounds = (np.full(2, -9.0), np.full(2, 9.0))
+    path = tmp_path / "circle.safetensors"
+    save_arrays(path, *snapshots.to_arrays(samples, *bounds, "circle", "circle"))
+    method = Sources()
+    state = method.init(jnp.zeros((2, 1, 2)))
+    loop = compile_loop(method, [3, 1], 16, state, measures.load(path))
+    found = np.asarray(loop(state, 1)[0].params)
+    np.testing.assert_allclose(found[:, 0], np.tile(samples[0].sum(axis=0), (2, 1)), rtol=1e-5)

@@ -179,7 +179,7 @@ class CTransform(Method[CState]):
             assert self.closed is not None  # noqa: S101  (`make` gives one of the two)
             cost, context = self.closed, x
         else:
-            cost, context = self.paths.cost(params.path, self.paths.lagrangian(step), x, start)
+            cost, context = self.paths.cost(params.path, x, start, step)
 
         def oracle(y: Batch) -> tuple[Float[Array, "seeds lanes"], Batch]:
             inside = self.clipped(y)
@@ -202,7 +202,7 @@ class CTransform(Method[CState]):
         result = self.ctransform(params, x)
         if self.paths is None:
             return Transported(result, None)
-        deviation = self.paths.deviation(params.path, self.paths.lagrangian(), x, result.x)
+        deviation = self.paths.deviation(params.path, x, result.x)
         first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(result.x, -1, 0)
         path = joined(first, line(first, last, self.paths.rule) + deviation, last)
         return Transported(result, path)

@@ -37,6 +37,8 @@ ACTION: dict[str, Any] = {
     "start_temperature": 0.1,
     "annealing_steps": 4,
     "segments": 8,
+    "stages": [0.1],
+    "bends": [0.5],
     "first_newton": 2,
     "newton": 1,
 }
