@@ -301,6 +301,11 @@ BASELINE_LEAVES = [
     for path in leaves({"baselines": PAPER["baselines"]})
     if ("hd", *path[1:]) not in AXES | ONE_CHOICE
 ]
+START_LEAVES = [
+    path
+    for path in leaves({"meta_sinkhorn": PAPER["meta_sinkhorn"]})
+    if path[1] in ("seeds", "training", "evaluation")
+]
 METHOD_LEAVES = [
     path
     for section in ("potentials", "amortization_model", "amortizations", "solvers")
@@ -357,10 +362,15 @@ def test_each_training_setting_reaches_the_benchmarks_own_methods(path: Leaf):
     own = {
         name
         for name, entry in PAPER["methods"].items()
-        if path[1] == "training" and path[2] in entry["training"]
+        if path[1] == "training" and path[2] in entry.get("training", {})
     }
     cells = baselines_grid(every_method())
     assert changed_cells(path) == {cell.name for cell in cells if cell.amortization not in own}
+
+
+@pytest.mark.parametrize("path", START_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_every_cell_of_starts(path: Leaf):
+    assert changed_cells(path) == {cell.name for cell in meta_sinkhorn_grid(every_method())}
 
 
 def test_the_settings_of_both_kinds_of_cells_are_found():
