@@ -25,6 +25,7 @@ from tests.unit.results.test_aggregate import (
 from w2dual.jobs import report as report_job
 from w2dual.plots import style
 from w2dual.plots.accuracy import FIGURES as ACCURACY
+from w2dual.plots.meta_sinkhorn import FIGURES as START_FIGURES
 from w2dual.provenance import Commit
 from w2dual.records import InputError
 from w2dual.report import captions, latex
@@ -32,6 +33,7 @@ from w2dual.report import document as report
 from w2dual.report.latex import escape
 from w2dual.report.tables.celeba64 import TABLES as IMAGE_TABLES
 from w2dual.report.tables.costs import QUANTITIES
+from w2dual.report.tables.meta_sinkhorn import TABLES as START_TABLES
 from w2dual.report.tables.settings import TABLES as SETTINGS
 from w2dual.results import claims, verdict
 from w2dual.results.aggregate import aggregate
@@ -190,11 +192,14 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
         "verdict_hd",
         "celeba64_samples",
         "conjugation_celeba64",
+        *START_FIGURES,
+        "meta_color",
     }
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
     tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
     tables |= {"hd_baselines", "trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
-    tables |= {*IMAGE_TABLES, "claims_celeba64"}
+    tables |= {*IMAGE_TABLES, "claims_celeba64", *START_TABLES}
+    tables |= {"meta_ot_color", "claims_meta_ot_color"}
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():
         assert "What to look at" in " ".join(text.split())
@@ -269,7 +274,7 @@ def test_sections_stand_in_the_order_of_an_evaluation(
     frame: pd.DataFrame, figures: list[Path], plane: list[Path], tmp_path: Path
 ) -> None:
     names = [*SETTINGS, "synthetic", *QUANTITIES, "hd_own", "trivial_maps", "claims"]
-    tables = [tmp_path / f"{name}.tex" for name in names]
+    tables, count = [tmp_path / f"{name}.tex" for name in names], len(SETTINGS)
     studies = [tmp_path / f"conjugation_hd_{potential}.pdf" for potential in ("icnn", "mlp")]
     cost, by_dimension, by_seed = (tmp_path / f"{name}.pdf" for name in ACCURACY)
     verdict_figure = tmp_path / "verdict_hd.pdf"
@@ -286,20 +291,21 @@ def test_sections_stand_in_the_order_of_an_evaluation(
         *tables[-3:-1],
         by_dimension,
         by_seed,
-        *tables[4:-3],
+        *tables[count + 1 : -3],
         cost,
         *studies,
-        tables[3],
+        tables[count],
     ]
-    places = [shown.index(path) for path in [*order, plane[0], plane[1], *tables[:3]]]
+    places = [shown.index(path) for path in [*order, plane[0], plane[1], *tables[:count]]]
     assert places == sorted(places)
     assert places[-1] < shown.index(figures[0])
     titles = re.findall(r"section\*\{(.*?)\}", text)
+    others = (captions.IMAGE_SECTION, captions.COLOR_SECTION, captions.STARTS_SECTION)
     assert [title for title in titles if title in dict(captions.SECTIONS)] == [
-        title for title, _ in captions.SECTIONS if title != captions.IMAGE_SECTION
+        title for title, _ in captions.SECTIONS if title not in others
     ]
     for title, introduction in captions.INTRODUCTIONS.items():
-        if title == captions.IMAGE_SECTION:  # nothing of it was given
+        if title in others:  # nothing of it was given
             continue
         assert text.index(title + "}") < text.index(introduction)
     assert (
