@@ -3,10 +3,10 @@
     (diag(P 1) - P diag(1/b) P' + lambda diag(a) + 1e-9 11') d = a - P 1,   u <- u + t d
 
 with lambda = 1e-3 min(1, error) (Levenberg), the constant direction, which changes nothing, fixed
-by the last term, and t the largest of 1, 1/2, 1/4, ... with Armijo's condition (Nocedal and Wright,
-eq. 3.4). A value is one kernel product, and the gradient one more. The system is built by a dense
-product of n_a^2 n_b terms, as many as n_a kernel products on a dense cost, and *not counted* in
-them.
+by the last term, and t the largest of s, s/2, s/4, ... with Armijo's condition (Nocedal and Wright,
+eq. 3.4), where s is twice the last t, and 1 at most. A value is one kernel product, and the
+gradient one more. The system is built by a dense product of n_a^2 n_b terms, as many as n_a kernel
+products on a dense cost, and *not counted* in them.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ class Newton:
 
 
 class State(NamedTuple):
-    """Of one instance; `moved` is whether the last line search found a step."""
+    """Of one instance; `moved` is whether the last line search found a step, `length` its t."""
 
     u: Rows
     at: Evaluation
     iteration: Array
     products: Array
     moved: Array
+    length: Array
     counts: Counts
 
 
@@ -80,9 +81,9 @@ def solve(
         at = semi_dual.evaluate(geometry, new, a, b)  # its value is the last trial's: not counted
         products, iteration = state.products + trials + 1, state.iteration + 1
         noted = goal.note(state.counts, at.error, iteration, products)
-        return State(new, at, iteration, products, moved, noted)
+        return State(new, at, iteration, products, moved, length, noted)
 
-    state = State(u, start, none, two, jnp.ones((), bool), counts)
+    state = State(u, start, none, two, jnp.ones((), bool), jnp.ones((), u.dtype), counts)
     end = jax.lax.while_loop(goes_on, body, state)
     return Solution(end.u, end.at.error, end.iteration, end.counts)
 
@@ -137,5 +138,6 @@ def _search(
         length = jnp.where(tried == 0, length, 0.5 * length)
         return enough(length), length, tried + 1
 
-    first = (jnp.zeros((), bool), jnp.ones((), state.u.dtype), jnp.zeros((), jnp.int32))
+    longest = jnp.minimum(1.0, 2.0 * state.length)
+    first = (jnp.zeros((), bool), longest, jnp.zeros((), jnp.int32))
     return jax.lax.while_loop(goes_on, body, first)

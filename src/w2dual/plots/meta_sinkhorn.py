@@ -121,7 +121,7 @@ def sphere(studies: Sequence[Traced]) -> Figure:
     (study,) = _having(studies, "sphere/supply")
     supply, demand = study.arrays["sphere/supply"], study.arrays["sphere/demand"]
     active = study.arrays["sphere/amounts"] > 0
-    figure = Figure(figsize=(WIDTH_IN, 4.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, 2.3), layout="constrained")
     for place, key in enumerate(("solution", "prediction")):
         axes = figure.add_subplot(1, 2, 1 + place)
         chosen = study.arrays[f"sphere/{key}"].astype(int)

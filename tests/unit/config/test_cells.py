@@ -346,6 +346,11 @@ RECOVERY_LEAVES = [
     for path in leaves({"metric_recovery": PAPER["metric_recovery"]})
     if path[1] not in {"methods", "sets", "weights"}
 ]
+START_LEAVES = [
+    path
+    for path in leaves({"meta_sinkhorn": PAPER["meta_sinkhorn"]})
+    if path[1] in ("seeds", "training", "evaluation")
+]
 METHOD_LEAVES = [
     path
     for section in ("potentials", "amortization_model", "amortizations", "solvers")
@@ -446,6 +451,11 @@ def test_a_cell_that_recovers_a_metric_takes_all_samples_of_its_set():
     assert by_pair["circle"].dimension == 48
     bounds = [[-2.5, 15.0], [-15.0, 15.0]]
     assert by_pair["mass_splitting"].settings["method"]["bounds"] == bounds
+
+
+@pytest.mark.parametrize("path", START_LEAVES, ids=".".join)
+def test_each_training_setting_reaches_every_cell_of_starts(path: Leaf):
+    assert changed_cells(path) == {cell.name for cell in meta_sinkhorn_grid(every_method())}
 
 
 def test_the_settings_of_both_kinds_of_cells_are_found():

@@ -67,7 +67,9 @@ def test_errors_are_those_of_ott_on_point_clouds(problem: Problem) -> None:
 
 
 def test_the_gaussian_start_is_that_of_ott(problem: Problem) -> None:
-    wanted = initializers.GaussianInitializer().init_fu(on_points(problem), lse_mode=True)
+    with jax.numpy_rank_promotion("allow"):
+        start = initializers.GaussianInitializer()
+        wanted = start.init_fu(on_points(problem), lse_mode=True)
     found = EPSILON * starts.gaussian(problem.support, jnp.asarray(problem.a), problem.b)
     there = problem.a > 0
     difference = np.asarray(found - wanted)[there]

@@ -24,11 +24,14 @@ from tests.unit.results.test_aggregate import (
 from w2dual.jobs import report as report_job
 from w2dual.plots import style
 from w2dual.plots.accuracy import FIGURES as ACCURACY
+from w2dual.plots.meta_sinkhorn import FIGURES as START_FIGURES
 from w2dual.records import InputError
 from w2dual.report import captions, facts, latex, runs
 from w2dual.report import document as report
+from w2dual.report.systems import SYSTEMS
 from w2dual.report.tables.celeba64 import TABLES as IMAGE_TABLES
 from w2dual.report.tables.costs import QUANTITIES
+from w2dual.report.tables.meta_sinkhorn import TABLES as START_TABLES
 from w2dual.report.tables.settings import TABLES as SETTINGS
 from w2dual.results import claims, verdict
 from w2dual.results.aggregate import aggregate
@@ -127,11 +130,14 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
         "lagrangian_paths",
         "metric_fields",
         "metric_paths",
+        *START_FIGURES,
+        "meta_color",
     }
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
     tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
     tables |= {"hd_baselines", "trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
-    tables |= {*IMAGE_TABLES, "claims_celeba64"}
+    tables |= {*IMAGE_TABLES, "claims_celeba64", *START_TABLES}
+    tables |= {"meta_ot_color", "claims_meta_ot_color"}
     tables |= {"lagrangian", "claims_lagrangian", "metric_recovery"}
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():
@@ -216,7 +222,7 @@ def test_sections_stand_in_the_order_of_an_evaluation(
 ) -> None:
     count = len(SETTINGS)
     names = [*SETTINGS, "synthetic", *QUANTITIES, "hd_own", "trivial_maps", "claims"]
-    tables = [tmp_path / f"{name}.tex" for name in names]
+    tables, count = [tmp_path / f"{name}.tex" for name in names], len(SETTINGS)
     studies = [tmp_path / f"conjugation_hd_{potential}.pdf" for potential in ("icnn", "mlp")]
     cost, by_dimension, by_seed = (tmp_path / f"{name}.pdf" for name in ACCURACY)
     verdict_figure = tmp_path / "verdict_hd.pdf"
@@ -242,12 +248,12 @@ def test_sections_stand_in_the_order_of_an_evaluation(
     assert places == sorted(places)
     assert places[-1] < shown.index(figures[0])
     titles = re.findall(r"section\*\{(.*?)\}", text)
-    absent = (captions.IMAGE_SECTION, captions.LAGRANGIAN_SECTION)  # nothing of them was given
+    others = (captions.IMAGE_SECTION, *(system.section for system in SYSTEMS))  # none were given
     assert [title for title in titles if title in dict(captions.SECTIONS)] == [
-        title for title, _ in captions.SECTIONS if title not in absent
+        title for title, _ in captions.SECTIONS if title not in others
     ]
     for title, introduction in captions.INTRODUCTIONS.items():
-        if title in absent:
+        if title in others:
             continue
         assert text.index(title + "}") < text.index(introduction)
     assert (
