@@ -589,3 +589,25 @@ def test_schema_describes_every_number_it_limits():
         # What is an object limits its keys, and each of these says what it takes.
         if name != "kinds" and definition.get("type", "object") != "object":
             assert definition["description"], name
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("{methods: [{amortization: regression, solver: lbfgs}]}", "lacks a potential"),
+        ("{pair: rods}", "config key `lagrangian.pair`: unknown name `rods`"),
+        (
+            "{settings: {box: {obstacle: {kind: moat}}}}",
+            "config key `lagrangian.settings.box.obstacle.kind`: there is no module",
+        ),
+        (
+            "{settings: {box: {obstacle: {half_width: -1}}}}",
+            "config key `lagrangian.settings.box.obstacle.half_width`: -1 is less than",
+        ),
+    ],
+)
+def test_settings_of_lagrangian_costs_that_do_not_fit_are_refused(text: str, part: str):
+    given = reader.merge(reader.read([ROOT / "config.yaml"]), yaml.safe_load(f"lagrangian: {text}"))
+    with pytest.raises(InputError) as caught:
+        reader.validate(given)
+    assert part in str(caught.value)

@@ -17,6 +17,7 @@ from w2dual.results.summary import TableSettings
 ROOT = Path(__file__).parents[3]
 PAPER = reader.load([ROOT / "config.yaml"])
 PAPER |= {"methods": {}, "baselines": PAPER["baselines"] | {"methods": []}}
+PAPER |= {"lagrangian": PAPER["lagrangian"] | {"methods": []}}
 NEEDS = {
     "affine": (),
     "critic": ("potential",),
