@@ -643,3 +643,25 @@ def test_the_papers_config_admits_no_stand_in_for_discrete_measures():
     assert "sphere" not in reader.pairs(PARSED)
     named = load("measures: {discrete: {sphere: {raster: people.tif}}}")
     assert "sphere" in reader.pairs(named)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("{methods: [{amortization: regression, solver: lbfgs}]}", "lacks a potential"),
+        ("{pair: rods}", "config key `lagrangian.pair`: unknown name `rods`"),
+        (
+            "{settings: {box: {obstacle: {kind: moat}}}}",
+            "config key `lagrangian.settings.box.obstacle.kind`: there is no module",
+        ),
+        (
+            "{settings: {box: {obstacle: {half_width: -1}}}}",
+            "config key `lagrangian.settings.box.obstacle.half_width`: -1 is less than",
+        ),
+    ],
+)
+def test_settings_of_lagrangian_costs_that_do_not_fit_are_refused(text: str, part: str):
+    given = reader.merge(reader.read([ROOT / "config.yaml"]), yaml.safe_load(f"lagrangian: {text}"))
+    with pytest.raises(InputError) as caught:
+        reader.validate(given)
+    assert part in str(caught.value)

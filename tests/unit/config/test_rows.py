@@ -16,9 +16,10 @@ from w2dual.results.summary import TableSettings
 
 ROOT = Path(__file__).parents[3]
 PAPER = reader.load([ROOT / "config.yaml"])
-PAPER |= {"methods": {}} | {
-    name: PAPER[name] | {"methods": []} for name in ("baselines", "celeba64_baselines")
-}
+WITHOUT = ("baselines", "celeba64_baselines", "meta_color", "lagrangian")
+PAPER |= {"methods": {}} | {name: PAPER[name] | {"methods": []} for name in WITHOUT}
+PAPER |= {"meta_sinkhorn": PAPER["meta_sinkhorn"] | {"tasks": []}}
+PAPER |= {"metric_recovery": PAPER["metric_recovery"] | {"sets": []}}
 NEEDS = {
     "affine": (),
     "critic": ("potential",),
