@@ -58,6 +58,7 @@ conjugation:
   wolfe_vs_armijo: {points: 16}
   timing: {repetitions: 2, block_s: 0.01, slow_s: 0.1}
 celeba64: {generators: []}
+meta_color: {methods: []}
 synthetic:
   grids:
     - pairs: [maf_moon, images]

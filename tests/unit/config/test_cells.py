@@ -18,6 +18,7 @@ from w2dual.config.grid import (
     grid,
     hd_grid,
     hidden_widths,
+    meta_color_grid,
     synthetic_grid,
 )
 from w2dual.config.reader import SCHEMA, load
@@ -128,6 +129,7 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
         *(cell.name for cell in baselines_grid(config)),
         *names,
         *(cell.name for cell in celeba64_grid(config)),
+        *(cell.name for cell in meta_color_grid(config)),
     ]
 
 

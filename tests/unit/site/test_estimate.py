@@ -437,9 +437,9 @@ def costs(tmp_path: Path) -> str:
 
 
 def smoke(costs: str, *more: str) -> int:
-    """Without the benchmark's own methods, whose cost no test here is about."""
+    """Without the cells whose cost no test here is about: own methods, and colour transport."""
     none = Path(costs).with_name("none.yaml")
-    none.write_text("baselines: {methods: []}\n", encoding="utf-8")
+    none.write_text("baselines: {methods: []}\nmeta_color: {methods: []}\n", encoding="utf-8")
     argv = ["estimate", "--config", CONFIG, "--configfile", SMOKE, str(none), "--costs", costs]
     return main([*argv, *more])
 
