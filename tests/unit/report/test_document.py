@@ -32,6 +32,7 @@ from w2dual.report import document as report
 from w2dual.report.latex import escape
 from w2dual.report.tables.celeba64 import TABLES as IMAGE_TABLES
 from w2dual.report.tables.costs import QUANTITIES
+from w2dual.report.tables.meta_color import TABLES as COLOR_TABLES
 from w2dual.report.tables.settings import TABLES as SETTINGS
 from w2dual.results import claims, verdict
 from w2dual.results.aggregate import aggregate
@@ -190,11 +191,12 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
         "verdict_hd",
         "celeba64_samples",
         "conjugation_celeba64",
+        "meta_color",
     }
     tables = {f"hd_{potential}" for potential in config["hd"]["potentials"]}
     tables |= {"lbfgs_line_search", "wolfe_vs_armijo", "verdict_hd", "claims"}
     tables |= {"hd_baselines", "trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
-    tables |= {*IMAGE_TABLES, "claims_celeba64"}
+    tables |= {*IMAGE_TABLES, "claims_celeba64", *COLOR_TABLES}
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():
         assert "What to look at" in " ".join(text.split())
@@ -265,6 +267,9 @@ def test_the_benchmarks_own_methods_have_their_own_facts(
     assert "own methods" not in str(report.facts(frame, loaded(), MADE))
 
 
+NOT_GIVEN = (captions.IMAGE_SECTION, captions.COLOR_SECTION)
+
+
 def test_sections_stand_in_the_order_of_an_evaluation(
     frame: pd.DataFrame, figures: list[Path], plane: list[Path], tmp_path: Path
 ) -> None:
@@ -280,26 +285,27 @@ def test_sections_stand_in_the_order_of_an_evaluation(
         for name in re.findall(r"(?:input|includegraphics.*?|figurefile)\{(.*?)\}", text)
         if name in beside
     ]
+    count = len(SETTINGS)
     order = [
         tables[-1],
         verdict_figure,
         *tables[-3:-1],
         by_dimension,
         by_seed,
-        *tables[4:-3],
+        *tables[count + 1 : -3],
         cost,
         *studies,
-        tables[3],
+        tables[count],
     ]
-    places = [shown.index(path) for path in [*order, plane[0], plane[1], *tables[:3]]]
+    places = [shown.index(path) for path in [*order, plane[0], plane[1], *tables[:count]]]
     assert places == sorted(places)
     assert places[-1] < shown.index(figures[0])
     titles = re.findall(r"section\*\{(.*?)\}", text)
     assert [title for title in titles if title in dict(captions.SECTIONS)] == [
-        title for title, _ in captions.SECTIONS if title != captions.IMAGE_SECTION
+        title for title, _ in captions.SECTIONS if title not in NOT_GIVEN
     ]
     for title, introduction in captions.INTRODUCTIONS.items():
-        if title == captions.IMAGE_SECTION:  # nothing of it was given
+        if title in NOT_GIVEN:  # nothing of it was given
             continue
         assert text.index(title + "}") < text.index(introduction)
     assert (
