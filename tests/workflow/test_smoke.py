@@ -63,6 +63,7 @@ celeba64: {generators: []}
 lagrangian: {methods: []}
 metric_recovery: {sets: []}
 meta_sinkhorn: {tasks: []}
+meta_color: {methods: []}
 synthetic:
   grids:
     - pairs: [maf_moon, images]

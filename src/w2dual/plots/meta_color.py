@@ -100,10 +100,9 @@ def draw(
             for column, image in enumerate(shown):
                 if image is None:
                     continue
-                box = (_LABEL_IN + column * wide, bottom, wide - _GAP_IN, tall - _GAP_IN)
-                sizes = (width, height, width, height)
-                axes = figure.add_axes(tuple(a / b for a, b in zip(box, sizes, strict=True)))  # pyright: ignore[reportArgumentType]
-                _show(axes, image)
+                corner = ((_LABEL_IN + column * wide) / width, bottom / height)
+                sides = ((wide - _GAP_IN) / width, (tall - _GAP_IN) / height)
+                _show(figure.add_axes((*corner, *sides)), image)
         top -= count * tall
     if foot := _foot(facts):
         figure.text(0.995, 0.002, foot, ha="right", va="bottom", fontsize=5, color=style.GREY)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,17 @@ class Parts(NamedTuple):
     factor: Float[Array, "*axes n n"]
 
 
+class Shapes(NamedTuple):
+    """The shapes of `Parts`."""
+
+    weights: tuple[int, ...]
+    bias: tuple[int, ...]
+    outer: tuple[int, ...]
+    linear: tuple[int, ...]
+    constant: tuple[int, ...]
+    factor: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class QuadraticICNN:
     """The architecture.
@@ -52,22 +63,21 @@ class QuadraticICNN:
     width: int = 128
 
     @property
-    def shapes(self) -> Parts:
+    def shapes(self) -> Shapes:
         """The shape of each part, in the order in which the vector has them."""
         n, width = self.dimension, self.width
-        shapes: Any = ((width, n), (width,), (width,), (n,), (), (n, n))
-        return Parts(*shapes)
+        return Shapes((width, n), (width,), (width,), (n,), (), (n, n))
 
     @property
     def parameters(self) -> int:
         """How many numbers a vector has."""
-        return sum(math.prod(shape) for shape in self.shapes)  # pyright: ignore[reportArgumentType]
+        return sum(math.prod(shape) for shape in self.shapes)
 
     def parts(self, vector: Vector) -> Parts:
         """Return the parts of a vector."""
         found, at = [], 0
         for shape in self.shapes:
-            size = math.prod(shape)  # pyright: ignore[reportArgumentType]
+            size = math.prod(shape)
             found.append(vector[..., at : at + size].reshape(*vector.shape[:-1], *shape))
             at += size
         return Parts(*found)

@@ -205,7 +205,8 @@ class Tuning:
                 for end, pixels in enumerate(ends)
             ]
             updates, optimizer = self.adam.update(slopes(state, *batch), optimizer)
-            return Potentials(*optax.apply_updates(state, updates)), optimizer
+            moved: Any = optax.apply_updates(state, updates)
+            return moved, optimizer
 
         return jax.lax.fori_loop(first, first + settings.log_every, step, (state, optimizer))
 
@@ -231,7 +232,8 @@ def identity_start(icnn: QuadraticICNN, settings: Settings) -> Float[Array, " pa
         shape = (IDENTITY_BATCH, COLOUR)
         x = jax.random.uniform(rng.at(key, number), shape, minval=-0.5, maxval=1.5)
         updates, optimizer = adam.update(jax.grad(loss)(vector, x), optimizer)
-        return vector + updates, optimizer
+        moved: Any = optax.apply_updates(vector, updates)
+        return moved, optimizer
 
     def train(vector: Array) -> Array:
         start = (vector, adam.init(vector))

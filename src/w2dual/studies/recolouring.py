@@ -107,7 +107,7 @@ def recolour(
     for path, picture, vector in zip(files, pictures, vectors, strict=True):
         write_png(path, pushed(method.icnn, vector, picture), picture)
         log.info("%s: written", path)
-    return Moved(*files, *gaps)
+    return Moved(files[0], files[1], gaps[0], gaps[1])
 
 
 def law_of(pictures: list[Picture], method: MetaW2GN) -> Palettes:

@@ -71,7 +71,7 @@ def test_published_values_say_after_how_many_updates_they_are(tmp_path: Path):
     assert at.loc[("w2gn", 1000), "published_updates"] == 751
     assert at.loc[("w2gn", 500), "published_mean"] == 0.896  # the figure's alone
     assert at.loc[("meta", 0), "published_seconds"] == 0.0035
-    assert np.isnan(at.loc[("gaussian", 0), "published_mean"])
+    assert at["published_mean"].isna()[("gaussian", 0)]
 
 
 def test_claims_hold_or_fail_by_their_intervals(tmp_path: Path):

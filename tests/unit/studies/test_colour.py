@@ -1,6 +1,7 @@
 """Fine-tuning on held-out pairs: values that are bounds, slopes, and images that are recoloured."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -140,17 +141,21 @@ def test_two_images_are_recoloured(tmp_path: Path):
         pixels = picture.pixels[:20, :30]
         paths.append(tmp_path / f"{name}.png")
         Image.fromarray(pixels).save(paths[-1])
-    files = (*paths, tmp_path / "params.safetensors", FINE, tmp_path / "out")
-    moved = recolour(*files)
+    rest: dict[str, Any] = {
+        "params": tmp_path / "params.safetensors",
+        "settings": FINE,
+        "out": tmp_path / "out",
+    }
+    moved = recolour(paths[0], paths[1], **rest)
     assert moved.source.name == "a_to_b.png"
     assert moved.gap_percent == pytest.approx(moved.gaussian_gap_percent, abs=15)  # by design
     means = [np.asarray(Image.open(path)).mean(axis=(0, 1)) for path in (*paths, moved.source)]
     assert np.asarray(Image.open(moved.source)).shape == (20, 30, 3)
     assert np.linalg.norm(means[2] - means[1]) < 0.3 * np.linalg.norm(means[0] - means[1])
     with pytest.raises(InputError, match="has no seed 5; it has 4"):
-        recolour(*files, seed=5)
+        recolour(paths[0], paths[1], seed=5, **rest)
     with pytest.raises(InputError, match="no such image"):
-        recolour(tmp_path / "absent.png", *files[1:])
+        recolour(tmp_path / "absent.png", paths[1], **rest)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "a_to_b.png",
         "b_to_a.png",

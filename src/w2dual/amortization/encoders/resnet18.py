@@ -61,7 +61,8 @@ class ResNet18(nn.Module):
         norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, axis_name=axis)
         x = nn.Conv(64, (7, 7), (2, 2), padding=3, use_bias=False, kernel_init=_he)(x)
         x = nn.relu(norm()(x))
-        x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # of zeros, and x is not below 0
+        x = nn.max_pool(x, (3, 3), (2, 2))
         for stage, channels in enumerate(STAGES):
             for block in range(2):
                 x = Block(channels, 2 if stage > 0 and block == 0 else 1, norm)(x)

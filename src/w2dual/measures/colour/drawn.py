@@ -31,7 +31,7 @@ def _picture(number: int, seed: int) -> Picture:
     colours = generator.uniform(20.0, 235.0, (PLACES, 3))
     colours = 0.65 * colours + 0.35 * generator.uniform(20.0, 235.0, 3)  # a key of its own
     sites = generator.uniform(0.0, SIDE, (PLACES, 2))
-    grid = np.stack(np.mgrid[:SIDE, :SIDE], axis=-1)[..., None, :] + 0.5
+    grid = np.moveaxis(np.mgrid[:SIDE, :SIDE], 0, -1)[..., None, :] + 0.5
     nearest = np.argmin(np.sum((grid - sites) ** 2, axis=-1), axis=-1)
     pixels = colours[nearest] + SPREAD * generator.standard_normal((SIDE, SIDE, 3))
     whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

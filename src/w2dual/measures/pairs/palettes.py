@@ -139,9 +139,9 @@ def from_arrays(
     )
     if not fits or not isinstance(points, int):
         raise InputError(f"{name}: its arrays do not fit together, or its `points` or `dimension`")
-    return Palettes(
-        dimension=metadata["dimension"],
-        points=points,
-        **{key: jnp.asarray(array) for key, array in found.items() if array.dtype != np.float64},
-        **{key: array for key, array in found.items() if array.dtype == np.float64},
-    )
+    # The costs stay on the host, in float64.
+    parts: dict[str, Any] = {
+        key: array if array.dtype == np.float64 else jnp.asarray(array)
+        for key, array in found.items()
+    }
+    return Palettes(dimension=metadata["dimension"], points=points, **parts)

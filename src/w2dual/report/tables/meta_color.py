@@ -81,7 +81,7 @@ def shown_updates(found: pd.DataFrame) -> list[int]:
 
 
 def _fields(row: str, method: str, part: pd.DataFrame, shown: Sequence[int]) -> list[str]:
-    at: dict[int, dict[str, Any]] = {r["updates"]: r for r in part.to_dict("records")}
+    at: dict[Any, Any] = {r["updates"]: r for r in part.to_dict("records")}
     fields = [LABELS[row], escape(words(method))]
     for updates in shown:
         entry = at.get(updates)

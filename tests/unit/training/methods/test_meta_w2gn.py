@@ -1,6 +1,8 @@
 """The loss as published, number by number; which pairs count; and what predictions begin as."""
 
 import math
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +86,7 @@ def test_the_loss_is_the_published_one():
         back += np.sum((gradient_by_loops(psi_bar, moved)[1] - a) ** 2) / 15
     sizes = np.mean(psi**2) + np.mean(psi_bar**2)
     arrays = [jnp.asarray(array, jnp.float32) for array in (psi, psi_bar, x, y)]
-    found = jax.jit(lambda *arrays: pair_loss(SMALL, *arrays, 3.0, 0.25))(*arrays)
+    found = jax.jit(partial(pair_loss, SMALL, cycle_weight=3.0, l2=0.25))(*arrays)
     assert found.dual == pytest.approx(dual, rel=1e-4)
     assert found.cycle == pytest.approx(3 * (there + back), rel=1e-4)
     assert found.loss == pytest.approx(dual + 3 * (there + back) + 0.25 * sizes, rel=1e-4)
@@ -119,7 +121,7 @@ def test_pairs_that_are_held_out_or_of_one_image_have_no_weight():
 
     @jax.jit
     def of(source: jnp.ndarray, target: jnp.ndarray) -> jnp.ndarray:
-        return made._loss(None, *one, source, target)[0]
+        return made._loss(None, one.network, one.statistics, source, target)[0]
 
     def loss(*pick: int) -> float:
         rows = np.array(pick)
@@ -221,6 +223,6 @@ def test_the_published_encoder_keeps_statistics_that_are_no_network_of_the_optim
         ({"warm": 3}, "unknown key `warm`"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(changes: dict[str, object], said: str):
+def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], said: str):
     with pytest.raises(InputError, match=said):
         method(**changes)
