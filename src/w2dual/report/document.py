@@ -83,7 +83,7 @@ def figure_groups(
         elif row["kind"] == IMAGE_BASELINES:
             title = f"{escape(words(row['pair']))}, the benchmark's own methods"
         elif row["kind"] in BY_KIND:
-            title = BY_KIND[row["kind"]].group(row)
+            title = BY_KIND[str(row["kind"])].group({str(key): row[key] for key in row})
         else:
             title = rf"On the plane: {escape(words(row['pair']))}"
         if groups and groups[-1].title == title and len(groups[-1].figures) < FIGURES_PER_PAGE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import pytest
@@ -40,10 +41,11 @@ def test_a_panel_has_samples_paths_and_contours(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(lagrangian_paths, "SAMPLES", 6)
     monkeypatch.setattr(lagrangian_paths, "GRID", 21)
     figure = lagrangian_paths.draw([_trained("lagrangian_slit-plain-nlot")])
-    (axes,) = figure.axes
+    axes: Any = figure.axes[0]
+    assert len(figure.axes) == 1
     assert axes.get_title() == "slit: NLOT"
     assert [len(line.get_xdata()) for line in axes.lines] == [6, 6, 6]
-    paths = [
+    paths: list[Any] = [
         path
         for part in axes.collections
         if type(part).__name__ == "LineCollection"

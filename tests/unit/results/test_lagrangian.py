@@ -47,7 +47,7 @@ def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
 
 def test_numbers_are_times_100_and_stand_beside_floor_and_published_values():
     found = _tidy(_frame()).set_index(["method", "setting", "quantity"])
-    well = found.loc[("nlot_newton", "well", "published")]
+    well: Any = found.loc["nlot_newton"].loc["well"].loc["published"]
     assert well["mean"] == pytest.approx(1.37)
     assert well["std"] == pytest.approx(100 * np.std([0.0127, 0.0137, 0.0147]))
     assert well["floor"] == well["mean"]

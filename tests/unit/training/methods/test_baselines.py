@@ -253,6 +253,7 @@ class Drawn(NamedTuple):
 
     x: Any
     y: Any
+    pair: Any = None
 
     def source(self, index: Any = 0) -> Any:
         return self.x[index]

@@ -18,8 +18,8 @@ from w2dual.config.cells import Cell
 from w2dual.potentials import torch_layers
 from w2dual.records import InputError
 from w2dual.training import methods
-from w2dual.training.methods import w2gn
-from w2dual.training.methods.base import Given, Reversed, Swapped
+from w2dual.training.methods import Given, w2gn
+from w2dual.training.methods.base import Reversed, Swapped
 from w2dual.training.methods.maximin_map import STATISTICS
 from w2dual.training.methods.two_potentials import Both
 from w2dual.training.pretraining import initial_params
@@ -112,6 +112,7 @@ class Drawn(NamedTuple):
     x: Any
     y: Any
     keys: Any
+    pair: Any = None
 
     def source(self, index: Any = 0) -> Any:
         return self.x[index]

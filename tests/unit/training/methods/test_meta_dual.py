@@ -81,6 +81,9 @@ class Drawn:
     def truth(self, x: Any) -> Any:
         raise AssertionError(x)
 
+    def more_keys(self) -> Any:
+        raise AssertionError("this method draws nothing else by it")
+
 
 @pytest.mark.parametrize("mask", [True, False])
 @pytest.mark.parametrize("half_steps", [0, 2])
