@@ -102,7 +102,7 @@ def test_a_loop_whose_steps_call_the_host_is_not_to_be_a_graph(monkeypatch, call
 
     monkeypatch.setattr(loop.backend, "jit", jit)
     with pytest.raises(Asked) as asked:
-        compile_loop(Calling(), [0], 15, None, None)
+        compile_loop(Calling(), [0], 15, None, SimpleNamespace(whole_batches=False))
     assert asked.value.args == ({"donate_argnums": 0, "graphs": not calls},)
 
 

@@ -307,8 +307,9 @@ def test_the_job_trains_a_cell_on_the_plane(plane_file, tmp_path):
     assert all(float(row["w2_forward"]) > 5 for row in rows[:2])
 
 
-def optimised(function, **options):
+def optimised(function, graphs=True, **options):
     """Compile as well as XLA can, which pays off over thousands of steps."""
+    del graphs  # of a GPU
     best = {"xla_backend_optimization_level": "3", "xla_cpu_use_fusion_emitters": True}
     return jax.jit(function, compiler_options=best, **options)
 
@@ -316,7 +317,7 @@ def optimised(function, **options):
 @pytest.mark.slow
 def test_a_gaussian_pair_is_learned(pair, monkeypatch):
     """Closed form: T* is linear, and f = 1/2 <x, A x> + <b, x> is in reach of the network."""
-    monkeypatch.setattr(loop, "jit", optimised)
+    monkeypatch.setattr(loop.backend, "jit", optimised)
     long = cell(
         seeds=[0],
         potential__activation="softplus",  # smooth, as the truth is

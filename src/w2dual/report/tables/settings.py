@@ -238,7 +238,8 @@ def _used(config: Mapping[str, Any], sections: Sequence[str]) -> list[tuple[str,
 def in_words(value: Any, path: Keys, config: Mapping[str, Any]) -> str:
     """Return a value of the config as people read it."""
     if path[-1] == "hidden" and value == "paper":
-        return _widths(config[path[0]]["dimensions"])
+        grid = "baselines" if path[0] == "methods" else path[0]  # the grid that methods are rows of
+        return _widths(config[grid]["dimensions"])
     if value == "dimension":
         return "the dimension n"
     if isinstance(value, bool):

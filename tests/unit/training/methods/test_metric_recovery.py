@@ -45,7 +45,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     }
     return {
         "training": training,
-        "potential": {"kind": "mlp_plain", **network},
+        "potential": {"kind": "mlp_linear", "quadratic": 0.0, **network},
         "amortization_model": {"kind": "mlp_skip", **network},
         "solver": solver,
         "method": own | changes,
