@@ -14,7 +14,7 @@ from w2dual.site.facts import Node, Partition
 
 RETRIES = 5
 """As the profile has them: for what goes wrong, in addition to what the time limit takes."""
-GPU_RULES = ("train", "conjugation_study", "line_search", "color_study")
+GPU_RULES = ("train", "conjugation_study", "line_search", "start_study", "color_study")
 """Rules that ask for `resources.gpus`."""
 PREPARE = "prepare"
 """The rule that asks for a GPU where the config has pairs trained, and for a training's memory."""
