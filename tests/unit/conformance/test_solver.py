@@ -143,6 +143,11 @@ WRONG = {
         "converged = iterations == 3",
         {"converges": r"says CONVERGED where max\|gradient\|", "no answer": "J is linear"},
     ),
+    "gives up early": (
+        "limit, Status.ITERATION_LIMIT,",
+        "iterations == 2, Status.LINE_SEARCH_FAILED,",
+        {"converges": "points with a minimiser close by end as LINE_SEARCH_FAILED"},
+    ),
     "lanes share a step": (
         "self.rate * state.gradient",
         "self.rate * state.gradient / (1 + jnp.mean(jnp.nan_to_num(state.value)))",
