@@ -65,14 +65,16 @@ class _Suite:
         return f"a prepared file gives a {kind} in dimension {self.pair.dimension}"
 
     def shapes(self) -> str:
-        wanted = (SIZE, self.pair.dimension)
+        sizes = {"source": self.pair.dimension, "target": self.pair.target_dimension}
         for end, found in self.points.items():
+            wanted = (SIZE, sizes[end])
             require(
                 found.shape == wanted and found.dtype == np.float32,
                 f"`sample_{end}(key, {SIZE})` gives shape {found.shape} of {found.dtype}; expected "
                 f"float32 of shape {wanted}, one point a row",
             )
-        return f"points of shape (size, {self.pair.dimension}) in float32"
+        others = "" if len({*sizes.values()}) == 1 else f", of the target (size, {sizes['target']})"
+        return f"points of shape (size, {self.pair.dimension}) in float32{others}"
 
     def no_state(self) -> str:
         other = self._prepared("once more")

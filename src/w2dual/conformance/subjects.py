@@ -65,9 +65,16 @@ def subjects(what: str, name: str, config: Config) -> list[Subject]:
         named = {name, *(key for key, entry in config["methods"].items() if entry["kind"] == name)}
         if what == "method" and named & config["methods"].keys():
             raise InputError(
-                f"method {name!r}: no row of `hd` or `baselines` has it; a method is examined with "
-                "the parts of such a row, on points of few numbers, which those of images cannot "
-                "take"
+                f"method {name!r}: no row of `hd`, `baselines` or `lagrangian` has it; a method is "
+                "examined with the parts of such a row, on points of few numbers, which those of "
+                "images, of measures and of snapshots cannot take"
+            )
+        if what == "pair" and _has_its_own_section(name):
+            own = code.constant(f"measures.preparation.{name}", "SECTION")
+            raise InputError(
+                f"pair {name!r}: no cell of the config is of a pair of that kind, which `{own}` "
+                "has the settings of; give by --configfile a config with such a cell, and with "
+                "the data that it needs"
             )
         raise InputError(
             f"{what} {name!r}: no entry of the config's `{section}` has that name or kind; give "

@@ -87,6 +87,11 @@ class Pair(abc.ABC):
     whole_batches: ClassVar[bool] = False
     """Whether a batch is drawn in one piece: true where it may be all that there is, each once."""
 
+    @property
+    def target_dimension(self) -> int:
+        """Of the target's points: n, but in laws over the weights of two sets of places."""
+        return self.dimension
+
     @abc.abstractmethod
     def sample_source(self, key: Key[Array, ""], size: int) -> Float[Array, "{size} n"]:
         """Draw points of the source measure."""

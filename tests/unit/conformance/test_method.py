@@ -105,17 +105,17 @@ def failed(verdicts: list[Verdict]) -> dict[str, str]:
 
 
 def test_every_kind_of_ours_is_examined() -> None:
-    """But for those of images, which the suite's points are not."""
+    """But for those of images, measures and snapshots, which the suite's points are not."""
     kinds = set(code.modules_with("training.methods", "make"))
-    rows = PAPER["celeba64_baselines"]["methods"]
-    of_images = {PAPER["methods"][row["method"]]["kind"] for row in rows}
-    assert of_images == {"w2gn_images", "maximin_map"} < kinds
-    found = [
-        subject.kind for kind in kinds - of_images for subject in subjects("method", kind, PAPER)
-    ]
-    assert set(found) == kinds - of_images > {"dual"}
-    for name in [*of_images, "mm_images"]:
-        with pytest.raises(InputError, match=f"method '{name}': no row of `hd` or `baselines`"):
+    sections = ("celeba64_baselines", "meta_sinkhorn", "meta_color", "metric_recovery")
+    names = {row["method"] for section in sections for row in PAPER[section]["methods"]}
+    others = {PAPER["methods"][name]["kind"] for name in names}
+    images, rest = {"w2gn_images", "maximin_map"}, {"meta_dual", "meta_w2gn", "metric_recovery"}
+    assert others == images | rest < kinds
+    found = [subject.kind for kind in kinds - others for subject in subjects("method", kind, PAPER)]
+    assert set(found) == kinds - others > {"dual"}
+    for name in others | names:
+        with pytest.raises(InputError, match=f"method '{name}': no row of `hd`, `baselines` or"):
             subjects("method", name, PAPER)
 
 

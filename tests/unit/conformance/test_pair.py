@@ -65,9 +65,30 @@ def _prepared(kind: str) -> pair.Prepare:
         bounds = (np.full(2, -9.0), np.full(2, 9.0))
         arrays, metadata = snapshots.to_arrays(samples, *bounds, "circle", "circle")
         return lambda path: save_arrays(path, arrays, metadata)
+    if kind == "palettes":
+        small = {"sources": ["drawn"], "drawn": 3, "pixels": 64, "points": 16, "bins": 2}
+        small |= {"held_out": 1, "test_points": 16, "encoding": "histogram", "kind": kind}
+        return partial(prepare, "palettes_histogram", PAPER["measures"]["palettes"] | small)
+    if kind in ("grid_images", "sphere"):  # what they are made of is tested by itself
+        return lambda path: save_arrays(path, *_weights(kind))
     entries = PAPER["measures"]["synthetic"].items()
     name, settings = next(item for item in entries if item[1]["kind"] == kind)
     return partial(prepare, name, settings)
+
+
+def _weights(kind: str) -> tuple[Any, Any]:
+    """The content of a file of a law over measures, of random images or places."""
+    generator = np.random.default_rng(0)
+    metadata = {"format": base.FORMAT, "kind": kind, "pair": kind, "epsilon": 0.01}
+    if kind == "grid_images":
+        images = {
+            key: generator.integers(1, 256, (8, 9), np.uint8) for key in ("train", "held_out")
+        }
+        return images, metadata | {"dimension": 9, "side": 3}
+    places = {key: generator.normal(size=(n, 3)) for key, n in (("supply", 5), ("demand", 7))}
+    unit = {key: x / np.linalg.norm(x, axis=1, keepdims=True) for key, x in places.items()}
+    arrays = {key: x.astype(np.float32) for key, x in unit.items()}
+    return arrays, metadata | {"dimension": 5, "probability": 0.5, "cosine_margin": 0.0}
 
 
 @cache

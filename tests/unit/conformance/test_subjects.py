@@ -26,7 +26,9 @@ Write = Callable[[ModuleType, str], None]
 
 def test_a_kind_is_examined_with_the_settings_of_each_entry() -> None:
     found = subjects("conjugate", "lbfgs", PAPER)
-    assert [subject.name for subject in found] == ["lbfgs", "lbfgs_high_precision"]
+    assert [subject.name for subject in found] == [
+        *("lbfgs", "lbfgs_high_precision", "lbfgs_ctransform", "lbfgs_ctransform_ours"),
+    ]
     assert {subject.kind for subject in found} == {"lbfgs"}
     assert all("kind" not in subject.settings for subject in found)
     assert found[1].settings["trials"] == 30
@@ -48,6 +50,17 @@ def test_a_weight_that_is_the_dimension_is_a_number() -> None:
 def test_the_benchmark_is_examined_in_its_least_dimension() -> None:
     (found,) = subjects("pair", "benchmark", PAPER)
     assert (found.name, found.settings["sources"]) == ("hd2", ["mirror", "download"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "section"), [("sphere", "measures.discrete"), ("palettes", "measures.palettes")]
+)
+def test_a_pair_that_no_cell_has_is_not_examined(kind: str, section: str) -> None:
+    """The paper's config has no raster of people and no images, which the user brings."""
+    with pytest.raises(InputError, match=f"pair '{kind}': no cell of the config .*`{section}`"):
+        subjects("pair", kind, PAPER)
+    (found,) = subjects("pair", "grid_images", PAPER)
+    assert found.name == "mnist"
 
 
 @pytest.mark.parametrize("name", ["none", "lbfsg"])

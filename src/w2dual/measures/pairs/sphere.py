@@ -46,6 +46,11 @@ class SupplyAndDemand(Pair):
     cosine_margin: float = field(metadata={"static": True})
 
     @property
+    def target_dimension(self) -> int:
+        """The number of places of demand."""
+        return len(self.demand)
+
+    @property
     def support(self) -> Support:
         """The places, with the distance along the sphere as cost."""
         return Support(
