@@ -19,7 +19,8 @@ RENDERERS = {
     *("aggregate", "trivial", "table", "trivial-table", "synthetic-table", "cost-table"),
     *("hyperparameters", "table-page", "verdict", "claims", "verdict-figure", "figure"),
     *("accuracy-figure", "curves", "conjugation-figure", "line-search-tables", "celeba64-table"),
-    *("baselines-table", "lagrangian-table", "metric-recovery-table"),
+    *("baselines-table", "lagrangian-table", "metric-recovery-table", "meta-sinkhorn-table"),
+    *("meta-sinkhorn-figure", "color-table", "color-figure"),
 }
 
 ENDINGS = {"--out": ".csv"} | {f"--{end}": f".{end}" for end in ("tex", "csv", "html", "pdf")}
@@ -143,6 +144,7 @@ def test_whether_a_step_is_compared_follows_from_its_job_alone():
         assert Step("a", step.arguments, inputs, outputs).compared
     exact = {name for name in JOBS if Step("a", (name,), (), ("a.csv",)).compared}
     drawn = {"verdict-figure", "figure", "accuracy-figure", "curves", "conjugation-figure"}
+    drawn |= {"meta-sinkhorn-figure", "color-figure"}
     assert exact == RENDERERS - drawn - {"trivial"}
 
 

@@ -17,8 +17,9 @@ def test_what_there_is():
         "solvers": ["none", "adam", "lbfgs"],
         "amortization_model": ["gradient", "mlp_skip", "unet"],
         "methods": [
-            *("ctransform", "dual", "enot", "lsot", "maximin", "maximin_map", "metric_recovery"),
-            *("mm_batch", "mmv1", "w2gn", "w2gn_images", "wgan_qc"),
+            *("ctransform", "dual", "enot", "lsot", "maximin", "maximin_map", "meta_dual"),
+            *("meta_w2gn", "metric_recovery", "mm_batch", "mmv1", "w2gn", "w2gn_images"),
+            "wgan_qc",
         ],
         "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],
