@@ -82,3 +82,8 @@ def cells_of_figure(figure):
 def pairs_of_figure(figure):
     """Prepared files of the cells that a figure shows, in their order."""
     return [f"results/measures/{CELLS[name].pair}.safetensors" for name in cells_of_figure(figure)]
+
+
+def starts_of(task):
+    """Names of the cells that were trained on a task of discrete measures."""
+    return [cell.name for cell in STARTS.values() if cell.pair == task]

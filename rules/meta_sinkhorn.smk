@@ -22,18 +22,12 @@ rule aggregate_starts:
         " --cells {params.cells:q} --out {output} > {log} 2>&1"
 
 
-def starts_of(task, pattern):
-    """A file of each cell that was trained on a task."""
-    names = [cell.name for cell in STARTS.values() if cell.pair == task]
-    return [pattern.format(cell=name) for name in names]
-
-
 rule start_study:
     """Every start by every solver on held-out pairs; alone on the machine, since it times them."""
     input:
         measures="results/measures/{task}.safetensors",
-        params=lambda wc: starts_of(wc.task, "results/train/{cell}/params.safetensors"),
-        metrics=lambda wc: starts_of(wc.task, "results/train/{cell}/metrics.json"),
+        params=lambda wc: expand(rules.train.output.params, cell=starts_of(wc.task)),
+        metrics=lambda wc: expand(rules.train.output.metrics, cell=starts_of(wc.task)),
     output:
         counts="results/meta_sinkhorn/{task}.csv",
         traces="results/meta_sinkhorn/{task}.safetensors",
@@ -54,7 +48,7 @@ rule start_study:
             [
                 "conjugate.lbfgs",
                 *pair_modules(PAIRS[wc.task]["kind"]),
-                *kinds_of([cell.name for cell in STARTS.values() if cell.pair == wc.task]),
+                *kinds_of(starts_of(wc.task)),
             ],
         ),
         settings=lambda wc: as_json(arguments.start_study(config, wc.task)),

@@ -55,12 +55,14 @@ def test_the_benchmarks_own_methods_plan_their_cells_alone(
         **{"cell": 112, "prepare": 8, "train": 112},
         **{"aggregate_baselines": 1, "baselines_table": 1},
     }
-    assert all("-dense_" in cell for cell in trained(run.stdout))
+    ours = [cell for cell in trained(run.stdout) if "-dense_" not in cell]
+    assert len(ours) == 32
+    assert all("-enot" in cell for cell in ours)
     none = tmp_path / "none.yaml"
     none.write_text("baselines: {methods: []}\n", encoding="utf-8")
     run = checkout.snakemake("--dry-run", "--configfile", str(none))
     assert run.returncode == 0, run.stdout
-    assert len(trained(run.stdout)) == 128 + 21 + 24 + 9 + 8 + 3
+    assert len(trained(run.stdout)) == 128 + 21 + 24 + 9 + 5 + 8 + 3
     assert "rule aggregate_baselines" not in run.stdout
 
 
