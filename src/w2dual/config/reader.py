@@ -450,8 +450,13 @@ META_DUAL = "meta_dual"
 
 
 def discrete_tasks(config: Config) -> list[str]:
-    """Return the tasks of Meta OT that there are data of: not one whose raster is not named."""
+    """Return the tasks of Meta OT that there are data of: not one whose raster is not named.
+
+    There are none without a method.
+    """
     laws = config["measures"]["discrete"]
+    if not config["meta_sinkhorn"]["methods"]:
+        return []
     return [
         task
         for task in config["meta_sinkhorn"]["tasks"]
@@ -581,7 +586,7 @@ def pairs(config: Config) -> dict[str, dict[str, Any]]:
     if methods(config["lagrangian"]):
         name = config["lagrangian"]["pair"]
         used[name] = config["measures"]["synthetic"][name]
-    for name in config["metric_recovery"]["sets"]:
+    for name in config["metric_recovery"]["sets"] if methods(config["metric_recovery"]) else ():
         used[name] = {"kind": "snapshots"} | config["measures"]["snapshots"][name]
     used |= {task: dict(config["measures"]["discrete"][task]) for task in discrete_tasks(config)}
     for encoding in color_encodings(config).values():

@@ -16,10 +16,9 @@ from w2dual.results.summary import TableSettings
 
 ROOT = Path(__file__).parents[3]
 PAPER = reader.load([ROOT / "config.yaml"])
-WITHOUT = ("baselines", "celeba64_baselines", "meta_color", "lagrangian")
+WITHOUT = ("baselines", "celeba64_baselines", "meta_sinkhorn", "meta_color", "lagrangian")
+WITHOUT += ("metric_recovery",)
 PAPER |= {"methods": {}} | {name: PAPER[name] | {"methods": []} for name in WITHOUT}
-PAPER |= {"meta_sinkhorn": PAPER["meta_sinkhorn"] | {"tasks": []}}
-PAPER |= {"metric_recovery": PAPER["metric_recovery"] | {"sets": []}}
 NEEDS = {
     "affine": (),
     "critic": ("potential",),
