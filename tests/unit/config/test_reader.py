@@ -640,8 +640,8 @@ def test_what_starts_of_entropic_transport_name_is_known():
 
 def test_epsilon_and_tolerances_that_number_types_do_not_hold_are_refused():
     message = refusal("measures: {discrete: {mnist: {epsilon: 1.0e-6}}}")
-    assert "`measures.discrete.mnist`" in message
-    assert "epsilon: NUMBER from 1.2e-5" in message
+    assert "`measures.discrete.mnist.epsilon`" in message
+    assert "expected a number from 1.2e-5, below which float32" in message
     message = refusal("meta_sinkhorn: {study: {tolerances: [1.0e-16]}}")
     assert "a number from 1.0e-12" in message
     message = refusal("meta_sinkhorn: {study: {check_every: [10]}}")
