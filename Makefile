@@ -161,6 +161,9 @@ test: env crate-env ## every check: linters, types, unit and workflow tests
 	else code=1; echo "make lint: FAILED, see above" >&2; fi; \
 	exit $$code
 
+test-long: env ## the tests that `make test` leaves out for their time, a few minutes
+	$(BIN)/python -m pytest -n $(call quote,TEST_WORKERS) --long
+
 test-slurm: env ## the workflow on a real SLURM cluster on this machine, as root; minutes
 	@scripts/install_slurm.sh
 	$(BIN)/python -m tests.slurm.run

@@ -40,6 +40,7 @@ _REASONS = {
     "benchmark_weights": "W2BENCHMARK_MIRROR is not set, so the published weights are not at hand",
     "tex": "latexmk is not installed (scripts/install_tex.sh)",
     "crate": "there is no .venv-crate (`make test` makes it)",
+    "long": "`make test-long` runs them",
 }
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
@@ -48,6 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of `make check`."""
     words = "leave out files that import JAX (tests/fast.py), and tests marked `slow`"
     parser.addoption("--fast", action="store_true", help=words)
+    words = "run the tests marked `long`, and no others; they are left out elsewhere"
+    parser.addoption("--long", action="store_true", help=words)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -81,7 +84,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    config.stash[_LEFT_OUT] = {}
+    wanted = bool(config.getoption("long"))
+    others = [item for item in items if bool(item.get_closest_marker("long")) != wanted]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+    config.stash[_LEFT_OUT] = {"long": len(others)} if others and not wanted else {}
     for marker in _unavailable():
         left_out = [item for item in items if item.get_closest_marker(marker)]
         if left_out:

@@ -38,6 +38,7 @@ EXPECTED = {
     "test": ["python", "pytest", "-n", "2"],
     "test-slurm": ["python", "tests.slurm.run"],
     "test-slurm-smoke": ["python", "tests.slurm.smoke"],
+    "test-long": ["python", "pytest", "--long"],
     "kill-test": ["python", "tests.slow.kill"],
     "lint": ["snakemake", "--lint"],
     "format": ["snakefmt", "Snakefile", "rules"],

@@ -16,7 +16,7 @@ import pytest
 
 from .conftest import copy_checkout
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 CELL = "gauss8-icnn_leaky-regression-lbfgs_high_precision"
 

@@ -119,6 +119,7 @@ def test_every_kind_of_ours_is_examined() -> None:
             subjects("method", name, PAPER)
 
 
+@pytest.mark.long
 def test_the_dual_passes() -> None:
     (subject,) = subjects("method", "dual", PAPER)
     assert subject.settings["amortization"]["kind"] == "regression"

@@ -103,7 +103,17 @@ def _content() -> tuple[Any, Any]:
     return arrays, metadata
 
 
-@pytest.mark.parametrize("kind", code.modules_with("measures.pairs", "from_arrays"))
+LONG = ("celeba64",)
+"""Kinds that take many seconds to examine."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.long] if kind in LONG else [])
+        for kind in code.modules_with("measures.pairs", "from_arrays")
+    ],
+)
 def test_ours_pass(kind: str) -> None:
     verdicts = pair.verdicts(_prepared(kind))
     assert len(verdicts) == 7

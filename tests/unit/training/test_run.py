@@ -314,6 +314,7 @@ def optimised(function, graphs=True, **options):
     return jax.jit(function, compiler_options=best, **options)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_gaussian_pair_is_learned(pair, monkeypatch):
     """Closed form: T* is linear, and f = 1/2 <x, A x> + <b, x> is in reach of the network."""

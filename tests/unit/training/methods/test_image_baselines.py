@@ -210,6 +210,7 @@ def test_the_map_goes_by_the_batch_while_it_moves_and_by_running_statistics_else
     np.testing.assert_array_equal(method.pull(stacked(params), y[None])[0], still)
 
 
+@pytest.mark.long
 def test_networks_are_fitted_to_the_identity_each_as_it_is_trained():
     """The map by a batch's statistics, noting them; D with a part dropped; means over numbers."""
     mine = replace(cell("mm"), dimension=SMALL)

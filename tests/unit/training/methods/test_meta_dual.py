@@ -131,6 +131,7 @@ def test_a_residual_starts_at_the_gaussian_potential() -> None:
     assert float(jnp.abs(u - wanted).max()) > 0
 
 
+@pytest.mark.long
 def test_training_lowers_the_loss_and_the_error_on_measures_that_it_never_sees() -> None:
     method = made(residual="gaussian", hidden=[32])
     tree = jax.tree.map(lambda leaf: leaf[None], params(method))

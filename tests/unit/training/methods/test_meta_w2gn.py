@@ -198,6 +198,7 @@ def test_pre_training_s_error_is_that_of_the_two_predicted_maps():
         assert float(jnp.mean(error)) == pytest.approx(wanted, abs=1e-4)
 
 
+@pytest.mark.long
 def test_the_published_encoder_keeps_statistics_that_are_no_network_of_the_optimiser():
     """By shapes alone: ResNet-18 takes long to compile."""
     made = method(2 + 3 * 32**2 + 3 * POINTS, encoder="resnet18")
