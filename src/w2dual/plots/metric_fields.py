@@ -31,7 +31,7 @@ METHODS = (MetricRecovery,)
 SIDE = 21
 """Arrows along a side, as published."""
 PAGE_WIDTH_IN = 7.0
-HEAD_IN, FOOT_IN, EDGE_IN, GAP_IN = 0.32, 0.12, 0.1, 0.1
+HEAD_IN, FOOT_IN, EDGE_IN, GAP_IN = 0.32, 0.25, 0.1, 0.1
 LIGHTEST, DARKEST = 0.25, 0.95
 """Of the colour map, at the last and the first time."""
 
@@ -51,7 +51,7 @@ def draw(cells: Sequence[Trained]) -> Figure:
         learned = np.asarray(cell.problem.directions(cell.params, jnp.asarray(points)[None]))[0]
         _arrows(axes, points, learned, style.BLACK, 0.9, "learned")
         _arrows(axes, points, true, style.GREY, 0.5, "true")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower left", ncols=2, fontsize=5.5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=5.5)
     return figure
 
 
@@ -60,10 +60,11 @@ def side_by_side(cells: Sequence[Trained]) -> tuple[Figure, list[Axes]]:
     count = len(cells)
     side = (PAGE_WIDTH_IN - 2 * EDGE_IN - (count - 1) * GAP_IN) / max(count, 3)
     height = side + HEAD_IN + FOOT_IN
+    first = (PAGE_WIDTH_IN - count * side - (count - 1) * GAP_IN) / 2
     figure = Figure(figsize=(PAGE_WIDTH_IN, height))
     panels = []
     for place, cell in enumerate(cells):
-        left = EDGE_IN + place * (side + GAP_IN)
+        left = first + place * (side + GAP_IN)
         box = (left / PAGE_WIDTH_IN, FOOT_IN / height, side / PAGE_WIDTH_IN, side / height)
         axes = figure.add_axes(box)
         pair = snapshots_of(cell)

@@ -44,13 +44,13 @@ SECTIONS = (
         ("celeba64", "verdict_celeba64", "claims_celeba64", "costs_celeba64", "celeba64_samples")
         + ("conjugation_celeba64",),
     ),
-    (LAGRANGIAN_SECTION, ("lagrangian", "claims_lagrangian", "lagrangian_paths")),
-    (RECOVERY_SECTION, ("metric_recovery", "metric_fields", "metric_paths")),
     (
         STARTS_SECTION,
         ("meta_ot_sinkhorn", "claims_meta_ot", "meta_errors", "meta_interpolation", "meta_sphere"),
     ),
     (COLOR_SECTION, ("meta_ot_color", "claims_meta_ot_color", "meta_color")),
+    (LAGRANGIAN_SECTION, ("lagrangian", "claims_lagrangian", "lagrangian_paths")),
+    (RECOVERY_SECTION, ("metric_recovery", "metric_fields", "metric_paths")),
     (
         SETTINGS_SECTION,
         ("hyperparameters_hd", "hyperparameters_baselines")

@@ -155,6 +155,7 @@ def document(
         date=f"{date.day} {date:%B %Y}",
         warnings=facts.warnings(frame, settings),
         images=settings.images is not None,
+        systems=escape(facts.systems_in_words(frame)),
         overview=overview,
         summary=summary,
         facts=facts.facts(frame, settings, made),

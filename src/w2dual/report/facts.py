@@ -255,6 +255,11 @@ def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[st
     ]
 
 
+def systems_in_words(frame: pd.DataFrame) -> str:
+    """Name the systems beside the paper's own that have cells; empty without any."""
+    return ", ".join(system.title for system in SYSTEMS if not system.part(frame).empty)
+
+
 def _system_facts(frame: pd.DataFrame) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for system in SYSTEMS:

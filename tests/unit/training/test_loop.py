@@ -1,5 +1,6 @@
 """Which points the seeds of a cell see."""
 
+from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
