@@ -36,7 +36,7 @@ synthetic:
 """
 """Less than the page's, since only the rows count."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

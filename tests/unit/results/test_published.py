@@ -90,7 +90,6 @@ def value(text: str) -> tuple[str, str, str]:
 HD_SECTIONS = {
     "hd_icnn.csv": ("described in app. B.3", "described in app. B.4"),
     "hd_mlp.csv": ("described in app. B.4", "CelebA benchmarks"),
-    "metric_recovery.csv": "23405a69318b9f4708339ef5a04bb9b055dd9f785e79325577d930352e4fc7a7",
 }
 
 

@@ -19,6 +19,7 @@ from w2dual.training.methods.ctransform import CTransform
 CELLS = {cell.name: cell for cell in lagrangian_grid(settings.PAPER)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("setting", "heights", "costs"),
     # Of the slit by the published rule, of smooth paths, whose 19 segments see less of the edge at

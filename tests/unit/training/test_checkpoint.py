@@ -612,6 +612,7 @@ def wait_for(job: Job, process: subprocess.Popen, words: str, times: int) -> Non
         time.sleep(0.02)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_jobs_end_with_the_same_bits(pair_file: Path, tmp_path: Path):
     """Three SIGKILLs and a SIGTERM, each at some moment after the loop was compiled."""

@@ -118,6 +118,7 @@ def test_an_update_is_the_dual_s_with_the_measures_exchanged(square: float):
     assert float(jnp.min(jnp.abs(after_dual.metrics.dual_objective))) > 0.1
 
 
+@pytest.mark.long
 def test_paths_are_trained_fitted_and_annealed():
     method = ctransform.make(SETTINGS, N)
     assert method.paths is not None

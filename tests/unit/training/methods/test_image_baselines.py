@@ -153,6 +153,7 @@ def test_without_dropout_the_loss_is_w2gns_and_each_of_six_uses_drops_other_part
     assert len(seen) == len(set(seen)) == 2 * 6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PARTS)
 def test_a_step_on_two_halves_is_that_on_the_whole(name: str):
     """What is dropped goes with the parts, and statistics are of all of a batch."""
@@ -185,6 +186,7 @@ def test_a_step_on_two_halves_is_that_on_the_whole(name: str):
     assert len(method.words(whole.metrics)) == 3
 
 
+@pytest.mark.long
 def test_the_map_goes_by_the_batch_while_it_moves_and_by_running_statistics_elsewhere():
     method, one = small("mm"), small("mm", method={"kind": "maximin_map", "inner": 1})
     params, batch = params_of(method), drawn()

@@ -132,6 +132,7 @@ def test_pairs_that_are_held_out_or_of_one_image_have_no_weight():
     assert loss(0, 2, 0, 2) == 0.0
 
 
+@pytest.mark.long
 def test_a_step_moves_each_seed_and_counts():
     made = method()
     state = jax.jit(made.init)(params_of(made, seeds=2))
@@ -182,6 +183,7 @@ def test_a_residual_begins_near_the_gaussian_map():
     np.testing.assert_allclose(moved, wanted, atol=0.1)
 
 
+@pytest.mark.long
 def test_pre_training_s_error_is_that_of_the_two_predicted_maps():
     """Zero where both are the identity; else the mean squared error over colours."""
     made = method()
