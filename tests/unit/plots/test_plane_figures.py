@@ -119,6 +119,7 @@ def test_words_are_on_the_page_and_beside_each_other(
         assert not any(box.overlaps(other) for other in boxes[:place])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("module", "panels"), [(transport, 2), (potential, 2), (flow, 12)])
 def test_three_cells_and_nine_fit_a_page(module: ModuleType, panels: int, cell: Trained) -> None:
     for count in (3, 9):

@@ -111,6 +111,7 @@ class Squared(nn.Module):
         return (jnp.sum(x * x) - 2 * self.potential(x[None])[0])[None]
 
 
+@pytest.mark.long
 def test_ott_takes_the_same_steps(published: Any):
     ours = method()
     params = drawn(ours)

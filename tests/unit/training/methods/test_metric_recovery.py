@@ -96,6 +96,7 @@ def scores(method: MetricRecovery, state: RecoveryState) -> np.ndarray:
     return alignment.of_directions(true, np.asarray(found))
 
 
+@pytest.mark.long
 def test_what_moves_one_way_makes_that_way_cheap(trained: Any):
     method, states = trained
     assert (scores(method, states[0]) < 0.7).all()
@@ -103,6 +104,7 @@ def test_what_moves_one_way_makes_that_way_cheap(trained: Any):
     assert (np.asarray(states[-1].diverged_at) == -1).all()
 
 
+@pytest.mark.long
 def test_the_metric_moves_after_the_warm_up_at_its_steps_only(trained: Any):
     _, states = trained
     kernels = [np.asarray(state.params.metric["dense_0"]["kernel"]) for state in states]
@@ -112,6 +114,7 @@ def test_the_metric_moves_after_the_warm_up_at_its_steps_only(trained: Any):
     assert all(not np.array_equal(potentials[i], potentials[i + 1]) for i in range(20))
 
 
+@pytest.mark.long
 def test_all_times_start_the_same_and_go_their_own_ways(trained: Any):
     _, states = trained
     first, last = (np.asarray(states[i].params.potential["dense_0"]["kernel"]) for i in (0, -1))
@@ -121,6 +124,7 @@ def test_all_times_start_the_same_and_go_their_own_ways(trained: Any):
     assert not np.allclose(last[:, 0], last[:, 1])
 
 
+@pytest.mark.long
 def test_maps_send_each_time_to_the_next(trained: Any):
     """Where both are known: a row of samples goes to the row a step later."""
     method, states = trained
@@ -133,6 +137,7 @@ def test_maps_send_each_time_to_the_next(trained: Any):
     np.testing.assert_array_equal(method._rows(method.problems(x), SEEDS), x)
 
 
+@pytest.mark.long
 def test_the_metrics_gradient_is_that_of_the_cost(trained: Any):
     """Against differences of the mean cost of the straight lines, path and images held fixed."""
     method, states = trained
