@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array
 
-from w2dual.training.methods.base import Batches, Params
+from w2dual.training.methods.base import Batch, Batches, Params
 from w2dual.training.methods.two_potentials import (
     Both,
     BothState,
@@ -61,8 +61,7 @@ class Maximin(TwoPotentials):
 
         def advance(index: Array, carry: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
             inverse, state, _ = carry
-            fresh = batches.target(index + 1)
-            return self.step_one(self.inner_loss, inverse, state, potential, fresh, over=over)
+            return self.inner_step(inverse, state, potential, batches.target(index + 1), over)
 
         start = (params.inverse, optimizer.inverse, jnp.zeros_like(outer))
         inverse, inverse_optimizer, inner = jax.lax.fori_loop(0, self.inner, advance, start)
@@ -76,13 +75,23 @@ class Maximin(TwoPotentials):
         self, potential: Params, inverse: Params, x: Points, y: Points
     ) -> tuple[Array, Array]:
         """Return D's loss of one seed, twice: as what is descended, and as its metric."""
-        xi = stop_gradient(self.gradient(inverse, y))
+        xi = stop_gradient(self.mapped(inverse, y))
         loss = jnp.mean(self.value(potential, x)) - jnp.mean(self.value(potential, xi))
         return loss, loss
 
-    def inner_loss(self, inverse: Params, potential: Params, y: Points) -> tuple[Array, Array]:
+    def mapped(self, inverse: Params, y: Points) -> Points:
+        """Return the predicted argmins of one seed, grad C(y)."""
+        return self.gradient(inverse, y)
+
+    def inner_step(
+        self, inverse: Params, optimizer: Any, potential: Params, y: Batch, over: str | None
+    ) -> tuple[Params, Any, Array]:
+        """Take one step on C; return its parameters, its optimiser's state and its loss."""
+        return self.step_one(self.inner_loss, inverse, optimizer, potential, y, over=over)
+
+    def inner_loss(self, inverse: Params, potential: Params, y: Points) -> tuple[Array, Any]:
         """Return C's loss of one seed, twice: as what is descended, and as its metric."""
-        xi = self.gradient(inverse, y)
+        xi = self.mapped(inverse, y)
         loss = jnp.mean(self.value(potential, xi) - jnp.sum(xi * y, axis=-1))
         return loss, loss
 

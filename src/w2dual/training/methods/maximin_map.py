@@ -18,20 +18,16 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from w2dual import extensions
 from w2dual.amortization.models import make_model
 from w2dual.records import InputError
-from w2dual.training.methods.base import Batch, Batches, Network, Params
-from w2dual.training.methods.maximin import Settings
+from w2dual.training.methods.base import Batch, Network, Params
+from w2dual.training.methods.maximin import Maximin, Settings
 from w2dual.training.methods.two_potentials import (
     Both,
-    BothState,
-    Losses,
     Points,
-    TwoPotentials,
     common,
     own,
     slopes,
@@ -45,11 +41,10 @@ STATISTICS = "batch_stats"
 
 
 @dataclass(frozen=True)
-class MaximinMap(TwoPotentials):
+class MaximinMap(Maximin):
     """The method; `Both.inverse` is H's."""
 
     map: nn.Module
-    inner: int
 
     @property
     def networks(self) -> Mapping[str, Network]:
@@ -68,39 +63,15 @@ class MaximinMap(TwoPotentials):
         """H(y) of each seed."""
         return jax.vmap(self.mapped)(params.inverse, y)
 
-    def train(
-        self, state: BothState, batches: Batches, over: str | None
-    ) -> tuple[Both, Both, Losses]:
-        """Take one step on D, then `inner` on H."""
-        params, optimizer = state.params, state.optimizer
-        x, y = batches.source(), batches.target()
-        potential, potential_optimizer, outer = self.step_one(
-            self.outer_loss, params.potential, optimizer.potential, params.inverse, x, y, over=over
-        )
-
-        def advance(index: Array, carry: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
-            old, moments, _ = carry
-            fresh = whole(batches.target(index + 1), over)  # statistics are of all of a batch
-            gradient, (loss, statistics) = slopes(self.inner_loss, old, potential, fresh, over=over)
-            updates, moments = jax.vmap(self.optimizer.update)(gradient, moments, old)
-            moved: Any = optax.apply_updates(old, updates)
-            return {**moved, STATISTICS: statistics}, moments, loss
-
-        start = (params.inverse, optimizer.inverse, jnp.zeros_like(outer))
-        inverse, inverse_optimizer, inner = jax.lax.fori_loop(0, self.inner, advance, start)
-        return (
-            Both(potential, inverse),
-            Both(potential_optimizer, inverse_optimizer),
-            Losses(outer, outer, inner),
-        )
-
-    def outer_loss(
-        self, potential: Params, inverse: Params, x: Points, y: Points
-    ) -> tuple[Array, Array]:
-        """Return D's loss of one seed, twice: as what is descended, and as its metric."""
-        xi = stop_gradient(self.mapped(inverse, y))
-        loss = jnp.mean(self.value(potential, x)) - jnp.mean(self.value(potential, xi))
-        return loss, loss
+    def inner_step(
+        self, inverse: Params, optimizer: Any, potential: Params, y: Batch, over: str | None
+    ) -> tuple[Params, Any, Array]:
+        """Take one step on H; its running statistics are those after the batch."""
+        y = whole(y, over)  # statistics are of all of a batch
+        gradient, (loss, statistics) = slopes(self.inner_loss, inverse, potential, y, over=over)
+        updates, optimizer = jax.vmap(self.optimizer.update)(gradient, optimizer, inverse)
+        moved: Any = optax.apply_updates(inverse, updates)
+        return {**moved, STATISTICS: statistics}, optimizer, loss
 
     def inner_loss(
         self, inverse: Params, potential: Params, y: Points
@@ -112,9 +83,9 @@ class MaximinMap(TwoPotentials):
 
     # -- H --------------------------------------------------------------------------------------
 
-    def mapped(self, params: Params, y: Points) -> Points:
+    def mapped(self, inverse: Params, y: Points) -> Points:
         """H(y) of one seed, by the running statistics."""
-        return cast("Array", self.map.apply(params, y))
+        return cast("Array", self.map.apply(inverse, y))
 
     def mapped_in_training(self, params: Params, y: Points) -> tuple[Points, Params]:
         """H(y) of one seed by the batch's own statistics, and the running ones after it."""
