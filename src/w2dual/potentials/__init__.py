@@ -113,6 +113,13 @@ def value(
     module: nn.Module, params: Params, x: Float[Array, "batch n"], *more: Any
 ) -> Float[Array, " batch"]:
     """Value f(x) for each point; `more` is what else a network takes, as keys of its dropout."""
+    return applied(module, params, x, *more)
+
+
+def applied(
+    module: nn.Module, params: Params, x: Float[Array, "batch n"], *more: Any
+) -> Float[Array, "batch ..."]:
+    """Return what a network that keeps no state makes of each point; `more` as of `value`."""
     output = module.apply({"params": params}, x, *more)
     assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
     return output

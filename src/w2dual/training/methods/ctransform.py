@@ -34,6 +34,7 @@ from w2dual.training import action_paths, incidents
 from w2dual.training.action_paths import ActionSettings, Paths
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import Batch, Batches, Divergence, Method, Network, Step, Trees
+from w2dual.training.methods.optimization import TrainingState
 from w2dual.training.path_training import Fitted, PathSettings
 
 NEEDS = ("potential", "amortization_model", "solver")
@@ -73,13 +74,7 @@ class Networks(NamedTuple):
     path: Any
 
 
-class CState(NamedTuple):
-    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on."""
-
-    params: Networks
-    optimizer: Networks
-    step: Int[Array, ""]
-    diverged_at: Int[Array, " seeds"]
+CState = TrainingState[Networks]
 
 
 class StepMetrics(NamedTuple):
@@ -139,10 +134,9 @@ class CTransform(Method[CState]):
 
     def init(self, params: Networks) -> CState:
         """Start training from parameters with a leading axis of seeds."""
-        seeds = jax.tree.leaves(params)[0].shape[0]
         path = None if self.paths is None else self.paths.training.optimizer
         optimizers = (self.optimizer, self.optimizer, path)
-        return CState(
+        return optimization.before_training(
             params,
             Networks(
                 *(
@@ -150,15 +144,13 @@ class CTransform(Method[CState]):
                     for own, tree in zip(optimizers, params, strict=True)
                 )
             ),
-            jnp.zeros((), jnp.int32),
-            jnp.full(seeds, -1, jnp.int32),
         )
 
     # -- maps ---------------------------------------------------------------------------------
 
     def amortized(self, params: Networks, x: Batch) -> Batch:
         """Return the predicted images of points of the source."""
-        return jax.vmap(partial(_apply, self.model))(params.model, x)
+        return jax.vmap(partial(potentials.applied, self.model))(params.model, x)
 
     def values(self, params: Networks, y: Batch) -> Float[Array, "seeds batch"]:
         """Return g of points of the target."""
@@ -263,7 +255,7 @@ class CTransform(Method[CState]):
         happened = incidents.of_step(
             number, state.diverged_at < 0, metrics.loss, self.divergence.loss, conjugated
         )
-        return Step(CState(kept, optimizers, number, diverged_at), metrics, happened)
+        return Step(TrainingState(kept, optimizers, number, diverged_at), metrics, happened)
 
     def _fitted(
         self, state: CState, batches: Batches, over: str | None
@@ -296,7 +288,7 @@ class CTransform(Method[CState]):
         at_y_hat = value(y_hat)
         fixed = jnp.mean(conjugate) + jnp.mean(stop_gradient(at_y_hat))
         dual = jnp.mean(value(y)) + fixed - jnp.mean(at_y_hat)
-        error = jnp.mean((_apply(self.model, params.model, x) - y_hat) ** 2)
+        error = jnp.mean((potentials.applied(self.model, params.model, x) - y_hat) ** 2)
         zero = jnp.zeros(())
         return error - dual, StepMetrics(error - dual, dual, error, zero, zero, zero)
 
@@ -320,12 +312,6 @@ def _pooled(x: Batch, y: Batch, other: Batch, aim: Batch) -> tuple[Batch, Batch]
 
 def _init(module: nn.Module, key: Array, points: Float[Array, "batch n"]) -> Any:
     return module.init(key, points)["params"]
-
-
-def _apply(model: nn.Module, params: Any, x: Float[Array, "batch n"]) -> Array:
-    output = model.apply({"params": params}, x)
-    assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
-    return output
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> CTransform:

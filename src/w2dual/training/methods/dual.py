@@ -92,7 +92,7 @@ class DualProblem(Conjugating[DualState]):
             found["model"] = Network(
                 "amortization model",
                 partial(_init, self.model),
-                partial(_apply, self.model),
+                partial(potentials.applied, self.model),
                 self._start_from_potential(),
             )
         return found
@@ -120,7 +120,7 @@ class DualProblem(Conjugating[DualState]):
             found = kernels.predictions(self.model, params.model, y)
             if found is not None:
                 return found
-        return jax.vmap(partial(_apply, self.model))(params.model, y)
+        return jax.vmap(partial(potentials.applied, self.model))(params.model, y)
 
     def oracle(self, params: Networks) -> conjugate.Oracle:
         """Value f and grad f of each seed."""
@@ -248,7 +248,7 @@ class DualProblem(Conjugating[DualState]):
         self, params: Networks, x: Array, y: Array, x_hat: Array
     ) -> tuple[Array, StepMetrics]:
         """-V plus the amortization loss for one seed; x, y, x_hat: (batch, n)."""
-        x_tilde = y if self.model is None else _apply(self.model, params.model, y)
+        x_tilde = y if self.model is None else potentials.applied(self.model, params.model, y)
         if self.solver is None:
             x_hat = stop_gradient(x_tilde)
         inner = jnp.sum(x_hat * y, axis=-1)
@@ -291,7 +291,7 @@ class DualProblem(Conjugating[DualState]):
                 potential_fixed=partial(value, fixed),
                 gradient=partial(gradient, params.potential),
                 gradient_fixed=partial(gradient, fixed),
-                model=partial(_apply, self.model, params.model),
+                model=partial(potentials.applied, self.model, params.model),
                 x=x,
                 y=y,
                 x_tilde=x_tilde,
@@ -313,7 +313,7 @@ class DualProblem(Conjugating[DualState]):
         def of_batch(points: Array) -> Array:
             key = jax.random.key(0)
             params = Networks(_init(potential, key, points), _init(model, key, points))
-            x_tilde = _apply(model, params.model, points)
+            x_tilde = potentials.applied(model, params.model, points)
             return self._amortization_loss(params, points, points, x_tilde, points)
 
         found = extensions.shapes(
@@ -332,12 +332,6 @@ class DualProblem(Conjugating[DualState]):
 
 def _init(module: nn.Module, key: Array, points: Float[Array, "batch n"]) -> Params:
     return module.init(key, points)["params"]
-
-
-def _apply(model: nn.Module, params: Params, y: Float[Array, "batch n"]) -> Array:
-    output = model.apply({"params": params}, y)
-    assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
-    return output
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:

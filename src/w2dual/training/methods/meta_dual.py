@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from w2dual.decoding import decode
 from w2dual.entropic import geometry, semi_dual, sinkhorn, starts
@@ -48,6 +48,7 @@ from w2dual.training.methods.base import (
     Step,
     Trees,
 )
+from w2dual.training.methods.optimization import TrainingState
 
 NEEDS = ()
 """The parts of a cell's settings that it is made of: none of the config's."""
@@ -113,13 +114,7 @@ class Networks(NamedTuple):
     prediction: Any
 
 
-class MetaState(NamedTuple):
-    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on."""
-
-    params: Networks
-    optimizer: Any
-    step: Int[Array, ""]
-    diverged_at: Int[Array, " seeds"]
+MetaState = TrainingState[Networks]
 
 
 class Losses(NamedTuple):
@@ -175,13 +170,7 @@ class MetaDual(Method[MetaState]):
 
     def init(self, params: Networks) -> MetaState:
         """Start training from parameters with a leading axis of seeds."""
-        seeds = jax.tree.leaves(params)[0].shape[0]
-        return MetaState(
-            params=params,
-            optimizer=jax.vmap(self.optimizer.init)(params),
-            step=jnp.zeros((), jnp.int32),
-            diverged_at=jnp.full(seeds, -1, jnp.int32),
-        )
+        return optimization.before_training(params, jax.vmap(self.optimizer.init)(params))
 
     def update(
         self, state: MetaState, batches: Batches, over: str | None = None
@@ -203,7 +192,7 @@ class MetaDual(Method[MetaState]):
             state, metrics.loss, new, (optimizer, state.optimizer)
         )
         return Step(
-            MetaState(params, optimizer, number, diverged_at),
+            TrainingState(params, optimizer, number, diverged_at),
             metrics,
             incidents.of_step(number, alive, metrics.loss, self.divergence.loss, None),
         )

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from w2dual import extensions
 from w2dual.amortization import encoders
@@ -43,6 +43,7 @@ from w2dual.measures.pairs.palettes import COLOUR, NUMBERS
 from w2dual.potentials.quadratic_icnn import QuadraticICNN
 from w2dual.records import InputError
 from w2dual.training import incidents
+from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
     Batches,
@@ -52,6 +53,7 @@ from w2dual.training.methods.base import (
     Step,
     Trees,
 )
+from w2dual.training.methods.optimization import TrainingState
 
 NEEDS = ()
 """The parts of a cell's settings that it is made of."""
@@ -98,13 +100,7 @@ class Hyper(NamedTuple):
     statistics: Any
 
 
-class HyperState(NamedTuple):
-    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on."""
-
-    params: Hyper
-    optimizer: Any
-    step: Int[Array, ""]
-    diverged_at: Int[Array, " seeds"]
+HyperState = TrainingState[Hyper]
 
 
 class Losses(NamedTuple):
@@ -288,13 +284,8 @@ class MetaW2GN(Method[HyperState]):
 
     def init(self, params: Hyper) -> HyperState:
         """Start training from parameters with a leading axis of seeds."""
-        seeds = jax.tree.leaves(params)[0].shape[0]
-        return HyperState(
-            params=params,
-            optimizer=jax.vmap(self.optimizer.init)(params.network),
-            step=jnp.zeros((), jnp.int32),
-            diverged_at=jnp.full(seeds, -1, jnp.int32),
-        )
+        optimizer = jax.vmap(self.optimizer.init)(params.network)
+        return optimization.before_training(params, optimizer)
 
     def update(
         self, state: HyperState, batches: Batches, over: str | None = None
@@ -318,7 +309,7 @@ class MetaW2GN(Method[HyperState]):
             state, metrics.loss, Hyper(network, statistics), (optimizer, state.optimizer)
         )
         return Step(
-            HyperState(params, optimizer, number, diverged_at),
+            TrainingState(params, optimizer, number, diverged_at),
             metrics,
             incidents.of_step(number, alive, metrics.loss, self.divergence.loss, None),
         )

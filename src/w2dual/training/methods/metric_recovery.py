@@ -50,6 +50,7 @@ from w2dual.training.methods.base import (
     Step,
     Trees,
 )
+from w2dual.training.methods.optimization import TrainingState
 from w2dual.training.path_training import Fitted, PathSettings, PathTraining
 
 NEEDS = ("potential", "amortization_model", "solver")
@@ -108,13 +109,7 @@ class Networks(NamedTuple):
     metric: Any
 
 
-class RecoveryState(NamedTuple):
-    """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on."""
-
-    params: Networks
-    optimizer: Networks
-    step: Int[Array, ""]
-    diverged_at: Int[Array, " seeds"]
+RecoveryState = TrainingState[Networks]
 
 
 class StepMetrics(NamedTuple):
@@ -192,9 +187,8 @@ class MetricRecovery(Method[RecoveryState]):
 
     def init(self, params: Networks) -> RecoveryState:
         """Start training from parameters with a leading axis of seeds."""
-        seeds = jax.tree.leaves(params)[0].shape[0]
         each = jax.vmap(jax.vmap(self.optimizer.init))
-        return RecoveryState(
+        return optimization.before_training(
             params,
             Networks(
                 each(params.potential),
@@ -202,8 +196,6 @@ class MetricRecovery(Method[RecoveryState]):
                 jax.vmap(self.paths.optimizer.init)(params.path),
                 jax.vmap(self.metric_optimizer.init)(params.metric),
             ),
-            jnp.zeros((), jnp.int32),
-            jnp.full(seeds, -1, jnp.int32),
         )
 
     # -- maps ---------------------------------------------------------------------------------
@@ -254,7 +246,7 @@ class MetricRecovery(Method[RecoveryState]):
 
     def amortized(self, params: Networks, x: Problems) -> Problems:
         """Return the predicted images of points, within the bounds."""
-        apply = partial(_apply, self.model)
+        apply = partial(potentials.applied, self.model)
         return self.clipped(jax.vmap(apply)(_merged(params.model), x))
 
     def _ctransform(self, params: Networks, x: Problems) -> conjugate.ConjugateResult:
@@ -338,7 +330,7 @@ class MetricRecovery(Method[RecoveryState]):
         happened = incidents.of_step(
             number, state.diverged_at < 0, metrics.loss, self.divergence.loss, conjugated
         )
-        return Step(RecoveryState(kept, optimizer, number, diverged_at), metrics, happened)
+        return Step(TrainingState(kept, optimizer, number, diverged_at), metrics, happened)
 
     def _loss(
         self, params: Networks, x: Array, y: Array, y_hat: Array, conjugate: Array
@@ -348,7 +340,7 @@ class MetricRecovery(Method[RecoveryState]):
         at_y_hat = value(y_hat)
         fixed = jnp.mean(conjugate) + jnp.mean(stop_gradient(at_y_hat))
         dual = jnp.mean(value(y)) + fixed - jnp.mean(at_y_hat)
-        error = jnp.mean((_apply(self.model, params.model, x) - y_hat) ** 2)
+        error = jnp.mean((potentials.applied(self.model, params.model, x) - y_hat) ** 2)
         return error - dual, (dual, error)
 
     def _moved(self, gradients: Params, optimizer: Any, params: Params) -> tuple[Params, Any]:
@@ -456,12 +448,6 @@ def _step(
 ) -> tuple[Params, Any]:
     updates, state = optimizer.update(gradient, state, params)
     return optax.apply_updates(params, updates), state
-
-
-def _apply(model: nn.Module, params: Params, x: Float[Array, "batch 2"]) -> Array:
-    output = model.apply({"params": params}, x)
-    assert isinstance(output, jax.Array)  # noqa: S101  (a mutable collection would give a tuple)
-    return output
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> MetricRecovery:

@@ -20,24 +20,41 @@ Networks = TypeVar("Networks", bound=tuple[Any, ...])
 class TrainingState(NamedTuple, Generic[Networks]):
     """Parameters and optimiser state of all seeds; `diverged_at` is -1 for a seed that goes on.
 
-    Both are named tuples with a field for each network, None where there is none.
+    Parameters are a named tuple with a field for each network, None where there is none. So is the
+    optimiser's state where each network is moved by itself.
     """
 
     params: Networks
-    optimizer: Networks
+    optimizer: Any
     step: Int[Array, ""]
     diverged_at: Int[Array, " seeds"]
 
 
 def started(optimizer: optax.GradientTransformation, params: Networks) -> TrainingState[Networks]:
-    """Return the state before the first step, from parameters with a leading axis of seeds."""
-    seeds = jax.tree.leaves(params)[0].shape[0]
+    """Return the state before the first step, where one optimiser moves each network by itself.
+
+    Args:
+        optimizer: of each network.
+        params: with a leading axis of seeds.
+    """
     of_each: Any = type(params)
+    return before_training(
+        params,
+        of_each(*(None if tree is None else jax.vmap(optimizer.init)(tree) for tree in params)),
+    )
+
+
+def before_training(params: Networks, optimizer: Any) -> TrainingState[Networks]:
+    """Return the state before the first step, with an optimiser's state that is there already.
+
+    Args:
+        params: with a leading axis of seeds.
+        optimizer: the state of whatever moves them, of all seeds.
+    """
+    seeds = jax.tree.leaves(params)[0].shape[0]
     return TrainingState(
         params=params,
-        optimizer=of_each(
-            *(None if tree is None else jax.vmap(optimizer.init)(tree) for tree in params)
-        ),
+        optimizer=optimizer,
         step=jnp.zeros((), jnp.int32),
         diverged_at=jnp.full(seeds, -1, jnp.int32),
     )
