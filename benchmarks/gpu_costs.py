@@ -16,11 +16,19 @@ from statistics import median
 from typing import Any
 
 from benchmarks.gpu_check import PRETRAINING
+from w2dual.cluster.costs import (
+    COSTS,
+    Cost,
+    from_record,
+    method_of,
+    read_costs,
+    update,
+    write_costs,
+)
 from w2dual.config.cells import Cell
 from w2dual.config.grid import hd_grid
 from w2dual.config.reader import read
 from w2dual.records import read_json
-from w2dual.site.costs import COSTS, Cost, from_record, method_of, read_costs, update, write_costs
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "reference" / "paper"

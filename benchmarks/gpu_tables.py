@@ -26,12 +26,12 @@ from benchmarks.gpu_count import Count
 from benchmarks.gpu_floor import GPU, Floor, card
 from benchmarks.gpu_stages import way_of
 from benchmarks.render import DOCUMENT, insert, number, table
+from w2dual.cluster.costs import COSTS, read_costs
 from w2dual.config.cells import Cell
 from w2dual.config.grid import grid
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import read
 from w2dual.records import write_text
-from w2dual.site.costs import COSTS, read_costs
 
 ROOT = Path(__file__).parents[1]
 BEGIN = "<!-- gpu: begin; `make gpu-tables` writes what stands here -->"

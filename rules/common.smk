@@ -9,7 +9,7 @@ import sys
 
 from snakemake.io import flag
 
-from w2dual import code
+from w2dual import closure
 from w2dual.config import arguments, places
 from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files, start_figures
@@ -29,7 +29,7 @@ from w2dual.config.reader import CELEBA64_GENERATOR, pairs
 from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
-from w2dual.site.resources import Requests
+from w2dual.cluster.resources import Requests
 
 if set(ROOT) & set("{}"):  # Snakemake fills in wildcards there
     raise WorkflowError(f"{ROOT}: Snakemake runs in no path with a brace; move the checkout")
@@ -190,7 +190,7 @@ def code_of(job, kinds=()):
     A parameter of its rule, so that a change runs the job again, and a comment does not.
     """
     try:
-        return digest_of(code.digest, ("environment", f"jobs.{job}", *kinds))
+        return digest_of(closure.digest, ("environment", f"jobs.{job}", *kinds))
     except ValueError as error:
         raise WorkflowError(str(error))
 

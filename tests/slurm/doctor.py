@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import yaml
 from tests.slurm.cluster import Cluster
 
+from w2dual.cluster.access import Access, access
+from w2dual.cluster.doctor import checks as doctor
+from w2dual.cluster.doctor import examination, queue, request
+from w2dual.cluster.doctor.checks import Answer, Finding, Level
+from w2dual.cluster.doctor.probe import never
+from w2dual.cluster.facts import read_config, read_job, read_nodes, read_partitions
 from w2dual.config.reader import load
-from w2dual.site.access import Access, access
-from w2dual.site.doctor import checks as doctor
-from w2dual.site.doctor import examination, queue, request
-from w2dual.site.doctor.checks import Answer, Finding, Level
-from w2dual.site.doctor.probe import never
-from w2dual.site.facts import read_config, read_job, read_nodes, read_partitions
 
 if TYPE_CHECKING:
     from tests.slurm.run import Checks

@@ -19,9 +19,9 @@ from pathlib import Path
 from tests.slurm import doctor
 from tests.slurm.cluster import HOST, Cluster, running
 
+from w2dual.cluster.doctor import examination
+from w2dual.cluster.doctor.checks import Answer, verdict
 from w2dual.config.reader import load
-from w2dual.site.doctor import examination
-from w2dual.site.doctor.checks import Answer, verdict
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "unit" / "recorded"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from w2dual import decimals
+from w2dual.cluster import costs
 from w2dual.records import InputError
 from w2dual.results import published
-from w2dual.site import costs
 
 ROOT = Path(__file__).parents[2]
 STRANGE = ["1_000", "\u0661", "nan", "inf", "Infinity", "1e400", "0,5", "0x1", "", "1 0", "\u00a01"]

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import gpu_costs, gpu_count, gpu_floor, gpu_programs, gpu_stages
 from benchmarks.gpu_count import Thunks
+from w2dual.cluster.costs import COSTS, read_costs, write_costs
 from w2dual.records import InputError
-from w2dual.site.costs import COSTS, read_costs, write_costs
 
 GRAPH = """\
 000: kCommandBuffer [source | sink]

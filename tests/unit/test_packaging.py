@@ -43,7 +43,7 @@ def required() -> set[str]:
     return {canonical(text) for text in PROJECT["project"]["dependencies"]}
 
 
-def test_dependencies_are_what_is_imported() -> None:
+def test_closure_are_what_is_imported() -> None:
     distributions = packages_distributions()
     names = {canonical(distributions[top][0]) for top in imported()}
     workflow = PROJECT["project"]["optional-dependencies"]["workflow"]
@@ -69,8 +69,8 @@ def test_environments_have_what_the_package_needs() -> None:
 
 def test_what_is_shipped_is_in_the_checkout() -> None:
     from w2dual.archive.steps import PUBLISHED
+    from w2dual.cluster.costs import COSTS
     from w2dual.config import places
-    from w2dual.site.costs import COSTS
 
     shipped = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     names = (places.CONFIG, COSTS, PUBLISHED)

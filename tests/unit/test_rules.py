@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from w2dual.site.doctor.queue import GPU_RULES, PREPARE
+from w2dual.cluster.doctor.queue import GPU_RULES, PREPARE
 
 RULES = Path(__file__).parents[2] / "rules"
 # Made of the names in a config, which the schema keeps to a-z, 0-9 and _; or numbers.

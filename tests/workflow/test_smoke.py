@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from w2dual import code
+from w2dual import closure
 from w2dual.config.cells import Cell, modules, pair_modules, preparation_modules
 from w2dual.config.reader import load, pairs
 from w2dual.subcommands import JOBS
@@ -366,7 +366,7 @@ def test_a_job_loads_nothing_that_its_digest_leaves_out(smoke: Smoke) -> None:
         if f"python -m w2dual {run['job']} " not in rules:
             continue  # called by a test
         job = run["job"].replace("-", "_")
-        files = code.closure(["environment", f"jobs.{job}", *kinds_of_run(run, config)])
+        files = closure.closure(["environment", f"jobs.{job}", *kinds_of_run(run, config)])
         known = {name.removesuffix(".py").removesuffix("/__init__") for name in files}
         seen = {name.replace(".", "/") for name in set(run["modules"]) - FINDS_THE_JOB}
         assert seen <= known, (run["job"], seen - known)

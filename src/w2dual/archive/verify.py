@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from w2dual import code
+from w2dual import closure
 from w2dual.archive import commands, crate, isolation, layout
 from w2dual.archive import steps as rendering
 from w2dual.archive.container import MANIFEST, Archive, read_manifest, sha256
@@ -280,7 +280,8 @@ def check_source(opened: Opened, check: Check) -> None:
     other = [
         name
         for name, content in sorted(theirs.items())
-        if not (code.PACKAGE / name).is_file() or (code.PACKAGE / name).read_bytes() != content
+        if not (closure.PACKAGE / name).is_file()
+        or (closure.PACKAGE / name).read_bytes() != content
     ]
     if other:
         check.notes.append(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from w2dual import code, seeds
+from w2dual import closure, seeds
 from w2dual.config.kinds import GIVEN, PARTS, ROOMS
 from w2dual.config.settings import (
     CellSettings,
@@ -154,7 +154,7 @@ def conjugates(settings: Mapping[str, Any]) -> bool:
     return method_kind(settings) == DUAL and not backwards
 
 
-def needs(kind: str, package: Path = code.PACKAGE) -> tuple[str, ...]:
+def needs(kind: str, package: Path = closure.PACKAGE) -> tuple[str, ...]:
     """Return the parts of a cell's settings that a kind of method is made of.
 
     Its module says them, as `NEEDS = ("potential", "solver")`, which is read without importing it.
@@ -164,10 +164,10 @@ def needs(kind: str, package: Path = code.PACKAGE) -> tuple[str, ...]:
         InputError: the module does not say them, or names something that is not in `kinds.PARTS`.
     """
     module = f"{METHODS}.{kind}"
-    if not code.exists(module, package):
+    if not closure.exists(module, package):
         return ()
     try:
-        found = code.constant(module, "NEEDS", package)
+        found = closure.constant(module, "NEEDS", package)
     except ValueError:
         found = None
     if not isinstance(found, tuple | list) or not all(name in PARTS for name in found):
@@ -180,22 +180,22 @@ def needs(kind: str, package: Path = code.PACKAGE) -> tuple[str, ...]:
     return tuple(name for name in PARTS if name in found)
 
 
-def encoding_of(kind: str, package: Path = code.PACKAGE) -> str:
+def encoding_of(kind: str, package: Path = closure.PACKAGE) -> str:
     """Return what a kind of encoder takes of an image: `ENCODING` of its module, which is read.
 
     Raises:
         InputError: there is no such kind.
     """
-    known = code.modules_with(ENCODERS, "make", package)
+    known = closure.modules_with(ENCODERS, "make", package)
     if kind not in known:
         raise InputError(f"encoder {kind!r}: unknown; expected one of {', '.join(known)}")
-    return code.constant(f"{ENCODERS}.{kind}", "ENCODING", package)
+    return closure.constant(f"{ENCODERS}.{kind}", "ENCODING", package)
 
 
-def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
+def modules(cell: Cell, package: Path = closure.PACKAGE) -> list[str]:
     """Return the modules of the kinds that a cell is made of, those of its measures aside.
 
-    They are named for `code.digest`: imported at run time by the names that the settings have.
+    They are named for `closure.digest`: imported at run time by the names that the settings have.
     Kinds of which there is no module are left out; whoever makes them says so.
     """
     named = [f"{METHODS}.{method_kind(cell.settings)}"]
@@ -206,7 +206,7 @@ def modules(cell: Cell, package: Path = code.PACKAGE) -> list[str]:
     for part, section in (PARTS | GIVEN).items():
         kind, room = cell.settings.get(part, {}).get("kind", "none"), ROOMS[section].package
         named += [] if kind == "none" else [f"{room}.{kind}", f"{room}.kernels.{kind}"]
-    return [name for name in named if code.exists(name, package)]
+    return [name for name in named if closure.exists(name, package)]
 
 
 METHODS = ROOMS["methods"].package
@@ -219,7 +219,7 @@ EVALUATION = "EVALUATION"
 """Constant of a method's or a pair's module: the evaluation that it asks for."""
 
 
-def method_evaluation(settings: Mapping[str, Any], package: Path = code.PACKAGE) -> str | None:
+def method_evaluation(settings: Mapping[str, Any], package: Path = closure.PACKAGE) -> str | None:
     """Return the kind of evaluation that the method of a cell's settings asks for, or None."""
     return _evaluation(f"{METHODS}.{method_kind(settings)}", package)
 
@@ -231,12 +231,12 @@ def _evaluation(module: str, package: Path) -> str | None:
         InputError: it is not written out, or there is no such kind.
     """
     try:
-        kind = code.constant(module, EVALUATION, package)
+        kind = closure.constant(module, EVALUATION, package)
     except ValueError:
         kind = ...
-    if kind is None or (isinstance(kind, str) and code.exists(f"{EVALUATIONS}.{kind}", package)):
+    if kind is None or (isinstance(kind, str) and closure.exists(f"{EVALUATIONS}.{kind}", package)):
         return kind
-    known = ", ".join(code.modules_with(EVALUATIONS, "make", package)) or "none"
+    known = ", ".join(closure.modules_with(EVALUATIONS, "make", package)) or "none"
     said = "which is computed" if kind is ... else f"which is {kind!r:.60}"
     raise InputError(
         f"src/w2dual/{module.replace('.', '/')}.py: `{EVALUATION}`, {said}, is not the name of a "
@@ -244,16 +244,16 @@ def _evaluation(module: str, package: Path) -> str | None:
     )
 
 
-def pair_modules(kind: str, package: Path = code.PACKAGE) -> list[str]:
-    """Return the modules that read and evaluate a pair of a kind, for `code.digest`."""
+def pair_modules(kind: str, package: Path = closure.PACKAGE) -> list[str]:
+    """Return the modules that read and evaluate a pair of a kind, for `closure.digest`."""
     reader = f"measures.pairs.{kind}"
-    if not code.exists(reader, package):
+    if not closure.exists(reader, package):
         return []
     evaluation = _evaluation(reader, package)
     return [reader, *([f"{EVALUATIONS}.{evaluation}"] if evaluation else [])]
 
 
 def preparation_modules(kind: str) -> list[str]:
-    """Return the modules that prepare a pair of a kind, for `code.digest`."""
+    """Return the modules that prepare a pair of a kind, for `closure.digest`."""
     named = [f"measures.preparation.{kind}"]
-    return pair_modules(kind) + [name for name in named if code.exists(name)]
+    return pair_modules(kind) + [name for name in named if closure.exists(name)]

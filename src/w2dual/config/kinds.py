@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from w2dual import code
+from w2dual import closure
 from w2dual.records import InputError
 
 NONE = "none"
@@ -47,12 +47,12 @@ GIVEN = {"obstacle": "obstacles"}
 def of(section: str) -> list[str]:
     """Return the kinds that a section of the config may name; `none`, if it may, comes first."""
     room = ROOMS[section]
-    found = set(code.modules_with(room.package, "make"))
+    found = set(closure.modules_with(room.package, "make"))
     if room.prepared:
         found |= {
             kind
-            for kind in code.modules_with(room.prepared, "prepare")
-            if code.constant(f"{room.prepared}.{kind}", "SECTION") == section
+            for kind in closure.modules_with(room.prepared, "prepare")
+            if closure.constant(f"{room.prepared}.{kind}", "SECTION") == section
         }
     return [*([NONE] if room.optional else []), *sorted(found)]
 

@@ -26,7 +26,7 @@ from w2dual.conformance.base import (
 )
 from w2dual.conformance.cell import HIDDEN, POINTS, SEEDS, SMALL, Drawn, N
 from w2dual.training import checkpoint, files, methods
-from w2dual.training.incidents import Incidents, Totals
+from w2dual.training.health import Incidents, Totals
 from w2dual.training.methods import Method, Network
 from w2dual.training.progress import Timing
 

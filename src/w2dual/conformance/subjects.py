@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from w2dual import code
+from w2dual import closure
 from w2dual.config import kinds, studies
 from w2dual.config.cells import method_kind
 from w2dual.config.grid import lagrangian_grid
@@ -70,7 +70,7 @@ def subjects(what: str, name: str, config: Config) -> list[Subject]:
                 "images, of measures and of snapshots cannot take"
             )
         if what == "pair" and _has_its_own_section(name):
-            own = code.constant(f"measures.preparation.{name}", "SECTION")
+            own = closure.constant(f"measures.preparation.{name}", "SECTION")
             raise InputError(
                 f"pair {name!r}: no cell of the config is of a pair of that kind, which `{own}` "
                 "has the settings of; give by --configfile a config with such a cell, and with "
@@ -104,7 +104,7 @@ def _entries(what: str, name: str, config: Config) -> dict[str, Mapping[str, Any
 
 def _has_its_own_section(kind: str) -> bool:
     """Whether pairs of a kind share a section of the config, and have no entry each."""
-    section = code.constant(f"measures.preparation.{kind}", "SECTION")
+    section = closure.constant(f"measures.preparation.{kind}", "SECTION")
     return section not in (None, SECTIONS["pair"])
 
 

@@ -12,7 +12,7 @@ from w2dual.config.cells import Cell
 from w2dual.evaluation import conjugation_time
 from w2dual.measures import Pair
 from w2dual.records import finite
-from w2dual.training.incidents import SOLVED
+from w2dual.training.health import SOLVED
 from w2dual.training.methods import Conjugating, Method
 from w2dual.training.watch import Headline
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from w2dual import code, measures, provenance
+from w2dual import closure, measures, provenance
 from w2dual.config.cells import Cell, modules, pair_modules
 from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures import Pair, SolvedPair
@@ -87,7 +87,7 @@ def train_cell(
     measures_sha256 = file_sha256(measures_path)
     checkpoints = Checkpoints(
         checkpoints_folder,
-        origin(cell, measures_sha256, code.digest(_modules(cell, pair_metadata))),
+        origin(cell, measures_sha256, closure.digest(_modules(cell, pair_metadata))),
         every_s=every_s,
         keep=keep,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from w2dual.cluster.costs import COSTS
 from w2dual.config import places
-from w2dual.site.costs import COSTS
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

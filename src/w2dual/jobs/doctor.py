@@ -7,10 +7,10 @@ import json
 import sys
 from pathlib import Path
 
+from w2dual.cluster.doctor.examination import PROBE_WAIT_S, PROFILE, Asked, look, report
 from w2dual.config.reader import load
 from w2dual.jobs.defaults import add_config_arguments, config_files
 from w2dual.jobs.options import positive
-from w2dual.site.doctor.examination import PROBE_WAIT_S, PROFILE, Asked, look, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

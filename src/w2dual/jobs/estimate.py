@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+from w2dual.cluster.estimate_summary import Asked, text
 from w2dual.jobs.defaults import add_config_arguments, add_costs, config_files, costs_file
 from w2dual.jobs.options import positive
 from w2dual.records import InputError
-from w2dual.site.estimate_summary import Asked, text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+from w2dual.cluster.simulate import Given, table
 from w2dual.config.grid import grid
 from w2dual.config.reader import load
 from w2dual.jobs.defaults import add_config_arguments, add_costs, config_files, costs_file
 from w2dual.jobs.options import positive
-from w2dual.site.simulate import Given, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from w2dual.cluster.measured import MIN_BLOCKS, Axes, Effort, time_cells
 from w2dual.jobs.defaults import add_config_arguments, config_files
 from w2dual.jobs.options import positive
-from w2dual.site.measured import MIN_BLOCKS, Axes, Effort, time_cells
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import importlib
 import os
 from typing import Any
 
-from w2dual import code
+from w2dual import closure
 from w2dual.measures import own
 from w2dual.measures.base import FORMAT, Moments, Pair, SolvedPair
 from w2dual.records import InputError, load_arrays
@@ -38,7 +38,7 @@ def load(path: str | os.PathLike[str]) -> Pair:
 
 def readers() -> list[str]:
     """Return the kinds whose prepared files have a reader of their own."""
-    return code.modules_with("measures.pairs", "from_arrays")
+    return closure.modules_with("measures.pairs", "from_arrays")
 
 
 def _reader(kind: Any) -> Any:

@@ -34,7 +34,7 @@ from w2dual.records import (
     save_arrays,
 )
 from w2dual.training import attempts, status
-from w2dual.training.incidents import Totals
+from w2dual.training.health import Totals
 from w2dual.training.loop import shards
 from w2dual.training.methods import State
 from w2dual.training.progress import Timing
@@ -75,7 +75,7 @@ def origin(cell: Cell, measures_sha256: str, code_digest: str) -> dict[str, str 
     Args:
         cell: the cell.
         measures_sha256: of the prepared pair's file.
-        code_digest: `code.digest` of the job that trains.
+        code_digest: `closure.digest` of the job that trains.
     """
     versions = provenance.package_versions()
     return {

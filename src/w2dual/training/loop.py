@@ -23,8 +23,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Key
 
 from w2dual import backend, rng
-from w2dual.training import incidents
-from w2dual.training.incidents import Incidents
+from w2dual.training import health
+from w2dual.training.health import Incidents
 from w2dual.training.methods import Looped, Method
 
 PARTS = 8
@@ -214,13 +214,13 @@ def _chunk(
         state, sums, happened = carry
         with backend.products():
             state, metrics, new = looped.update(state, Drawn(pair, state.step), over)
-        happened = happened if new is None else incidents.added(happened, new)
+        happened = happened if new is None else health.added(happened, new)
         return state, jax.tree.map(jnp.add, sums, metrics), happened
 
     def run(state: AnyState, pair: Any, steps: Array) -> tuple[AnyState, Chunk]:
         zeros = method.metrics(*(jnp.zeros(len(seeds)) for _ in method.metrics._fields))
         looped, pair = method.in_loop(state), pair.in_loop()
-        start = (looped.enter(state), zeros, incidents.none_yet(len(seeds)))
+        start = (looped.enter(state), zeros, health.none_yet(len(seeds)))
         state, sums, happened = jax.lax.fori_loop(
             0, steps, lambda _, carry: step(looped, pair, carry), start
         )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from w2dual.config.cells import Cell
-from w2dual.training.incidents import Totals
+from w2dual.training.health import Totals
 from w2dual.training.methods import State
 from w2dual.training.status import CellStatus, rate
 

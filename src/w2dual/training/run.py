@@ -25,7 +25,7 @@ from w2dual.config.cells import Cell
 from w2dual.measures import Pair
 from w2dual.training import methods
 from w2dual.training.checkpoint import Checkpoints, Snapshot
-from w2dual.training.incidents import Totals
+from w2dual.training.health import Totals
 from w2dual.training.loop import Loop, compile_loop
 from w2dual.training.methods import Method
 from w2dual.training.pretraining import fresh_params, initial_params

@@ -12,7 +12,7 @@ from jaxtyping import Array, Key
 from w2dual.config.cells import Cell
 from w2dual.measures import Pair
 from w2dual.records import finite
-from w2dual.training.incidents import Totals
+from w2dual.training.health import Totals
 from w2dual.training.loop import streams
 from w2dual.training.methods import Method, State
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from w2dual.cluster.doctor import profile
 from w2dual.config import files, reader
 from w2dual.records import InputError
-from w2dual.site.doctor import profile
 
 ROOT = Path(__file__).parents[3]
 PAPER = ROOT / "config.yaml"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from w2dual import code
+from w2dual import closure
 from w2dual.config import kinds
 from w2dual.config.reader import SCHEMA
 from w2dual.config.strict_yaml import load
@@ -45,11 +45,11 @@ def test_a_module_that_is_added_is_a_kind(tmp_path: Path, monkeypatch: pytest.Mo
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     package = tmp_path / "w2dual"
-    modules_with, constant = code.modules_with, code.constant
+    modules_with, constant = closure.modules_with, closure.constant
     monkeypatch.setattr(
-        code, "modules_with", lambda room, function: modules_with(room, function, package)
+        closure, "modules_with", lambda room, function: modules_with(room, function, package)
     )
-    monkeypatch.setattr(code, "constant", lambda module, name: constant(module, name, package))
+    monkeypatch.setattr(closure, "constant", lambda module, name: constant(module, name, package))
     assert kinds.of("measures.synthetic") == ["mine", "plane"]
     assert kinds.of("solvers") == ["none", "newton"]
     assert kinds.of("potentials") == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from w2dual import code
+from w2dual import closure
 from w2dual.config import arguments, cells, reader, rows, studies
 from w2dual.config.grid import baselines_grid, benchmark_grid, grid, hd_grid, synthetic_grid
 from w2dual.records import InputError
@@ -31,24 +31,28 @@ NEEDS = {
 @pytest.fixture(autouse=True)
 def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for modules in `training/methods`."""
-    exists, constant, modules_with = code.exists, code.constant, code.modules_with
+    exists, constant, modules_with = (
+        closure.exists,
+        closure.constant,
+        closure.modules_with,
+    )
 
     def kind_of(module: str) -> str:
         return module.removeprefix(f"{cells.METHODS}.")
 
-    def found(module: str, package: Path = code.PACKAGE) -> bool:
+    def found(module: str, package: Path = closure.PACKAGE) -> bool:
         return kind_of(module) in NEEDS or exists(module, package)
 
-    def read(module: str, name: str, package: Path = code.PACKAGE) -> Any:
+    def read(module: str, name: str, package: Path = closure.PACKAGE) -> Any:
         known = NEEDS.get(kind_of(module))
         return constant(module, name, package) if known is None else known
 
     def with_these(room: str, function: str) -> list[str]:
         return [*modules_with(room, function), *(NEEDS if room == cells.METHODS else ())]
 
-    monkeypatch.setattr(code, "exists", found)
-    monkeypatch.setattr(code, "constant", read)
-    monkeypatch.setattr(code, "modules_with", with_these)
+    monkeypatch.setattr(closure, "exists", found)
+    monkeypatch.setattr(closure, "constant", read)
+    monkeypatch.setattr(closure, "modules_with", with_these)
 
 
 def load(text: str) -> dict[str, Any]:

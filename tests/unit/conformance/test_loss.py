@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from tests.unit.settings import PAPER
 
-from w2dual import amortization, code
+from w2dual import amortization, closure
 from w2dual.config.rows import at_dimension
 from w2dual.conformance import loss
 from w2dual.conformance.base import Verdict
@@ -21,7 +21,7 @@ def failed(verdicts: list[Verdict]) -> dict[str, str]:
     return {verdict.check: verdict.words for verdict in verdicts if not verdict.passed}
 
 
-@pytest.mark.parametrize("kind", code.modules_with("amortization", "make"))
+@pytest.mark.parametrize("kind", closure.modules_with("amortization", "make"))
 def test_ours_pass(kind: str) -> None:
     entries = [name for name, e in PAPER["amortizations"].items() if e["kind"] == kind]
     assert entries

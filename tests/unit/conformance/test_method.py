@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.settings import PAPER
 
-from w2dual import code
+from w2dual import closure
 from w2dual.config.reader import merge
 from w2dual.conformance import method, subjects
 from w2dual.conformance.base import Verdict
@@ -106,7 +106,7 @@ def failed(verdicts: list[Verdict]) -> dict[str, str]:
 
 def test_every_kind_of_ours_is_examined() -> None:
     """But for those of images, measures and snapshots, which the suite's points are not."""
-    kinds = set(code.modules_with("training.methods", "make"))
+    kinds = set(closure.modules_with("training.methods", "make"))
     sections = ("celeba64_baselines", "meta_sinkhorn", "meta_color", "metric_recovery")
     names = {row["method"] for section in sections for row in PAPER[section]["methods"]}
     others = {PAPER["methods"][name]["kind"] for name in names}

@@ -16,7 +16,7 @@ from tests.unit.measures.celeba64 import published
 from tests.unit.measures.pairs.test_celeba64 import MOMENTS
 from tests.unit.settings import PAPER
 
-from w2dual import code
+from w2dual import closure
 from w2dual.conformance import pair
 from w2dual.conformance.base import Verdict
 from w2dual.measures import base, pairs
@@ -111,7 +111,7 @@ LONG = ("celeba64",)
     "kind",
     [
         pytest.param(kind, marks=[pytest.mark.long] if kind in LONG else [])
-        for kind in code.modules_with("measures.pairs", "from_arrays")
+        for kind in closure.modules_with("measures.pairs", "from_arrays")
     ],
 )
 def test_ours_pass(kind: str) -> None:

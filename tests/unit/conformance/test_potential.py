@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from tests.unit.settings import PAPER
 
-from w2dual import code, potentials
+from w2dual import closure, potentials
 from w2dual.conformance import potential
 from w2dual.conformance.base import Verdict
 
@@ -44,7 +44,7 @@ def failed(verdicts: list[Verdict]) -> dict[str, str]:
 
 def test_every_kind_of_ours_has_an_entry_that_is_examined() -> None:
     kinds = {entry["kind"] for entry in PAPER["potentials"].values()}
-    assert kinds == set(code.modules_with("potentials", "make"))
+    assert kinds == set(closure.modules_with("potentials", "make"))
 
 
 @pytest.mark.parametrize("name", ["icnn", "mlp_leaky"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.unit.settings import PAPER
 
-from w2dual import code, conjugate
+from w2dual import closure, conjugate
 from w2dual.conformance import problems, solver
 from w2dual.conformance.base import Verdict
 
@@ -67,7 +67,7 @@ ENTRIES = [name for name, entry in PAPER["solvers"].items() if entry["kind"] != 
 
 def test_every_kind_of_ours_has_an_entry_that_is_examined() -> None:
     kinds = {PAPER["solvers"][name]["kind"] for name in ENTRIES}
-    assert kinds == set(code.modules_with("conjugate", "make"))
+    assert kinds == set(closure.modules_with("conjugate", "make"))
 
 
 @pytest.mark.parametrize("name", ENTRIES)

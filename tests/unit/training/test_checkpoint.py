@@ -17,7 +17,7 @@ import pytest
 from tests.slow.kill import OUTPUTS, Job, alone, differences
 from tests.unit import settings
 
-from w2dual import code, measures
+from w2dual import closure, measures
 from w2dual.__main__ import main
 from w2dual.config.cells import Cell, modules, pair_modules
 from w2dual.evaluation import cell as cell_evaluation
@@ -27,7 +27,7 @@ from w2dual.training import checkpoint, methods
 from w2dual.training import files as trained_files
 from w2dual.training import run as training
 from w2dual.training.checkpoint import Checkpoints, Snapshot, read, write
-from w2dual.training.incidents import Totals
+from w2dual.training.health import Totals
 from w2dual.training.methods.dual import DualState
 from w2dual.training.progress import Progress, Timing, chunk_steps
 from w2dual.training.status import NAME, CellStatus
@@ -421,7 +421,7 @@ def test_the_origin_tells_apart_what_can_move_a_bit():
 def package(tmp_path: Path) -> Path:
     """A copy of the package, in which the tests write modules of their own."""
     to = tmp_path / "w2dual"
-    shutil.copytree(code.PACKAGE, to, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(closure.PACKAGE, to, ignore=shutil.ignore_patterns("__pycache__"))
     return to
 
 
@@ -437,7 +437,7 @@ def of_kind(package: Path, **kinds: str) -> str:
     """What a checkpoint says of the code that trains a cell of these kinds."""
     changed = {section: {"kind": kind} for section, kind in kinds.items() if section != "pair"}
     found = ["evaluation.train_cell", *modules(cell(**changed), package)]
-    return code.digest(found + pair_modules(kinds.get("pair", "gaussian"), package), package)
+    return closure.digest(found + pair_modules(kinds.get("pair", "gaussian"), package), package)
 
 
 @pytest.mark.parametrize("section", OWN)

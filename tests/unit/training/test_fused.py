@@ -10,9 +10,9 @@ import pytest
 from tests.unit import settings
 
 from w2dual import backend
+from w2dual.cluster.measured import random_pair
 from w2dual.measures.base import Pair
 from w2dual.measures.benchmark import icnn_dense
-from w2dual.site.measured import random_pair
 from w2dual.training import loop
 from w2dual.training.methods import Looped
 from w2dual.training.methods.base import Step

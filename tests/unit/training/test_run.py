@@ -20,7 +20,7 @@ from w2dual.measures.pairs import gaussian
 from w2dual.measures.preparation import synthetic as preparation
 from w2dual.records import load_arrays, read_json, save_arrays
 from w2dual.results import aggregate
-from w2dual.training import files, incidents, loop, run
+from w2dual.training import files, health, loop, run
 from w2dual.training.checkpoint import Checkpoints
 from w2dual.training.methods.dual import make as make_problem
 from w2dual.training.progress import Progress
@@ -162,7 +162,7 @@ def test_what_the_groups_before_went_through_is_counted(tmp_path):
     before: Any = [SimpleNamespace(seeds=seeds[:1]), SimpleNamespace(seeds=seeds[1:])]
     whole = run._whole(cell(seeds=[1, 2, 5]), 3, 3, before)
     with Progress(mine, tmp_path, whole) as progress:
-        converged = incidents.SOLVED.index(incidents.Status.CONVERGED)
+        converged = health.SOLVED.index(health.Status.CONVERGED)
         progress.totals.incidents.statuses[0, converged] = 4
         progress.enter("training")
     status = CellStatus.read(tmp_path / NAME)

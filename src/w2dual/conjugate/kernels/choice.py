@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from w2dual import code
+from w2dual import closure
 from w2dual.conjugate.base import ConjugateResult, Points
 from w2dual.conjugate.kernels.blocks import PRECISION, padded
 from w2dual.conjugate.kernels.launch import Body, Plan, launch
@@ -89,7 +89,7 @@ def body_of(solver: Any) -> Callable[..., Body] | None:
     Loaded by name, so that a cell depends on the kernel of its own solver alone.
     """
     room, _, kind = type(solver).__module__.rpartition(".")
-    if room != "w2dual.conjugate" or not code.exists(f"conjugate.kernels.{kind}"):
+    if room != "w2dual.conjugate" or not closure.exists(f"conjugate.kernels.{kind}"):
         return None
     module = importlib.import_module(f"w2dual.conjugate.kernels.{kind}")
     return module.body if type(solver) is module.SOLVER else None

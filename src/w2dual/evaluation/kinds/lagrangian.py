@@ -40,7 +40,7 @@ from w2dual.paths import search
 from w2dual.paths.action import Action, Path, Rule
 from w2dual.records import InputError
 from w2dual.training.action_paths import Paths
-from w2dual.training.incidents import SOLVED
+from w2dual.training.health import SOLVED
 from w2dual.training.methods import Method
 from w2dual.training.methods.ctransform import CTransform
 from w2dual.training.watch import Headline

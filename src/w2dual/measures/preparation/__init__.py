@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from w2dual import code
+from w2dual import closure
 from w2dual.measures import own
 from w2dual.records import save_arrays
 
@@ -35,7 +35,7 @@ def prepare(name: str, settings: Mapping[str, Any], out: Path) -> None:
     """
     rest = dict(settings)
     kind = str(rest.pop("kind", DEFAULT_KIND))
-    if kind.isidentifier() and code.exists(f"measures.preparation.{kind}"):
+    if kind.isidentifier() and closure.exists(f"measures.preparation.{kind}"):
         module = importlib.import_module(f"{__name__}.{kind}")
         arrays, metadata = module.prepare(name, rest)
     else:

@@ -26,7 +26,7 @@ from w2dual.config import kinds
 from w2dual.config.cells import REVERSED, method_kind
 from w2dual.conjugate import Cost, InnerProduct
 from w2dual.records import InputError
-from w2dual.training.incidents import Incidents
+from w2dual.training.health import Incidents
 from w2dual.training.methods.batches import Batch, Batches, Swapped
 
 Params = Any

@@ -30,7 +30,7 @@ from w2dual.conjugate.costs.along_paths import Clipped
 from w2dual.decoding import decode
 from w2dual.paths.action import Path, joined, line
 from w2dual.records import InputError
-from w2dual.training import action_paths, incidents
+from w2dual.training import action_paths, health
 from w2dual.training.action_paths import ActionSettings, Paths
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import Batch, Batches, Divergence, Method, Network, Step, Trees
@@ -232,7 +232,7 @@ class CTransform(Method[CState]):
         gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(
             Networks(params.potential, params.model, None), x, y, y_hat, result.value
         )
-        conjugated = incidents.summary(result)
+        conjugated = health.summary(result)
         metrics = metrics._replace(conjugate_iterations=conjugated.iterations)
         if over is not None:
             flat, restore = ravel_pytree((gradients, metrics))
@@ -252,7 +252,7 @@ class CTransform(Method[CState]):
             Networks(potential[0], model[0], fitted.params),
             (Networks(potential[1], model[1], fitted.optimizer), state.optimizer),
         )
-        happened = incidents.of_step(
+        happened = health.of_step(
             number, state.diverged_at < 0, metrics.loss, self.divergence.loss, conjugated
         )
         return Step(TrainingState(kept, optimizers, number, diverged_at), metrics, happened)

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from w2dual import amortization, backend, conjugate, extensions, potentials
 from w2dual.records import InputError
-from w2dual.training import fused, incidents, kernels
+from w2dual.training import fused, health, kernels
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
@@ -158,7 +158,7 @@ class DualProblem(Conjugating[DualState]):
         return Step(
             TrainingState(params, optimizer, number, diverged_at),
             metrics,
-            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, conjugated),
+            health.of_step(number, alive, metrics.loss, self.divergence.loss, conjugated),
         )
 
     def in_loop(self, like: DualState) -> Looped:
@@ -188,7 +188,7 @@ class DualProblem(Conjugating[DualState]):
             settle = partial(self.divergence.settle, flat, metrics.loss)
             new = flattening.step(flat, there(gradients), settle)
             alive, bound = flat.diverged_at < 0, self.divergence.loss
-            happened = incidents.of_step(new.step, alive, metrics.loss, bound, conjugated)
+            happened = health.of_step(new.step, alive, metrics.loss, bound, conjugated)
             return Step(new, metrics, happened)
 
         def leave(flat: fused.Flat) -> DualState:
@@ -208,7 +208,7 @@ class DualProblem(Conjugating[DualState]):
 
     def _gradients(
         self, params: Networks, batches: Batches, over: str | None
-    ) -> tuple[Networks, StepMetrics, incidents.Summary | None]:
+    ) -> tuple[Networks, StepMetrics, health.Summary | None]:
         """Return the loss's gradient, the metrics, and a summary of this part's conjugates."""
         x, y = batches.source(), batches.target()
         if self.solver is None:
@@ -218,7 +218,7 @@ class DualProblem(Conjugating[DualState]):
         else:
             result = self.conjugate(params, y)
             x_hat = stop_gradient(result.x)
-            conjugated = incidents.summary(result)
+            conjugated = health.summary(result)
             iterations = conjugated.iterations
         if backend.few_launches():
             gradients, metrics = jax.grad(self._losses, has_aux=True)(params, x, y, x_hat)

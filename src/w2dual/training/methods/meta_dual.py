@@ -36,7 +36,7 @@ from w2dual.entropic.semi_dual import masked
 from w2dual.extensions import without_kind
 from w2dual.measures.discrete.support import Support
 from w2dual.records import InputError
-from w2dual.training import incidents
+from w2dual.training import health
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
@@ -194,7 +194,7 @@ class MetaDual(Method[MetaState]):
         return Step(
             TrainingState(params, optimizer, number, diverged_at),
             metrics,
-            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, None),
+            health.of_step(number, alive, metrics.loss, self.divergence.loss, None),
         )
 
     def predict(

@@ -42,7 +42,7 @@ from w2dual.decoding import decode
 from w2dual.measures.pairs.palettes import COLOUR, NUMBERS
 from w2dual.potentials.quadratic_icnn import QuadraticICNN
 from w2dual.records import InputError
-from w2dual.training import incidents
+from w2dual.training import health
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
@@ -311,7 +311,7 @@ class MetaW2GN(Method[HyperState]):
         return Step(
             TrainingState(params, optimizer, number, diverged_at),
             metrics,
-            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, None),
+            health.of_step(number, alive, metrics.loss, self.divergence.loss, None),
         )
 
     def push(self, params: Hyper, x: Batch) -> Batch:

@@ -38,7 +38,7 @@ from w2dual.paths.action import PUBLISHED, Geodesic, Interior, Rule, joined, lin
 from w2dual.paths.directions import PLANE, DirectionField
 from w2dual.paths.network import PathNetwork
 from w2dual.records import InputError
-from w2dual.training import incidents
+from w2dual.training import health
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
@@ -311,7 +311,7 @@ class MetricRecovery(Method[RecoveryState]):
             },
             x=result.x.reshape(seeds, -1, PLANE),
         )
-        conjugated = incidents.summary(of_seed)
+        conjugated = health.summary(of_seed)
         metrics = StepMetrics(
             error - dual,
             dual,
@@ -327,7 +327,7 @@ class MetricRecovery(Method[RecoveryState]):
         (kept, optimizer), diverged_at = self.divergence.settle(
             state, metrics.loss, Networks(*new), (Networks(*optimizers), state.optimizer)
         )
-        happened = incidents.of_step(
+        happened = health.of_step(
             number, state.diverged_at < 0, metrics.loss, self.divergence.loss, conjugated
         )
         return Step(TrainingState(kept, optimizer, number, diverged_at), metrics, happened)

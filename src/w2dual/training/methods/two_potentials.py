@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from w2dual import extensions, potentials
 from w2dual.decoding import decode
-from w2dual.training import incidents
+from w2dual.training import health
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import (
     Batch,
@@ -112,7 +112,7 @@ class TwoPotentials(Method[BothState]):
         return Step(
             TrainingState(params, optimizer, number, diverged_at),
             metrics,
-            incidents.of_step(number, alive, metrics.loss, self.divergence.loss, None),
+            health.of_step(number, alive, metrics.loss, self.divergence.loss, None),
         )
 
     def push(self, params: Both, x: Batch) -> Batch:

@@ -4,8 +4,8 @@ import pytest
 from tests.unit.settings import PAPER
 
 from w2dual.__main__ import main
+from w2dual.cluster.simulate import Site, simulate
 from w2dual.config.grid import grid
-from w2dual.site.simulate import Site, simulate
 
 SITE = Site(gpus=1, jobs=100, limit_s=None, start_s=10.0, submit_s=0.0)
 

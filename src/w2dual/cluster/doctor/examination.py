@@ -14,28 +14,28 @@ from importlib import metadata
 from pathlib import Path
 
 from w2dual import provenance
-from w2dual.config.grid import grid
-from w2dual.config.reader import Config
-from w2dual.records import InputError, write_text
-from w2dual.site import facts as cluster_facts
-from w2dual.site.access import Access, Accounting, User, access, nodes_of, usable
-from w2dual.site.costs import COSTS, read_costs
-from w2dual.site.doctor import (
+from w2dual.cluster import facts as cluster_facts
+from w2dual.cluster.access import Access, Accounting, User, access, nodes_of, usable
+from w2dual.cluster.costs import COSTS, read_costs
+from w2dual.cluster.doctor import (
     checks,
     probe,
     queue,
     weights,
 )
-from w2dual.site.doctor import (
+from w2dual.cluster.doctor import (
     profile as doctor_site,
 )
-from w2dual.site.doctor import (
+from w2dual.cluster.doctor import (
     request as doctor_request,
 )
-from w2dual.site.doctor.checks import Answer, Finding, Level, Setting
-from w2dual.site.doctor.queue import Wanted
-from w2dual.site.facts import Node
-from w2dual.site.resources import START_MIN, Requests
+from w2dual.cluster.doctor.checks import Answer, Finding, Level, Setting
+from w2dual.cluster.doctor.queue import Wanted
+from w2dual.cluster.facts import Node
+from w2dual.cluster.resources import START_MIN, Requests
+from w2dual.config.grid import grid
+from w2dual.config.reader import Config
+from w2dual.records import InputError, write_text
 
 PROFILE = Path("slurm")
 TIMEOUT_S = 20.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from w2dual.cluster.doctor import checks
+from w2dual.cluster.doctor.checks import Finding, Level
 from w2dual.config.grid import benchmark_grid
 from w2dual.config.places import IMAGE_WEIGHTS, WEIGHTS, mirror_folder
 from w2dual.config.reader import Config
 from w2dual.records import InputError
-from w2dual.site.doctor import checks
-from w2dual.site.doctor.checks import Finding, Level
 
 
 def benchmark(config: Config) -> Finding:

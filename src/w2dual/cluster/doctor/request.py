@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from w2dual.site.access import Access, Accounting, nodes_of, usable
-from w2dual.site.doctor.checks import Answer, Finding, Level, Setting
-from w2dual.site.doctor.queue import (
+from w2dual.cluster.access import Access, Accounting, nodes_of, usable
+from w2dual.cluster.doctor.checks import Answer, Finding, Level, Setting
+from w2dual.cluster.doctor.queue import (
     GPU_RULES,
     RETRIES,
     Wanted,
@@ -18,7 +18,7 @@ from w2dual.site.doctor.queue import (
     limit_text,
     quoted,
 )
-from w2dual.site.facts import Node, Partition, seconds
+from w2dual.cluster.facts import Node, Partition, seconds
 
 
 def account(

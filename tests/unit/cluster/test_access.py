@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from w2dual.site.access import Access, Accounting, User, access, closed
-from w2dual.site.facts import Association, Node, Partition, Qos
+from w2dual.cluster.access import Access, Accounting, User, access, closed
+from w2dual.cluster.facts import Association, Node, Partition, Qos
 
 OPEN = Partition("gpu", default=True, up=True, limit_min=600, preempt_mode="OFF")
 NODE = Node("g1", ("gpu",), cpus=16, memory_mb=64000, gpus={"": 2}, state="IDLE")

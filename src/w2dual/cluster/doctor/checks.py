@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2dual.site.facts import seconds
+from w2dual.cluster.facts import seconds
 
 FIRST_CHECK_S = 30
 """When the profile first asks for a job's state, if the cluster lets it."""

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2dual.site.doctor.checks import Answer, Finding, Level, Setting
-from w2dual.site.facts import read_job
+from w2dual.cluster.doctor.checks import Answer, Finding, Level, Setting
+from w2dual.cluster.facts import read_job
 
 CHECK = "probe job"
 MINUTES = 2

@@ -10,12 +10,12 @@ import pytest
 
 from w2dual import provenance
 from w2dual.__main__ import main
+from w2dual.cluster import measured
+from w2dual.cluster.costs import read_costs, write_costs
 from w2dual.config.grid import hd_grid
 from w2dual.config.reader import load
 from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, save_arrays
-from w2dual.site import measured
-from w2dual.site.costs import read_costs, write_costs
 from w2dual.training import pretraining
 from w2dual.training.methods.dual import make as make_problem
 

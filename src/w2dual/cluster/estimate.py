@@ -20,10 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from w2dual.cluster.costs import PAPER_WIDTHS, Cost, Figures, method_of
 from w2dual.config.cells import DUAL, Cell, method_kind
 from w2dual.config.reader import Config
 from w2dual.records import InputError
-from w2dual.site.costs import PAPER_WIDTHS, Cost, Figures, method_of
 
 OWN_ROW = "its own row"
 

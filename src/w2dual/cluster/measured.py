@@ -24,6 +24,8 @@ import numpy as np
 
 from w2dual import measures, provenance
 from w2dual.backend import configure
+from w2dual.cluster.costs import Cost, method_of, read_costs, update, write_costs
+from w2dual.cluster.estimate import method
 from w2dual.config.cells import Cell
 from w2dual.config.grid import hd_grid
 from w2dual.config.reader import Config, load, read
@@ -33,8 +35,6 @@ from w2dual.measures.benchmark.files import VERSIONS
 from w2dual.measures.pairs import benchmark
 from w2dual.measures.preparation import benchmark as prepare
 from w2dual.records import InputError, short_hash
-from w2dual.site.costs import Cost, method_of, read_costs, update, write_costs
-from w2dual.site.estimate import method
 from w2dual.training import methods, pretraining
 from w2dual.training.loop import compile_loop
 from w2dual.training.methods import Method

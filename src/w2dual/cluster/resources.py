@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from w2dual.cluster.costs import Cost, read_costs
+from w2dual.cluster.estimate import estimate
 from w2dual.config.cells import Cell
-from w2dual.site.costs import Cost, read_costs
-from w2dual.site.estimate import estimate
 
 START_MIN = 10
 """Minutes on top of a measured time: starting the job, and the evaluations, which it leaves out."""

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from w2dual.cluster.costs import read_costs
+from w2dual.cluster.estimate import estimate
+from w2dual.cluster.estimate_summary import aligned
 from w2dual.config.cells import Cell
 from w2dual.records import InputError
-from w2dual.site.costs import read_costs
-from w2dual.site.estimate import estimate
-from w2dual.site.estimate_summary import aligned
 
 FIRST_POLL_S = 30.0
 POLL_GROWTH_S = 10.0

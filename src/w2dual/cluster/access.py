@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from w2dual.site.facts import Association, Node, Partition, Qos, among
+from w2dual.cluster.facts import Association, Node, Partition, Qos, among
 
 USUAL_QOS = "normal"
 """What a job gets where neither it, nor the association, names a QOS."""

@@ -19,9 +19,9 @@ from w2dual.conjugate import ConjugateResult, Status
 from w2dual.evaluation import cell as cell_evaluation
 from w2dual.measures.pairs import gaussian
 from w2dual.records import save_arrays
-from w2dual.training import incidents, loop, methods, pretraining, run
+from w2dual.training import health, loop, methods, pretraining, run
 from w2dual.training.checkpoint import Checkpoints
-from w2dual.training.incidents import SOLVED, Incidents, Totals
+from w2dual.training.health import SOLVED, Incidents, Totals
 from w2dual.training.methods import Given
 from w2dual.training.methods.dual import DualProblem
 from w2dual.training.methods.dual import make as make_problem
@@ -162,12 +162,12 @@ def result_of(status: list[list[int]], norm: list[list[float]]) -> ConjugateResu
 @pytest.mark.parametrize("few_launches", [False, True])
 def test_one_step_by_hand(few_launches, monkeypatch):
     monkeypatch.setattr(backend, "few_launches", lambda: few_launches)
-    found = incidents.of_step(
+    found = health.of_step(
         jnp.asarray(7),
         jnp.asarray([True, True, False]),
         jnp.asarray([-3.0, jnp.nan, 1e9]),
         2.0,
-        incidents.summary(
+        health.summary(
             result_of(
                 [
                     [Status.CONVERGED, Status.STALLED],
@@ -207,9 +207,9 @@ def test_spans_add_up_however_they_are_cut():
     def in_chunks(*ends: int) -> Totals:
         totals, begin = Totals.start(3), 0
         for end in ends:
-            chunk = incidents.none_yet(3)
+            chunk = health.none_yet(3)
             for one in steps[begin:end]:
-                chunk = incidents.added(chunk, one)
+                chunk = health.added(chunk, one)
             totals.add(chunk)
             begin = end
         return totals

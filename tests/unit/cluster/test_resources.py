@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from tests.unit.settings import PAPER
 
+from w2dual.cluster.costs import Cost, update, write_costs
+from w2dual.cluster.resources import START_MIN, Requests
 from w2dual.config.grid import hd_grid
-from w2dual.site.costs import Cost, update, write_costs
-from w2dual.site.resources import START_MIN, Requests
 
 CELL = next(cell for cell in hd_grid(PAPER) if cell.dimension == 64)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from w2dual import provenance
+from w2dual.cluster.costs import COSTS, Cost, from_runs, read_costs, update
+from w2dual.cluster.estimate import Basis, Estimate, estimate, makespan, method, runtime_min
 from w2dual.config.grid import grid
 from w2dual.config.reader import Config, load
 from w2dual.records import InputError, finite
-from w2dual.site.costs import COSTS, Cost, from_runs, read_costs, update
-from w2dual.site.estimate import Basis, Estimate, estimate, makespan, method, runtime_min
 
 FIGURES = ("ms_per_step", "compile_s", "pretraining_s", "training_s", "hours")
 NOT_INCLUDED = (

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from w2dual.site.access import Access, nodes_of, usable
-from w2dual.site.doctor.checks import Finding, Level, Setting
-from w2dual.site.facts import Node, Partition
+from w2dual.cluster.access import Access, nodes_of, usable
+from w2dual.cluster.doctor.checks import Finding, Level, Setting
+from w2dual.cluster.facts import Node, Partition
 
 RETRIES = 5
 """As the profile has them: for what goes wrong, in addition to what the time limit takes."""

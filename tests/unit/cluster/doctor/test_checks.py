@@ -16,11 +16,8 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 from tests.unit.settings import PAPER
 
 from w2dual.__main__ import main
-from w2dual.config.places import IMAGE_WEIGHTS
-from w2dual.config.reader import merge
-from w2dual.records import InputError
-from w2dual.site.access import Access, Accounting
-from w2dual.site.doctor import (
+from w2dual.cluster.access import Access, Accounting
+from w2dual.cluster.doctor import (
     checks,
     examination,
     profile,
@@ -28,11 +25,14 @@ from w2dual.site.doctor import (
     request,
     weights,
 )
-from w2dual.site.doctor import (
+from w2dual.cluster.doctor import (
     probe as doctor_probe,
 )
-from w2dual.site.doctor.checks import Answer, Finding, Level, Setting, verdict
-from w2dual.site.facts import Association, Node, Partition
+from w2dual.cluster.doctor.checks import Answer, Finding, Level, Setting, verdict
+from w2dual.cluster.facts import Association, Node, Partition
+from w2dual.config.places import IMAGE_WEIGHTS
+from w2dual.config.reader import merge
+from w2dual.records import InputError
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 ROOT = Path(__file__).parents[4]

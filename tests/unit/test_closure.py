@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from w2dual import code
+from w2dual import closure
 from w2dual.subcommands import JOBS
 
 ROOT = Path(__file__).parents[2]
@@ -68,23 +68,23 @@ def package(tmp_path: Path) -> Path:
     ],
 )
 def test_closure(package: Path, modules: list[str], files: list[str]):
-    assert code.closure(modules, package) == files
+    assert closure.closure(modules, package) == files
 
 
 def test_an_installed_package_does_not_count_what_lies_beside_it(package: Path):
     (package.parents[1] / "pyproject.toml").unlink()
-    code._is_checkout.cache_clear()
-    assert code.closure(["mine"], package) == ["pack/__init__.py", "pack/mine.py"]
+    closure._is_checkout.cache_clear()
+    assert closure.closure(["mine"], package) == ["pack/__init__.py", "pack/mine.py"]
 
 
 def test_an_import_that_is_added_is_seen(package: Path):
     (package / "alone.py").write_text("import pack.unseen\n")
-    assert "pack/unseen.py" in code.closure(["alone"], package)
+    assert "pack/unseen.py" in closure.closure(["alone"], package)
 
 
 def test_a_module_that_is_not_there(package: Path):
     with pytest.raises(ValueError, match=r"pack\.nowhere: no such module"):
-        code.closure(["nowhere"], package)
+        closure.closure(["nowhere"], package)
 
 
 # ---------------------------------------------------------------- the digest
@@ -125,10 +125,10 @@ class A:
 )
 def test_comments_and_docstrings_say_nothing(package: Path, old: str, new: str):
     (package / "alone.py").write_text(SAID)
-    before = code.digest(["alone"], package)
+    before = closure.digest(["alone"], package)
     assert old in SAID
     (package / "alone.py").write_text(SAID.replace(old, new))
-    assert code.digest(["alone"], package) == before
+    assert closure.digest(["alone"], package) == before
 
 
 @pytest.mark.parametrize(
@@ -146,32 +146,32 @@ def test_comments_and_docstrings_say_nothing(package: Path, old: str, new: str):
 )
 def test_anything_else_does(package: Path, old: str, new: str):
     (package / "alone.py").write_text(SAID)
-    before = code.digest(["alone"], package)
+    before = closure.digest(["alone"], package)
     assert old in SAID
     (package / "alone.py").write_text(SAID.replace(old, new))
-    assert code.digest(["alone"], package) != before
+    assert closure.digest(["alone"], package) != before
 
 
 def test_the_digest_is_of_names_and_of_data_too(package: Path):
-    assert code.digest(["alone"], package) != code.digest(["unseen"], package)
-    before = code.digest(["reads"], package)
+    assert closure.digest(["alone"], package) != closure.digest(["unseen"], package)
+    before = closure.digest(["reads"], package)
     (package / "inner/table.csv").write_text("a,b,c\n")
-    assert code.digest(["reads"], package) != before
+    assert closure.digest(["reads"], package) != before
 
 
 def test_a_file_that_is_not_python_counts_as_it_stands(package: Path):
-    before = code.digest(["wrong"], package)
+    before = closure.digest(["wrong"], package)
     (package / "wrong.py").write_text("from pack import alone\n(  # open\n")
-    assert code.digest(["wrong"], package) != before
+    assert closure.digest(["wrong"], package) != before
 
 
 def test_what_python_runs_is_unchanged_by_what_is_left_out():
     """Every module of the project is the same program without what says nothing."""
-    paths = sorted(code.PACKAGE.rglob("*.py"))
+    paths = sorted(closure.PACKAGE.rglob("*.py"))
     assert len(paths) > 100
     for path in paths:
         text = path.read_text(encoding="utf-8")
-        assert program(with_bodies(code.spoken(text))) == program(text), path
+        assert program(with_bodies(closure.spoken(text))) == program(text), path
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_what_python_runs_is_unchanged_by_what_is_left_out():
     ],
 )
 def test_comments_are_told_from_strings(text: str, said: str):
-    assert code.spoken(text) == said
+    assert closure.spoken(text) == said
 
 
 def program(text: str) -> str:
@@ -227,7 +227,7 @@ def test_the_kinds_of_a_room_are_its_modules_that_make_one(package: Path):
     (package / "inner" / "base.py").write_text("def make(settings): ...\n")
     (package / "inner" / "late.py").write_text("from .kind import make\n")
     (package / "inner" / "broken.py").write_text("def make(")
-    assert code.modules_with("inner", "make", package) == ["broken", "kind", "late"]
+    assert closure.modules_with("inner", "make", package) == ["broken", "kind", "late"]
 
 
 # ---------------------------------------------------------------- the rules
@@ -259,11 +259,15 @@ def test_constants_are_read_from_the_text(package: Path):
     (package / "alone.py").write_text(
         "import nowhere\na = b = ('x', 1)\nc: dict = {'k': [None]}\nd = len(a)\nif a:\n    e = 1\n"
     )
-    assert code.constant("alone", "a", package) == code.constant("alone", "b", package) == ("x", 1)
-    assert code.constant("alone", "c", package) == {"k": [None]}
+    assert (
+        closure.constant("alone", "a", package)
+        == closure.constant("alone", "b", package)
+        == ("x", 1)
+    )
+    assert closure.constant("alone", "c", package) == {"k": [None]}
     for module, name in [("alone", "e"), ("alone", "z"), ("wrong", "a"), ("none", "a")]:
-        assert code.constant(module, name, package) is None
+        assert closure.constant(module, name, package) is None
     with pytest.raises(ValueError, match="malformed"):
-        code.constant("alone", "d", package)
+        closure.constant("alone", "d", package)
     (package / "alone.py").write_text("a = 12345\n")
-    assert code.constant("alone", "a", package) == 12345
+    assert closure.constant("alone", "a", package) == 12345

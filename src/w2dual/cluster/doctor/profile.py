@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from w2dual.cluster.doctor.checks import Setting
 from w2dual.config import strict_yaml
 from w2dual.records import InputError
-from w2dual.site.doctor.checks import Setting
 
 NAME = "config.v9+.yaml"
 BEFORE = NAME + ".before"

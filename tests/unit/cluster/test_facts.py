@@ -1,6 +1,6 @@
 import pytest
 
-from w2dual.site.facts import (
+from w2dual.cluster.facts import (
     Association,
     Qos,
     among,

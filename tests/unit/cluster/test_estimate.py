@@ -14,6 +14,16 @@ from tests.slow.kill import environment
 
 from w2dual import provenance
 from w2dual.__main__ import main
+from w2dual.cluster.costs import (
+    COLUMNS,
+    Cost,
+    from_runs,
+    method_of,
+    read_costs,
+    update,
+    write_costs,
+)
+from w2dual.cluster.estimate import Basis, estimate, makespan, runtime_min
 from w2dual.config.cells import Cell
 from w2dual.config.grid import (
     baselines_grid,
@@ -25,16 +35,6 @@ from w2dual.config.grid import (
 )
 from w2dual.config.reader import load
 from w2dual.records import InputError, write_json
-from w2dual.site.costs import (
-    COLUMNS,
-    Cost,
-    from_runs,
-    method_of,
-    read_costs,
-    update,
-    write_costs,
-)
-from w2dual.site.estimate import Basis, estimate, makespan, runtime_min
 
 ROOT = Path(__file__).parents[3]
 CONFIG = str(ROOT / "config.yaml")
