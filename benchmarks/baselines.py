@@ -21,7 +21,7 @@ import pandas as pd
 from benchmarks.notebook_curves import EVERY
 from benchmarks.paper_budget import INVERSE, keep
 from benchmarks.render import insert, table
-from w2dual.config.grid import baselines_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.reader import load
 from w2dual.records import InputError, read_json, write_text
 from w2dual.results.baselines import published_values
@@ -75,7 +75,7 @@ def _steps(record: Record) -> int:
 
 def steps_published() -> dict[tuple[str, int], int]:
     """Return the steps of each method and dimension in the config, which are the benchmark's."""
-    cells = baselines_grid(load([ROOT / "config.yaml"]))
+    cells = cells_in("baselines", load([ROOT / "config.yaml"]))
     return {
         (cell.amortization, cell.dimension): cell.settings["training"]["iterations"]
         for cell in cells

@@ -22,7 +22,7 @@ from w2dual import rng
 from w2dual.backend import jit
 from w2dual.config import reader
 from w2dual.config.cells import Cell
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.settings import TrainingSettings
 from w2dual.conjugate import ConjugateResult
 from w2dual.measures import base
@@ -156,7 +156,7 @@ def find_cell(settings: reader.Config, dimension: int, potential: str) -> Cell:
     """
     cells = [
         cell
-        for cell in hd_grid(settings)
+        for cell in cells_in("hd", settings)
         if (cell.amortization, cell.solver) == ("regression", "lbfgs")
     ]
     for cell in cells:

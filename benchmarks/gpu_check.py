@@ -69,16 +69,16 @@ def prepare(
         plane: pairs on the plane whose networks are trained too.
         steps: of that training.
     """
-    from w2dual.config.grid import hd_grid, synthetic_grid
+    from w2dual.config.grid import cells_in
     from w2dual.config.reader import pairs, read
     from w2dual.measures.preparation import prepare as prepare_pair
 
     settings = read([Path("config.yaml")])
     settings["hd"] |= {"seeds": list(range(seeds)), "dimensions": dimensions}
-    on_plane = [cell for cell in synthetic_grid(settings) if cell.pair in plane]
+    on_plane = [cell for cell in cells_in("synthetic", settings) if cell.pair in plane]
     if missing := set(plane) - {cell.pair for cell in on_plane}:
         raise InputError(f"no cells on the plane of the pair(s) {', '.join(sorted(missing))}")
-    hd = hd_grid(settings)
+    hd = cells_in("hd", settings)
     for cell in hd + on_plane:
         write_json(folder / "cells" / f"{cell.name}.json", cell.to_json())
     write_json(folder / "solvers.json", settings["solvers"])

@@ -26,7 +26,7 @@ from w2dual.cluster.costs import (
     write_costs,
 )
 from w2dual.config.cells import Cell
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.reader import read
 from w2dual.records import read_json
 
@@ -92,7 +92,7 @@ def _of_speed(record: dict[str, Any], cell: Cell, name: str, whole: list[Cost]) 
 
 def main() -> int:
     """Write them."""
-    cells = {cell.name: cell for cell in hd_grid(read([ROOT / "config.yaml"]))}
+    cells = {cell.name: cell for cell in cells_in("hd", read([ROOT / "config.yaml"]))}
     whole = of_paper()
     path = ROOT / COSTS
     write_costs(path, update(read_costs(path), [*of_speeds(SPEEDS, whole, cells), *whole]))

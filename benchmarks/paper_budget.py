@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.render import insert, table
 from w2dual.archive import scrub
 from w2dual.archive.scrub import Machine
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import load
 from w2dual.records import InputError, read_json, write_json, write_text
@@ -56,7 +56,7 @@ Record = dict[str, Any]
 
 def wanted() -> list[str]:
     """Name the cells to be recorded: all of n = 2, and regression with L-BFGS at n = 4."""
-    cells = hd_grid(load([ROOT / "config.yaml", PRESET]))
+    cells = cells_in("hd", load([ROOT / "config.yaml", PRESET]))
     return [
         cell.name
         for cell in cells
@@ -222,7 +222,7 @@ def changed(record: Record, usual: Record) -> str:
 def departures_table(records: Sequence[Record], folder: Path) -> str:
     """Return a table of cells trained both ways, in Markdown; seeds that both have."""
     own = {record["cell"]["name"]: record for record in records}
-    usual = {cell.name: cell.to_json() for cell in hd_grid(load([ROOT / "config.yaml"]))}
+    usual = {cell.name: cell.to_json() for cell in cells_in("hd", load([ROOT / "config.yaml"]))}
     rows: list[list[str]] = []
     for place in sorted(path for path in folder.glob("*") if path.is_dir()):
         for record in read(place):

@@ -14,18 +14,9 @@ from w2dual.config import arguments, places
 from w2dual.config import studies as choice
 from w2dual.config.arguments import image_files, start_figures
 from w2dual.config.cells import modules, pair_modules, preparation_modules
-from w2dual.config.grid import (
-    baselines_grid,
-    celeba64_baselines_grid,
-    celeba64_grid,
-    hd_grid,
-    lagrangian_grid,
-    meta_color_grid,
-    meta_sinkhorn_grid,
-    metric_recovery_grid,
-    synthetic_grid,
-)
-from w2dual.config.reader import CELEBA64_GENERATOR, pairs
+from w2dual.config.grid import cells_in
+from w2dual.config.places import CELEBA64_GENERATOR
+from w2dual.config.reader import pairs
 from w2dual.config.rows import potentials
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
@@ -67,15 +58,15 @@ if config["resources"]["xla_flags"]:
 # training takes it up itself.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
-HD = {cell.name: cell for cell in hd_grid(config)}
-BASELINES = {cell.name: cell for cell in baselines_grid(config)}
-SYNTHETIC = {cell.name: cell for cell in synthetic_grid(config)}
-IMAGES = {cell.name: cell for cell in celeba64_grid(config)}
-IMAGE_BASELINES = {cell.name: cell for cell in celeba64_baselines_grid(config)}
-STARTS = {cell.name: cell for cell in meta_sinkhorn_grid(config)}
-COLOR = {cell.name: cell for cell in meta_color_grid(config)}
-LAGRANGIAN = {cell.name: cell for cell in lagrangian_grid(config)}
-RECOVERY = {cell.name: cell for cell in metric_recovery_grid(config)}
+HD = {cell.name: cell for cell in cells_in("hd", config)}
+BASELINES = {cell.name: cell for cell in cells_in("baselines", config)}
+SYNTHETIC = {cell.name: cell for cell in cells_in("synthetic", config)}
+IMAGES = {cell.name: cell for cell in cells_in("celeba64", config)}
+IMAGE_BASELINES = {cell.name: cell for cell in cells_in("celeba64_baselines", config)}
+STARTS = {cell.name: cell for cell in cells_in("meta_sinkhorn", config)}
+COLOR = {cell.name: cell for cell in cells_in("meta_color", config)}
+LAGRANGIAN = {cell.name: cell for cell in cells_in("lagrangian", config)}
+RECOVERY = {cell.name: cell for cell in cells_in("metric_recovery", config)}
 # Systems beside the paper's own, by their section of the config, where the preset has their cells.
 SYSTEMS = {
     name: cells

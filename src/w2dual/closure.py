@@ -1,9 +1,10 @@
 """What can change a job's result: the modules that it imports, and one digest of what they say.
 
 Read from the modules' text. Nothing is imported, so it is quick, and imports within functions
-count. What is imported by a name that is known only at run time, as the module of a kind is, must
-be given. Comments, docstrings and blank lines do not enter the digest; files of data that a module
-names do. Pure standard library.
+count, and so do all modules that a package says it imports (`EVERY`). What else is imported by a
+name that is known only at run time, as the module of a kind is, must be given. Comments, docstrings
+and blank lines do not enter the digest; files of data that a module names do. Pure standard
+library.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).parent
 _SHARED = ("__init__", "base")
+EVERY = "EVERY"
+"""Constant of a package that imports all its modules which define a name: that name."""
 
 
 def closure(modules: Iterable[str], package: Path = PACKAGE) -> list[str]:
@@ -74,6 +77,9 @@ def _contents(modules: Iterable[str], package: Path) -> dict[str, str]:
         found[path.relative_to(package.parent).as_posix()] = read.sha256
         for target in read.targets:
             meet(target)
+        if read.every:
+            for member in _modules_with(path.parent, read.every):
+                meet(f"{name}.{member}")
         for file in read.data:
             state = (path := package.parent / file).stat()
             found[file] = _sha256(path, state.st_mtime_ns, state.st_size)
@@ -95,13 +101,32 @@ def modules_with(room: str, function: str, package: Path = PACKAGE) -> list[str]
         function: what a module of a kind has at its top level, such as `make`.
         package: its folder.
     """
-    folder = package.joinpath(*room.split("."))
+    return _modules_with(package.joinpath(*room.split(".")), function)
+
+
+def every(room: str, package: Path = PACKAGE) -> list[str]:
+    """Return the modules of a package that imports all which define what its `EVERY` names, sorted.
+
+    A digest of what imports such a package, whose `__init__.py` has that line, is of all of them.
+
+    Args:
+        room: a package within the package, such as `config.systems`.
+        package: its folder.
+
+    Raises:
+        ValueError: it has no such line.
+    """
+    name = constant(room, EVERY, package)
+    if not isinstance(name, str):
+        raise ValueError(f"{package.name}.{room}: expected a line `{EVERY} = NAME`, written out")
+    return modules_with(room, name, package)
+
+
+def _modules_with(folder: Path, name: str) -> list[str]:
     found = []
     for path in sorted(folder.glob("*.py")):
         state = path.stat()
-        if path.stem not in _SHARED and function in _defines(
-            path, state.st_mtime_ns, state.st_size
-        ):
+        if path.stem not in _SHARED and name in _defines(path, state.st_mtime_ns, state.st_size):
             found.append(path.stem)
     return found
 
@@ -283,11 +308,13 @@ class _Read(NamedTuple):
         targets: full names that it imports, some of which may not be modules.
         data: files of data that it names, relative to the package's parent.
         sha256: of its code, as `spoken`; of its bytes, where it is not Python.
+        every: of a package that imports all its modules which define a name: that name.
     """
 
     targets: tuple[str, ...]
     data: tuple[str, ...]
     sha256: str
+    every: str = ""
 
 
 @cache
@@ -313,7 +340,11 @@ def _reads(path: Path, mtime_ns: int, size: int, name: str, package: Path) -> _R
         said = spoken(content.decode(), tree).encode()
     except UnicodeDecodeError:
         said = content
-    return _Read(tuple(targets), tuple(data), hashlib.sha256(said).hexdigest())
+    every = ""
+    if path.name == "__init__.py":
+        named = _assigned(path, mtime_ns, size).get(EVERY)
+        every = ast.literal_eval(named) if named is not None else ""
+    return _Read(tuple(targets), tuple(data), hashlib.sha256(said).hexdigest(), every)
 
 
 def _data(content: bytes, tree: ast.AST, path: Path, package: Path) -> set[str]:

@@ -34,6 +34,9 @@ def package(tmp_path: Path) -> Path:
         "wrong.py": "from pack import alone\n(",
         "reads.py": "open('inner/table.csv'); open('no.csv'); open('../../pyproject.toml')\n",
         "inner/table.csv": "a,b\n",
+        "all/__init__.py": "EVERY = 'PART'\n",
+        "all/one.py": "from pack import alone\nPART = 1\n",
+        "all/two.py": "WHOLE = 1\n",
         "mine.py": "import helper\n",
         "../helper.py": "import numpy\nfrom helper_parts import a\n",
         "../helper_parts/__init__.py": "from .a import x\n",
@@ -60,6 +63,7 @@ def package(tmp_path: Path) -> Path:
         (["wrong"], ["pack/__init__.py", "pack/wrong.py"]),
         (["alone", "unseen"], ["pack/__init__.py", "pack/alone.py", "pack/unseen.py"]),
         (["reads"], ["pack/__init__.py", "pack/inner/table.csv", "pack/reads.py"]),
+        (["all"], ["pack/__init__.py", "pack/all/__init__.py", "pack/all/one.py", "pack/alone.py"]),
         (
             ["mine"],
             ["helper.py", "helper_parts/__init__.py", "helper_parts/a.py"]
@@ -80,6 +84,16 @@ def test_an_installed_package_does_not_count_what_lies_beside_it(package: Path):
 def test_an_import_that_is_added_is_seen(package: Path):
     (package / "alone.py").write_text("import pack.unseen\n")
     assert "pack/unseen.py" in closure.closure(["alone"], package)
+
+
+def test_a_module_that_is_added_to_all_of_a_package_is_seen(package: Path):
+    before = closure.digest(["all"], package)
+    (package / "all" / "more.py").write_text("PART = 2\n")
+    assert "pack/all/more.py" in closure.closure(["all"], package)
+    assert closure.digest(["all"], package) != before
+    assert closure.every("all", package) == ["more", "one"]
+    with pytest.raises(ValueError, match=r"pack\.inner: expected a line `EVERY = NAME`"):
+        closure.every("inner", package)
 
 
 def test_a_module_that_is_not_there(package: Path):

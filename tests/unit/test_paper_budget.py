@@ -131,11 +131,11 @@ def test_the_document_has_what_the_records_say():
 
 def test_the_records_are_of_the_configs_cells():
     """The settings of a record are those that the config gives its cell, seeds aside."""
-    from w2dual.config.grid import hd_grid
+    from w2dual.config.grid import cells_in
     from w2dual.config.reader import load
 
     config = load([paper_budget.ROOT / "config.yaml"])
-    cells = {cell.name: cell for cell in hd_grid(config)}
+    cells = {cell.name: cell for cell in cells_in("hd", config)}
     assert len(paper_budget.wanted()) == 18
     for one in paper_budget.read(paper_budget.RECORDS):
         name = one["cell"]["name"]

@@ -17,7 +17,7 @@ from typing import Any
 from w2dual.archive import steps as rendering
 from w2dual.archive.steps import Step
 from w2dual.config import arguments
-from w2dual.config.grid import grid, meta_color_grid
+from w2dual.config.grid import cells_in, grid
 from w2dual.records import InputError
 
 SCORES = re.compile(r"results/scores/metric_recovery\.csv")
@@ -144,7 +144,7 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
     if job == "baselines-table":
         return arguments.baselines_table(dict(config))
     if job == "color-table":
-        cells = [cell.name for cell in meta_color_grid(dict(config))]
+        cells = [cell.name for cell in cells_in("meta_color", dict(config))]
         return arguments.color_table(dict(config), cells)
     if job == "meta-sinkhorn-table":
         return arguments.start_table(dict(config))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from w2dual.config.assembly import hidden_widths
 from w2dual.config.cells import Cell
-from w2dual.config.grid import hidden_widths
 from w2dual.config.rows import OWN
 from w2dual.decimals import number, whole_number
 from w2dual.records import InputError, read_json, write_text

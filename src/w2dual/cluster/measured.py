@@ -27,7 +27,7 @@ from w2dual.backend import configure
 from w2dual.cluster.costs import Cost, method_of, read_costs, update, write_costs
 from w2dual.cluster.estimate import method
 from w2dual.config.cells import Cell
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.reader import Config, load, read
 from w2dual.measures.base import FORMAT
 from w2dual.measures.benchmark import icnn_dense
@@ -194,7 +194,7 @@ def cells_of(axes: Axes, config: Config) -> list[Cell]:
     cells = []
     for count in axes.seeds or [len(grid_axes["seeds"])]:
         grid_axes["seeds"] = list(range(count))
-        cells += hd_grid(config)
+        cells += cells_in("hd", config)
     return sorted(cells, key=lambda cell: cell.dimension)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from w2dual.config.cells import Cell, conjugates
-from w2dual.config.reader import Config, discrete_tasks
 from w2dual.config.rows import budget_of, potentials, rows
+from w2dual.config.schema import Config
+from w2dual.config.systems.meta_sinkhorn import tasks
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,7 +258,7 @@ def start_table(config: Config) -> dict[str, Any]:
     section = config["meta_sinkhorn"]
     study = section["study"]
     return {
-        "tasks": discrete_tasks(config),
+        "tasks": tasks(config),
         "methods": [entry["method"] for entry in section["methods"]],
         "tolerances": study["tolerances"],
         "check_every": study["check_every"],

@@ -24,6 +24,8 @@ MIRROR_VARIABLE = "W2BENCHMARK_MIRROR"
 MIRROR_KEY = "measures.benchmark.mirror"
 WEIGHTS, IMAGE_WEIGHTS = "Mix3toMix10", "CelebA64"
 """The folders of the published repository that a mirror holds, or holds in `benchmarks`."""
+CELEBA64_GENERATOR = "celeba64_generator"
+"""The prepared file that all pairs of CelebA64 share; it holds no pair."""
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 _PATTERNS = {WEIGHTS: "[0-9]*_v[12].pt", IMAGE_WEIGHTS: "[A-Z]*_*.pt"}
 """What is in each of them."""

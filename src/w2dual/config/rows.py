@@ -168,6 +168,76 @@ def check_methods(config: Mapping[str, Any]) -> None:
                 )
 
 
+def check_rows(config: Mapping[str, Any], section: str, grid: Mapping[str, Any]) -> list[Row]:
+    """Check the rows of a grid, and return them.
+
+    Args:
+        config: the whole, which has been checked against the schema.
+        section: key of the grid in the config, for messages.
+        grid: of rows.
+
+    Raises:
+        InputError: a row cannot be resolved or is a duplicate, its loss and solver do not go
+            together, or its method sets what the grid does not have.
+    """
+    for potential in grid.get("potentials", ()):
+        check_known(config, f"{section}.potentials", potential, "potentials")
+    named = [
+        (f"{section}.{part}.{index}", entry)
+        for part in ("methods", "more_methods")
+        for index, entry in enumerate(grid.get(part, []))
+    ]
+    found: dict[tuple[str, str], Row] = {}
+    for key, entry in named:
+        row = resolve(config, grid, entry, key)
+        where = f"config key `{key}`"
+        if row.kind == DUAL:
+            _check_dual(config, where, row.parts)
+        _check_budget(config, section.partition(".")[0], row.method)
+        label = (row.amortization, row.solver)
+        if label in found:
+            raise InputError(f"{where}: duplicate method {label[0]} + {label[1]}")
+        found[label] = row
+    return list(found.values())
+
+
+def _check_budget(config: Mapping[str, Any], section: str, method: str) -> None:
+    """Check that what a method sets of its budget is what its grid's is made of."""
+    grid, entry = config[section], config["methods"][method] if method else {}
+    widths = "hidden" in grid["training"] or any("hidden" in part for part in grid.get("grids", []))
+    if "hidden" in entry.get("training", {}) and not widths:
+        raise InputError(
+            f"config key `methods.{method}.training.hidden`: the networks of `{section}` have no "
+            "hidden widths to set; leave it out"
+        )
+    known = grid.get("pretraining", {})
+    if other := [key for key in entry.get("pretraining", {}) if key not in known]:
+        raise InputError(
+            f"config key `methods.{method}.pretraining.{other[0]}`: `{section}.pretraining`, which "
+            f"it would change, has no such key; it has {', '.join(known)}"
+        )
+
+
+def _check_dual(config: Mapping[str, Any], where: str, parts: Mapping[str, str]) -> None:
+    amortization = config["amortizations"][parts["amortization"]]["kind"]
+    solver = config["solvers"][parts["solver"]]["kind"]
+    if amortization == "regression" and solver == "none":
+        raise InputError(
+            f"{where}: a regression loss needs a conjugate solver to regress on; "
+            "give `solver`, or take objective or cycle"
+        )
+    if amortization == "none" and solver == "none":
+        raise InputError(
+            f"{where}: with neither an amortization loss nor a solver nothing computes the "
+            "conjugate; give one of them"
+        )
+
+
+def cell_names(pair: str, found: Iterable[Row]) -> list[str]:
+    """Return the names that the cells of rows have on a pair."""
+    return [row.cell_name(pair, potential) for row in found for potential in row.potentials]
+
+
 def check_known(
     config: Mapping[str, Any], key: str, name: str, section: str, under: str = ""
 ) -> None:

@@ -8,9 +8,9 @@ first potential. Figures and tables name the cells that they show.
 from __future__ import annotations
 
 from w2dual.config.cells import Cell
-from w2dual.config.grid import celeba64_grid, hd_grid
-from w2dual.config.reader import Config
+from w2dual.config.grid import cells_in
 from w2dual.config.rows import rows
+from w2dual.config.schema import Config
 
 
 def dimensions(config: Config) -> list[int]:
@@ -41,7 +41,7 @@ def studied(config: Config) -> dict[str, list[Cell]]:
     for potential in config["hd"]["potentials"]:
         cells = [
             cell
-            for cell in hd_grid(config)
+            for cell in cells_in("hd", config)
             if cell.potential == potential
             and (cell.amortization, cell.solver) == wanted
             and cell.dimension in dimensions(config)
@@ -59,7 +59,7 @@ def studied_images(config: Config) -> list[Cell]:
     """
     return [
         cell
-        for cell in celeba64_grid(config)
+        for cell in cells_in("celeba64", config)
         if cell.potential == config["celeba64"]["potentials"][0]
         and (cell.amortization, cell.solver) == method(config, "celeba64")
     ]
@@ -75,7 +75,7 @@ def line_search_cell(config: Config) -> Cell | None:
     dimension = wanted["dimension"] if wanted["dimension"] in there else max(there)
     return next(
         cell
-        for cell in hd_grid(config)
+        for cell in cells_in("hd", config)
         if (cell.dimension, cell.potential) == (dimension, potential)
         and (cell.amortization, cell.solver) == method(config)
     )

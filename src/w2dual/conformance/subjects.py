@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from w2dual import closure
 from w2dual.config import kinds, studies
 from w2dual.config.cells import method_kind
-from w2dual.config.grid import lagrangian_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.kinds import GIVEN, PARTS
-from w2dual.config.reader import CELEBA64_GENERATOR, Config, pairs
+from w2dual.config.places import CELEBA64_GENERATOR
+from w2dual.config.reader import Config, pairs
 from w2dual.config.rows import at_dimension, rows, settings_of
 from w2dual.conformance.base import Verdict
 from w2dual.records import InputError
@@ -121,7 +122,7 @@ def _methods(config: Config) -> dict[str, Mapping[str, Any]]:
             continue
         settings = settings_of(config, row, row.potentials[0], DIMENSION)
         found[name] = {"kind": row.kind, **settings}
-    for cell in lagrangian_grid(config):  # of each method in its first setting
+    for cell in cells_in("lagrangian", config):  # of each method in its first setting
         parts = {
             key: cell.settings[key] for key in [*PARTS, *GIVEN, "method"] if key in cell.settings
         }

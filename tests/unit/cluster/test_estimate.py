@@ -25,14 +25,7 @@ from w2dual.cluster.costs import (
 )
 from w2dual.cluster.estimate import Basis, estimate, makespan, runtime_min
 from w2dual.config.cells import Cell
-from w2dual.config.grid import (
-    baselines_grid,
-    celeba64_baselines_grid,
-    celeba64_grid,
-    grid,
-    hd_grid,
-    synthetic_grid,
-)
+from w2dual.config.grid import cells_in, grid
 from w2dual.config.reader import load
 from w2dual.records import InputError, write_json
 
@@ -78,7 +71,7 @@ def cell(n: int = 2, seeds: int = 10, batch: int = 1024, method: tuple[str, str]
     config["hd"] |= {"dimensions": [n], "seeds": list(range(seeds)), "potentials": ["mlp"]}
     config["hd"]["training"] |= {"batch_size": batch, "iterations": 1000}
     config["hd"]["pretraining"]["iterations"] = 100
-    return next(c for c in hd_grid(config) if (c.amortization, c.solver) == method)
+    return next(c for c in cells_in("hd", config) if (c.amortization, c.solver) == method)
 
 
 def figures(*arguments: Any) -> Any:
@@ -209,7 +202,7 @@ def test_what_does_not_follow_is_unknown(rows: list[Cost], reason: str):
 
 
 def test_a_method_of_another_kind_goes_by_its_name_alone():
-    own = next(c for c in baselines_grid(PAPER) if c.amortization == "qc")
+    own = next(c for c in cells_in("baselines", PAPER) if c.amortization == "qc")
     assert estimate(own, []).reason == "dense_free, qc: not measured"
 
 
@@ -437,7 +430,9 @@ def costs(tmp_path: Path) -> str:
             batch_size=256,
             **own,
         )
-        for potential in sorted({cell.potential for cell in synthetic_grid(load([CONFIG, SMOKE]))})
+        for potential in sorted(
+            {cell.potential for cell in cells_in("synthetic", load([CONFIG, SMOKE]))}
+        )
     ]
     rows += [
         cost(
@@ -450,7 +445,7 @@ def costs(tmp_path: Path) -> str:
             batch_size=32,
             **(own | {"seeds": 1}),
         )
-        for cell in celeba64_grid(load([CONFIG, SMOKE]))
+        for cell in cells_in("celeba64", load([CONFIG, SMOKE]))
     ]
     write_costs(tmp_path / "costs.csv", rows)
     return str(tmp_path / "costs.csv")
@@ -460,7 +455,8 @@ def test_networks_of_other_widths_are_not_taken_for_one_another():
     config = load([CONFIG])
     config["methods"]["mm_images"]["amortization_model"]["base"] = 4
     found = {
-        cell.potential: method_of(cell)["hidden"] for cell in celeba64_baselines_grid(config)[:6]
+        cell.potential: method_of(cell)["hidden"]
+        for cell in cells_in("celeba64_baselines", config)[:6]
     }
     assert found == {"conv_icnn": "128-256-512-1024", "resnet": "64-512-4"}
 

@@ -12,7 +12,7 @@ from w2dual import provenance
 from w2dual.__main__ import main
 from w2dual.cluster import measured
 from w2dual.cluster.costs import read_costs, write_costs
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.reader import load
 from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, save_arrays
@@ -113,7 +113,7 @@ def test_steps_of_pretraining_are_told_from_what_is_paid_once(monkeypatch: pytes
         return lambda problem, cell, steps: (1.0 + seconds * steps, 7.0, steps)
 
     monkeypatch.setattr(measured, "_timed_pretraining", timed(0.25))
-    cell = hd_grid(load([CONFIG]))[0]
+    cell = cells_in("hd", load([CONFIG]))[0]
     params, once, steps = measured.pretrain(cell, 8)
     assert params == 24  # those of the longer one
     assert once == pytest.approx(8.0)

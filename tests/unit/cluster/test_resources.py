@@ -5,9 +5,9 @@ from tests.unit.settings import PAPER
 
 from w2dual.cluster.costs import Cost, update, write_costs
 from w2dual.cluster.resources import START_MIN, Requests
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import cells_in
 
-CELL = next(cell for cell in hd_grid(PAPER) if cell.dimension == 64)
+CELL = next(cell for cell in cells_in("hd", PAPER) if cell.dimension == 64)
 
 
 def cost(**changes: object) -> Cost:
@@ -56,7 +56,7 @@ def test_measured_times_go_before_with_headroom_and_the_start():
 
 
 def test_a_cell_that_was_not_measured_keeps_its_table():
-    other = next(cell for cell in hd_grid(PAPER) if cell.solver != CELL.solver)
+    other = next(cell for cell in cells_in("hd", PAPER) if cell.solver != CELL.solver)
     requests = Requests(PAPER, [cost()])
     assert requests.cell_min(other) == requests.dimension_min(other.dimension)
 

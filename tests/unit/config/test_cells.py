@@ -11,22 +11,12 @@ import pytest
 import yaml
 
 from w2dual import amortization, conjugate, potentials
+from w2dual.config.assembly import hidden_widths
 from w2dual.config.cells import Cell
-from w2dual.config.grid import (
-    baselines_grid,
-    celeba64_baselines_grid,
-    celeba64_grid,
-    grid,
-    hd_grid,
-    hidden_widths,
-    lagrangian_grid,
-    meta_color_grid,
-    meta_sinkhorn_grid,
-    metric_recovery_grid,
-    synthetic_grid,
-)
-from w2dual.config.reader import SCHEMA, load
+from w2dual.config.grid import cells_in, grid
+from w2dual.config.reader import load
 from w2dual.config.rows import OWN
+from w2dual.config.schema import SCHEMA
 from w2dual.config.settings import CubePretrainingSettings
 from w2dual.records import InputError, short_hash
 from w2dual.training import methods
@@ -101,7 +91,7 @@ def test_names_are_the_tables_in_the_papers_order(
 ):
     files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
     config = load(files)
-    names = [cell.name for cell in hd_grid(config)]
+    names = [cell.name for cell in cells_in("hd", config)]
     assert [cell.name for cell in grid(config)][:count] == names
     assert len(names) == count
     chosen = {f"{m['amortization']}-{m['solver']}" for m in config["hd"]["methods"]}
@@ -122,7 +112,7 @@ def test_names_are_the_tables_in_the_papers_order(
 def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, count: int):
     files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
     config = load(files)
-    names = [cell.name for cell in synthetic_grid(config)]
+    names = [cell.name for cell in cells_in("synthetic", config)]
     assert names == [
         f"{pair}-{potential}-{method['amortization']}-{method['solver']}"
         for part in config["synthetic"]["grids"]
@@ -132,15 +122,15 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
     ]
     assert len(names) == count
     assert [cell.name for cell in grid(config)] == [
-        *(cell.name for cell in hd_grid(config)),
-        *(cell.name for cell in baselines_grid(config)),
+        *(cell.name for cell in cells_in("hd", config)),
+        *(cell.name for cell in cells_in("baselines", config)),
         *names,
-        *(cell.name for cell in celeba64_grid(config)),
-        *(cell.name for cell in celeba64_baselines_grid(config)),
-        *(cell.name for cell in meta_sinkhorn_grid(config)),
-        *(cell.name for cell in meta_color_grid(config)),
-        *(cell.name for cell in lagrangian_grid(config)),
-        *(cell.name for cell in metric_recovery_grid(config)),
+        *(cell.name for cell in cells_in("celeba64", config)),
+        *(cell.name for cell in cells_in("celeba64_baselines", config)),
+        *(cell.name for cell in cells_in("meta_sinkhorn", config)),
+        *(cell.name for cell in cells_in("meta_color", config)),
+        *(cell.name for cell in cells_in("lagrangian", config)),
+        *(cell.name for cell in cells_in("metric_recovery", config)),
     ]
 
 
@@ -150,7 +140,7 @@ def test_names_on_the_plane_are_in_the_order_of_the_grids(preset: str | None, co
 def test_names_of_starts_are_the_tasks_with_the_methods(preset: str | None, count: int):
     files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
     config = load(files)
-    cells = meta_sinkhorn_grid(config)
+    cells = cells_in("meta_sinkhorn", config)
     named = config["meta_sinkhorn"]["methods"]
     tasks = config["meta_sinkhorn"]["tasks"] if preset else ["mnist"]  # there is no raster
     assert [cell.name for cell in cells] == [
@@ -170,7 +160,7 @@ def test_names_of_starts_are_the_tasks_with_the_methods(preset: str | None, coun
 def test_names_on_images_are_the_tables_in_the_papers_order(preset: str | None, count: int):
     files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
     config = load(files)
-    names = [cell.name for cell in celeba64_grid(config)]
+    names = [cell.name for cell in cells_in("celeba64", config)]
     assert len(names) == count
     text = (ROOT / "tables/published/celeba64.csv").read_text(encoding="utf-8")
     published = list(csv.DictReader(text.splitlines()))
@@ -188,7 +178,7 @@ def test_names_on_images_are_the_tables_in_the_papers_order(preset: str | None, 
 def test_the_benchmarks_own_methods_on_images(preset: str | None, count: int):
     files = [ROOT / "config.yaml"] + ([ROOT / "presets" / f"{preset}.yaml"] if preset else [])
     config = load(files)
-    cells = celeba64_baselines_grid(config)
+    cells = cells_in("celeba64_baselines", config)
     assert len(cells) == count
     for cell in cells:
         made: Any = methods.make(cell.settings, cell.dimension)
@@ -206,7 +196,7 @@ def test_the_benchmarks_own_methods_on_images(preset: str | None, count: int):
 
 
 def test_an_image_cell_has_the_papers_settings():
-    cell = next(c for c in celeba64_grid(PAPER) if c.amortization == "cycle")
+    cell = next(c for c in cells_in("celeba64", PAPER) if c.amortization == "cycle")
     assert cell.settings["amortization_model"] == {
         "kind": "gradient",
         "potential": cell.settings["potential"],
@@ -225,7 +215,7 @@ def test_the_papers_cells_on_the_plane():
     method = "regression-lbfgs_high_precision"
     pairs = ["gauss8", "gauss_sq", "circles", "moons", "s_curve", "swiss", "maf_moon", "rings"]
     pairs.append("moon_to_rings")
-    assert [cell.name for cell in synthetic_grid(PAPER)] == [
+    assert [cell.name for cell in cells_in("synthetic", PAPER)] == [
         *(f"{pair}-{kind}_leaky-{method}" for pair in pairs for kind in ("icnn", "mlp")),
         *(f"{pair}-icnn_smooth-{method}" for pair in ("maf_moon", "rings")),
         f"images-mlp_image-{method}",
@@ -262,7 +252,7 @@ def test_cell_names_its_parts():
 )
 def test_hidden_widths_of_the_paper(n: int, expected: list[int]):
     assert hidden_widths("paper", n) == expected
-    for cell in hd_grid(PAPER):
+    for cell in cells_in("hd", PAPER):
         if cell.dimension == n:
             assert cell.settings["potential"]["hidden"] == expected
             assert cell.settings["amortization_model"]["hidden"] == expected
@@ -276,7 +266,8 @@ def test_hidden_widths_may_be_given():
 
 def test_hidden_widths_on_the_plane_are_those_of_the_grid():
     widths = {
-        cell.potential: cell.settings["potential"]["hidden"] for cell in synthetic_grid(PAPER)
+        cell.potential: cell.settings["potential"]["hidden"]
+        for cell in cells_in("synthetic", PAPER)
     }
     leaky = [128, 128]
     assert widths == {
@@ -287,7 +278,7 @@ def test_hidden_widths_on_the_plane_are_those_of_the_grid():
     }
     changed = copy.deepcopy(PAPER)
     changed["synthetic"]["grids"][1]["hidden"] = [7]
-    for old, new in zip(synthetic_grid(PAPER), synthetic_grid(changed), strict=True):
+    for old, new in zip(cells_in("synthetic", PAPER), cells_in("synthetic", changed), strict=True):
         assert new.settings["amortization_model"]["hidden"] == [512, 512]
         assert (old.hash != new.hash) == (new.potential == "icnn_smooth")
         if old.hash != new.hash:
@@ -297,17 +288,19 @@ def test_hidden_widths_on_the_plane_are_those_of_the_grid():
 def test_cycle_weight_is_the_dimension_or_a_number():
     weights = {
         c.dimension: c.settings["amortization"]["weight"]
-        for c in hd_grid(PAPER)
+        for c in cells_in("hd", PAPER)
         if c.amortization == "cycle"
     }
     assert weights == {n: float(n) for n in PAPER["hd"]["dimensions"]}
     fixed = with_leaf(PAPER, ("amortizations", "cycle", "weight"), 2.5)
     assert {
-        c.settings["amortization"]["weight"] for c in hd_grid(fixed) if c.amortization == "cycle"
+        c.settings["amortization"]["weight"]
+        for c in cells_in("hd", fixed)
+        if c.amortization == "cycle"
     } == {2.5}
     plane = copy.deepcopy(PAPER)
     plane["synthetic"]["grids"][0]["methods"] = [{"amortization": "cycle", "solver": "none"}]
-    assert synthetic_grid(plane)[0].settings["amortization"]["weight"] == 2.0
+    assert cells_in("synthetic", plane)[0].settings["amortization"]["weight"] == 2.0
 
 
 def test_grid_leaves_the_config_alone():
@@ -390,17 +383,17 @@ def changed_cells(path: Leaf) -> set[str]:
 
 @pytest.mark.parametrize("path", HD_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_of_the_benchmark(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in hd_grid(every_method())}
+    assert changed_cells(path) == {cell.name for cell in cells_in("hd", every_method())}
 
 
 @pytest.mark.parametrize("path", SYNTHETIC_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_on_the_plane(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in synthetic_grid(every_method())}
+    assert changed_cells(path) == {cell.name for cell in cells_in("synthetic", every_method())}
 
 
 @pytest.mark.parametrize("path", IMAGE_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_on_images(path: Leaf):
-    users = celeba64_grid(every_method())
+    users = cells_in("celeba64", every_method())
     if path == ("celeba64", "cycle_weight"):
         users = [cell for cell in users if cell.amortization == "cycle"]
     assert changed_cells(path) == {cell.name for cell in users}
@@ -414,8 +407,7 @@ def test_each_training_setting_reaches_the_benchmarks_own_methods(path: Leaf):
         for name, entry in every_method()["methods"].items()
         if path[1] == "training" and path[2] in entry.get("training", {})
     }
-    section = baselines_grid if path[0] == "baselines" else celeba64_baselines_grid
-    cells = section(every_method())
+    cells = cells_in(path[0], every_method())
     assert changed_cells(path) == {cell.name for cell in cells if cell.amortization not in own}
 
 
@@ -427,7 +419,7 @@ def test_each_training_setting_reaches_the_cells_of_lagrangian_costs(path: Leaf)
         for name, entry in PAPER["methods"].items()
         if path[1] == "training" and path[2] in entry.get("training", {})
     }
-    cells = lagrangian_grid(every_method())
+    cells = cells_in("lagrangian", every_method())
     users = {cell.name for cell in cells if cell.amortization not in own}
     if path[1] == "settings":
         users = {name for name in users if name.startswith(f"lagrangian_{path[2]}-")}
@@ -437,13 +429,13 @@ def test_each_training_setting_reaches_the_cells_of_lagrangian_costs(path: Leaf)
 
 @pytest.mark.parametrize("path", RECOVERY_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_the_cells_that_recover_a_metric(path: Leaf):
-    users = {cell.name for cell in metric_recovery_grid(every_method())}
+    users = {cell.name for cell in cells_in("metric_recovery", every_method())}
     assert len(users) == 3
     assert changed_cells(path) == users
 
 
 def test_a_cell_that_recovers_a_metric_takes_all_samples_of_its_set():
-    by_pair = {cell.pair: cell for cell in metric_recovery_grid(PAPER)}
+    by_pair = {cell.pair: cell for cell in cells_in("metric_recovery", PAPER)}
     assert {name: cell.training.batch_size for name, cell in by_pair.items()} == {
         "circle": 100,
         "mass_splitting": 100,
@@ -456,7 +448,7 @@ def test_a_cell_that_recovers_a_metric_takes_all_samples_of_its_set():
 
 @pytest.mark.parametrize("path", START_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_of_starts(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in meta_sinkhorn_grid(every_method())}
+    assert changed_cells(path) == {cell.name for cell in cells_in("meta_sinkhorn", every_method())}
 
 
 def test_the_settings_of_both_kinds_of_cells_are_found():
@@ -472,7 +464,9 @@ def test_each_setting_of_a_method_reaches_the_cells_that_use_it(path: Leaf):
     own = section == "amortization_model" or path == ("amortizations", "cycle", "weight")
     users = {
         cell.name
-        for cell in (hd_grid(config) + synthetic_grid(config) if own else grid(config))
+        for cell in (
+            cells_in("hd", config) + cells_in("synthetic", config) if own else grid(config)
+        )
         if section.rstrip("s") in cell.settings
         and (
             section == "amortization_model"

@@ -6,7 +6,7 @@ import pytest
 
 from w2dual import closure
 from w2dual.config import kinds
-from w2dual.config.reader import SCHEMA
+from w2dual.config.schema import SCHEMA
 from w2dual.config.strict_yaml import load
 
 

@@ -2,15 +2,17 @@
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.unit.config import changed
 
 from w2dual import closure
 from w2dual.config import arguments, cells, reader, rows, studies
-from w2dual.config.grid import baselines_grid, benchmark_grid, grid, hd_grid, synthetic_grid
+from w2dual.config.grid import benchmark_grid, cells_in, grid
 from w2dual.records import InputError
 from w2dual.results.summary import TableSettings
 
@@ -55,16 +57,8 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closure, "modules_with", with_these)
 
 
-def load(text: str) -> dict[str, Any]:
-    merged = reader.merge(PAPER, yaml.safe_load(text))
-    reader.validate(merged)
-    return merged
-
-
-def refusal(text: str) -> str:
-    with pytest.raises(InputError) as caught:
-        load(text)
-    return str(caught.value)
+load = partial(changed.load, base=PAPER)
+refusal = partial(changed.refusal, base=PAPER)
 
 
 def added(methods: str, row: str, more: str = "") -> dict[str, Any]:
@@ -77,8 +71,8 @@ def new_cells(config: dict[str, Any]) -> dict[str, cells.Cell]:
     """The cells on the benchmark that `more_methods` adds."""
     before = copy.deepcopy(config)
     before["hd"]["more_methods"] = []
-    known = {cell.name: cell.hash for cell in hd_grid(before)}
-    found = {cell.name: cell for cell in hd_grid(config)}
+    known = {cell.name: cell.hash for cell in cells_in("hd", before)}
+    found = {cell.name: cell for cell in cells_in("hd", config)}
     assert {name: cell.hash for name, cell in found.items() if name in known} == known
     return {name: cell for name, cell in found.items() if name not in known}
 
@@ -168,7 +162,7 @@ def test_a_method_sets_the_pretraining_that_its_grid_has():
         "pretraining: {{spread: 2.0, weight_decay: 0.5}}}}}}\n"
         "{}: {{dimensions: [2], {}: [{{method: gan}}]}}"
     )
-    (cell,) = baselines_grid(load(text.format("baselines", "methods")))
+    (cell,) = cells_in("baselines", load(text.format("baselines", "methods")))
     grids = PAPER["baselines"]["pretraining"]
     assert cell.settings["pretraining"] == grids | {"spread": 2.0, "weight_decay": 0.5}
     assert cell.settings["pretraining"] != grids
@@ -187,7 +181,7 @@ def test_a_grid_on_the_plane_takes_methods_too():
     figures = dict.fromkeys(PAPER["synthetic"]["figures"])
     plane = {"grids": grids, "figures": figures}
     config = load(yaml.safe_dump({"methods": methods, "synthetic": plane}))
-    assert [cell.name for cell in synthetic_grid(config)] == [
+    assert [cell.name for cell in cells_in("synthetic", config)] == [
         *("moons-mlp_leaky-gan", "moons-maps", "rings-mlp_leaky-gan", "rings-maps"),
     ]
     figures["transport"] = {"pairs": ["moons"], "potential": "mlp_leaky"}
@@ -286,7 +280,7 @@ def test_a_potential_is_named_by_the_method_or_the_grid():
         "name one in `methods.gan.potential`, or `potentials` in its grid"
     )
     config = load(text.format("{kind: critic, potential: mlp}"))
-    assert {cell.potential for cell in baselines_grid(config)} == {"mlp"}
+    assert {cell.potential for cell in cells_in("baselines", config)} == {"mlp"}
     parts = "baselines: {methods: [{amortization: cycle, solver: none}]}"
     assert "`methods.NAME.potential`" in refusal(parts)
 
@@ -327,7 +321,7 @@ def test_tables_have_the_rows_of_their_potential():
     assert settings.methods_of("mlp") == [*papers, ("gan", "none"), ("tj", "adam")]
     assert settings.methods_of("own") == [("maps", "none")]
     for potential in ("icnn", "mlp", "own"):
-        cells_of = {c.name for c in hd_grid(config) if c.potential == potential}
+        cells_of = {c.name for c in cells_in("hd", config) if c.potential == potential}
         assert len(cells_of) == len(settings.methods_of(potential))
     # Without a method, tables are told what they were before there was any.
     assert arguments.table(PAPER)["methods"] == PAPER["hd"]["methods"]
@@ -351,7 +345,7 @@ def test_studies_and_figures_take_no_cells_that_are_reversed():
     figures["transport"] = {"pairs": ["moons"], "potential": "mlp_leaky"}
     plane = f"synthetic: {{grids: [{grid}], figures: {json.dumps(figures)}}}"
     drawn = load(dual.format("false") + plane)
-    (cell,) = synthetic_grid(drawn)
+    (cell,) = cells_in("synthetic", drawn)
     assert arguments.cells_of_figure(figures["transport"], [cell]) == [cell.name]
     assert "that the method `dual` trains, not `reversed`" in refusal(dual.format("true") + plane)
     assert "`methods.back.reversed`: 3 is not of type 'boolean'" in refusal(dual.format(3))

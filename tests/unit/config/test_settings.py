@@ -11,7 +11,7 @@ from tests.unit.settings import PAPER
 
 from w2dual.config import reader
 from w2dual.config.cells import Cell
-from w2dual.config.grid import grid, hd_grid, synthetic_grid
+from w2dual.config.grid import cells_in, grid
 from w2dual.config.settings import EvaluationSettings, SyntheticEvaluationSettings
 from w2dual.records import InputError, read_json
 
@@ -34,8 +34,8 @@ def test_typed_settings_are_those_of_the_record():
 
 
 def test_cells_on_the_plane_have_settings_of_their_own():
-    assert {type(cell.evaluation) for cell in hd_grid(PAPER)} == {EvaluationSettings}
-    on_plane = {type(cell.evaluation) for cell in synthetic_grid(PAPER)}
+    assert {type(cell.evaluation) for cell in cells_in("hd", PAPER)} == {EvaluationSettings}
+    on_plane = {type(cell.evaluation) for cell in cells_in("synthetic", PAPER)}
     assert on_plane == {SyntheticEvaluationSettings}
 
 
@@ -56,7 +56,7 @@ def test_hashes_of_trained_cells_stay(path: Path):
     cell = Cell.from_json(record)
     assert cell.hash == record["hash"]
     assert json.dumps(cell.to_json()) == json.dumps(record)
-    today = next(item for item in hd_grid(PAPER) if item.name == cell.name)
+    today = next(item for item in cells_in("hd", PAPER) if item.name == cell.name)
     seeds = {"seeds": record["settings"]["seeds"]}
     assert Cell.from_json(today.to_json() | {"settings": today.settings | seeds, "hash": cell.hash})
 

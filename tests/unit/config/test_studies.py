@@ -3,11 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from w2dual.config import studies
-from w2dual.config.reader import load, merge, read, validate
-from w2dual.records import InputError
+from w2dual.config.reader import load, merge
 
 ROOT = Path(__file__).parents[3]
 PAPER = load([ROOT / "config.yaml"])
@@ -63,18 +60,3 @@ def test_another_method_where_the_grid_lacks_the_papers() -> None:
     assert studies.method(neither) is None
     assert studies.studied(neither) == {}
     assert studies.line_search_cell(neither) is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"lbfgs": "adam"}, r"`conjugation.lbfgs`: solver `adam` is of kind `adam`; expected"),
-        ({"adam": "mine"}, r"`conjugation.adam`: unknown name `mine`; `solvers` has"),
-        ({"method": {"solver": "mine"}}, r"`conjugation.method.solver`: unknown name `mine`"),
-        ({"points": 20000}, r"`conjugation.points`: 20000 is more than `hd.evaluation.samples`"),
-        ({"line_search": {"rows": ["mine"]}}, r"`conjugation.line_search.rows.0`: 'mine' is not"),
-    ],
-)
-def test_a_config_that_cannot_be_studied_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        validate(merge(read([ROOT / "config.yaml"]), {"conjugation": changes}))

@@ -9,7 +9,7 @@ import jax
 import pytest
 from tests.unit import settings
 
-from w2dual.config.grid import lagrangian_grid
+from w2dual.config.grid import cells_in
 from w2dual.evaluation.trained import Trained
 from w2dual.measures.pairs.synthetic import SyntheticPair
 from w2dual.measures.synthetic.laws import LAWS
@@ -19,7 +19,7 @@ from w2dual.training import methods
 from w2dual.training.pretraining import fresh_params
 
 STRIPS = SyntheticPair(dimension=2, source=LAWS["strip_left"], target=LAWS["strip_right"])
-CELLS = {cell.name: cell for cell in lagrangian_grid(settings.PAPER)}
+CELLS = {cell.name: cell for cell in cells_in("lagrangian", settings.PAPER)}
 
 
 def _trained(name: str) -> Trained:

@@ -17,7 +17,7 @@ from matplotlib.quiver import Quiver
 from matplotlib.text import Text
 from tests.unit.settings import plane_pair
 
-from w2dual.config.grid import synthetic_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.reader import load
 from w2dual.conjugate import Status
 from w2dual.evaluation.trained import Points, Trained
@@ -36,7 +36,7 @@ PAGE_IN = (7.0, 9.2)
 def cell() -> Trained:
     """An untrained cell of small networks."""
     config = load([ROOT / "config.yaml", ROOT / "presets" / "laptop.yaml"])
-    found = next(one for one in synthetic_grid(config) if one.pair == PAIR)
+    found = next(one for one in cells_in("synthetic", config) if one.pair == PAIR)
     settings = found.settings | {
         "potential": found.settings["potential"] | {"hidden": [8, 8]},
         "amortization_model": found.settings["amortization_model"] | {"hidden": [8]},

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from tests.unit.settings import plane_pair
 
 from w2dual import rng
-from w2dual.config.grid import synthetic_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.reader import load
 from w2dual.evaluation.trained import Trained
 from w2dual.measures import Pair
@@ -40,7 +40,7 @@ def measures(name: str) -> Pair:
 
 def untrained(name: str, pair: Pair | None = None) -> Trained:
     """A cell with 8 units a layer, as it is initialised."""
-    (cell,) = [c for c in synthetic_grid(CONFIG) if c.name == f"{name}-{METHOD}"]
+    (cell,) = [c for c in cells_in("synthetic", CONFIG) if c.name == f"{name}-{METHOD}"]
     narrow = {"hidden": [8, 8]}
     small = {k: cell.settings[k] | narrow for k in ("potential", "amortization_model")}
     cell = dataclasses.replace(cell, settings=cell.settings | small)

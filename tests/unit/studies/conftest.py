@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from w2dual.config.grid import hd_grid
+from w2dual.config.grid import cells_in
 from w2dual.config.reader import load
 from w2dual.evaluation.trained import Trained
 from w2dual.measures.pairs import gaussian
@@ -23,7 +23,7 @@ def cell() -> Trained:
     config = load([ROOT / "config.yaml", ROOT / "presets" / "smoke.yaml"])
     found = next(
         one
-        for one in hd_grid(config)
+        for one in cells_in("hd", config)
         if (one.potential, one.amortization, one.solver) == ("icnn", "regression", "lbfgs")
     )
     settings = found.settings | {

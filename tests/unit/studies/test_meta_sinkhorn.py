@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from w2dual.config.assembly import untrained
 from w2dual.config.cells import Cell
-from w2dual.config.grid import UNTRAINED
 from w2dual.measures.base import FORMAT
 from w2dual.plots import meta_sinkhorn as figures
 from w2dual.records import InputError, file_sha256, load_arrays, save_arrays, write_json
@@ -50,7 +50,7 @@ CELL_SETTINGS = {
         "divergence_loss": 1e5,
         "divergence_every": 1000,
     },
-    "pretraining": UNTRAINED,
+    "pretraining": untrained(1.0),
     "evaluation": {"samples": 4, "history_every": 5, "history_samples": 2},
     "logging": {"every": 5},
 }

@@ -11,12 +11,12 @@ import pytest
 from tests.unit import settings
 
 from w2dual.backend import jit
-from w2dual.config.grid import lagrangian_grid
+from w2dual.config.grid import cells_in
 from w2dual.paths.action import joined, line
 from w2dual.training import methods
 from w2dual.training.methods.ctransform import CTransform
 
-CELLS = {cell.name: cell for cell in lagrangian_grid(settings.PAPER)}
+CELLS = {cell.name: cell for cell in cells_in("lagrangian", settings.PAPER)}
 
 
 @pytest.mark.long

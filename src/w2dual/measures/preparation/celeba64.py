@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2dual import rng, seeds
-from w2dual.config.reader import CELEBA64_GENERATOR as GENERATOR
+from w2dual.config.places import CELEBA64_GENERATOR as GENERATOR
 from w2dual.decoding import decode
 from w2dual.measures.base import Moments
 from w2dual.measures.benchmark.weights import SOURCES

@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from w2dual.config.assembly import hidden_widths
 from w2dual.config.cells import needs
-from w2dual.config.grid import hidden_widths
 from w2dual.config.kinds import PARTS
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import read

@@ -1,0 +1,21 @@
+"""Recovered metrics: what is refused, and by which words."""
+
+from tests.unit.config.changed import load, refusal
+
+from w2dual.config import reader
+
+
+def test_what_metric_recovery_names_is_known():
+    message = refusal("metric_recovery: {sets: [square]}")
+    assert "`metric_recovery.sets`: unknown name `square`" in message
+    assert "mass_splitting" in message
+    message = refusal("measures: {snapshots: {circle: {bounds: [[1.5, -1.5], [-1.5, 1.5]]}}}")
+    assert "`measures.snapshots.circle.bounds`" in message
+    message = refusal("metric_recovery: {methods: [{amortization: cycle, solver: lbfgs}]}")
+    assert "`metric_recovery.methods.0` lacks a potential" in message
+    message = refusal(
+        "measures: {synthetic: {circle: {kind: synthetic, source: rings, target: rings}}}"
+    )
+    assert "`measures.synthetic` has the same name" in message
+    none = load("metric_recovery: {sets: []}")
+    assert not {"circle", "mass_splitting", "x_paths"} & set(reader.pairs(none))
