@@ -45,10 +45,13 @@ include: "rules/measures.smk"
 include: "rules/train.smk"
 include: "rules/tables.smk"
 include: "rules/celeba64.smk"
-include: "rules/lagrangian.smk"
-include: "rules/metric_recovery.smk"
-include: "rules/meta_color.smk"
-include: "rules/meta_sinkhorn.smk"
+
+
+for section in ADDITIONS:  # systems beside the paper's own, a file each
+
+    include: f"rules/{section}.smk"
+
+
 include: "rules/verdict.smk"
 include: "rules/figures.smk"
 include: "rules/conjugation.smk"

@@ -12,12 +12,14 @@ from snakemake.io import flag
 from w2dual import closure
 from w2dual.config import arguments, places
 from w2dual.config import studies as choice
-from w2dual.config.arguments import image_files, start_figures
+from w2dual.config.arguments import image_files
 from w2dual.config.cells import modules, pair_modules, preparation_modules
 from w2dual.config.grid import cells_in
 from w2dual.config.places import CELEBA64_GENERATOR
 from w2dual.config.reader import pairs
 from w2dual.config.rows import potentials
+from w2dual.config.systems import ADDITIONS, SYSTEMS
+from w2dual.config.systems.meta_sinkhorn import tasks
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
 from w2dual.cluster.resources import Requests
@@ -58,31 +60,20 @@ if config["resources"]["xla_flags"]:
 # training takes it up itself.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
-HD = {cell.name: cell for cell in cells_in("hd", config)}
-BASELINES = {cell.name: cell for cell in cells_in("baselines", config)}
-SYNTHETIC = {cell.name: cell for cell in cells_in("synthetic", config)}
-IMAGES = {cell.name: cell for cell in cells_in("celeba64", config)}
-IMAGE_BASELINES = {cell.name: cell for cell in cells_in("celeba64_baselines", config)}
-STARTS = {cell.name: cell for cell in cells_in("meta_sinkhorn", config)}
-COLOR = {cell.name: cell for cell in cells_in("meta_color", config)}
-LAGRANGIAN = {cell.name: cell for cell in cells_in("lagrangian", config)}
-RECOVERY = {cell.name: cell for cell in cells_in("metric_recovery", config)}
-# Systems beside the paper's own, by their section of the config, where the preset has their cells.
-SYSTEMS = {
-    name: cells
-    for name, cells in {
-        "meta_sinkhorn": STARTS,
-        "meta_color": COLOR,
-        "lagrangian": LAGRANGIAN,
-        "metric_recovery": RECOVERY,
-    }.items()
-    if cells
-}
-CELLS = HD | BASELINES | SYNTHETIC | IMAGES | IMAGE_BASELINES
-CELLS |= STARTS | COLOR | LAGRANGIAN | RECOVERY
-# Training curves of the cells that recover a metric are one line each, in a figure of their own.
-CURVED = [name for name in CELLS if name not in RECOVERY]
-SCORED = arguments.scored_weights(config)
+# Cells by the section of the config that they are of.
+CELLS_OF = {name: {cell.name: cell for cell in cells_in(name, config)} for name in SYSTEMS}
+HD, BASELINES, SYNTHETIC = CELLS_OF["hd"], CELLS_OF["baselines"], CELLS_OF["synthetic"]
+IMAGES, IMAGE_BASELINES = CELLS_OF["celeba64"], CELLS_OF["celeba64_baselines"]
+CELLS = {name: cell for cells in CELLS_OF.values() for name, cell in cells.items()}
+# What systems beside the paper's own add, where the preset has their cells.
+ADDED = {name: adds for name, adds in ADDITIONS.items() if CELLS_OF[name]}
+# Those of some systems have no figure of training curves each.
+CURVED = [
+    name
+    for section, cells in CELLS_OF.items()
+    for name in cells
+    if section not in ADDED or ADDED[section].curved
+]
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = potentials(config, config["hd"])
@@ -92,34 +83,23 @@ ACCURACY_FIGURES = ["accuracy_vs_cost", "accuracy_vs_dimension", "accuracy_over_
 # Table of settings -> section of the config.
 SETTINGS_TABLES = {
     f"hyperparameters_{section}": section
-    for section in ("hd", "baselines", "synthetic", "celeba64", *SYSTEMS)
+    for section in ("hd", "baselines", "synthetic", "celeba64", *ADDED)
 }
+# Of CelebA64, where the preset has its cells. The figure is of all of them, and chooses itself.
+IMAGE_TABLES = ["celeba64", "verdict_celeba64", "costs_celeba64"] if IMAGES else []
 TABLES = (
     [f"hd_{potential}" for potential in POTENTIALS]
     + (["hd_baselines"] if BASELINES else [])
     + ["verdict_hd", "claims", "trivial_maps", *COST_TABLES, "synthetic"]
-    + list(SETTINGS_TABLES)
+    + [*SETTINGS_TABLES, *IMAGE_TABLES, *(["claims_celeba64"] if IMAGES else [])]
+    + [name for adds in ADDED.values() for name in adds.tables]
 )
-# Of CelebA64, where the preset has its cells. The figure is of all of them, and chooses itself.
-IMAGE_TABLES = ["celeba64", "verdict_celeba64", "costs_celeba64"] if IMAGES else []
-IMAGE_FIGURES = ["celeba64_samples"] if IMAGES else []
-TABLES += [*IMAGE_TABLES, *(["claims_celeba64"] if IMAGES else [])]
-# Of colour transport, where the preset has its cells.
-COLOR_TABLES = ["meta_ot_color", "claims_meta_ot_color"] if COLOR else []
-COLOR_FIGURES = ["meta_color"] if COLOR else []
-TABLES += COLOR_TABLES
-# Of starts of entropic transport, where the preset has its cells, which are trained on some tasks.
-TASKS = list(dict.fromkeys(cell.pair for cell in STARTS.values()))
-START_TABLES = ["meta_ot_sinkhorn", "claims_meta_ot"] if STARTS else []
-START_FIGURES = start_figures(config, TASKS)
-TABLES += START_TABLES
-LAGRANGIAN_FIGURES = ["lagrangian_paths"] if LAGRANGIAN else []
-LAGRANGIAN_TABLES = ["lagrangian", "claims_lagrangian"] if LAGRANGIAN else []
-TABLES += [*LAGRANGIAN_TABLES, *(["metric_recovery"] if RECOVERY else [])]
-RECOVERY_FIGURES = ["metric_fields", "metric_paths"] if RECOVERY else []
 # Figures of the cells on the plane; each name is a module of w2dual.plots.
 PLANE_FIGURES = {name: figure for name, figure in config["synthetic"]["figures"].items() if figure}
-FIGURES = [*PLANE_FIGURES, *IMAGE_FIGURES, *LAGRANGIAN_FIGURES, *RECOVERY_FIGURES]
+# Figures of all cells of a section -> the section.
+FIGURES_OF = {"celeba64_samples": "celeba64"} if IMAGES else {}
+FIGURES_OF |= {figure: name for name, adds in ADDED.items() for figure in adds.figures}
+FIGURES = [*PLANE_FIGURES, *FIGURES_OF]
 ANIMATIONS = [name for name in FIGURES if name in ("interpolation",)]
 
 # From the folder of outputs to the checkout: on this disk, and by the config. They differ where the
@@ -168,11 +148,7 @@ wildcard_constraints:
     potential="|".join(map(re.escape, POTENTIALS)),
     figure="|".join(map(re.escape, FIGURES)),
     images="|".join(IMAGE_TABLES) or "^$",
-    color="|".join(COLOR_TABLES) or "^$",
-    colored="|".join(map(re.escape, COLOR)) or "^$",
-    task="|".join(map(re.escape, TASKS)) or "^$",
-    starts="|".join(START_TABLES) or "^$",
-    starts_figure="|".join(START_FIGURES) or "^$",
+    added="|".join(ADDED) or "^$",
 
 
 def code_of(job, kinds=()):
@@ -203,11 +179,6 @@ def published():
         for name in sorted(os.listdir(os.path.join(ROOT, folder)))
         if name.endswith(".csv")
     ]
-
-
-def cells_of(potential):
-    """Names of the cells of one table, row by row."""
-    return [name for name, cell in HD.items() if cell.potential == potential]
 
 
 def hashes(names):

@@ -30,6 +30,14 @@ rule curves:
         " --published {params.published:q} --pdf {output.pdf} --png {output.png} > {log} 2>&1"
 
 
+def category_of(figure):
+    """Where a figure is in the report of `snakemake --report`."""
+    if figure in PLANE_FIGURES:
+        return "Figures on the plane"
+    section = FIGURES_OF[figure]
+    return ADDED[section].category if section in ADDED else "Figures of CelebA64"
+
+
 rule figure:
     """One figure of cells on the plane or of CelebA64, from their parameters."""
     input:
@@ -41,15 +49,7 @@ rule figure:
         png=report(
             "figures/{figure}.png",
             caption="captions/figure.rst",
-            category=lambda wc: (
-                "Figures of CelebA64"
-                if wc.figure in IMAGE_FIGURES
-                else (
-                    "Lagrangian costs"
-                    if wc.figure in [*LAGRANGIAN_FIGURES, *RECOVERY_FIGURES]
-                    else "Figures on the plane"
-                )
-            ),
+            category=lambda wc: category_of(wc.figure),
             labels={"figure": "{figure}"},
         ),
     log:

@@ -1,5 +1,8 @@
 # What the rules of pairs of measures and of figures take, by the names of pairs and figures.
 
+# Pairs that are laws over discrete measures.
+TASKS = tasks(config)
+
 
 def content(pair):
     """What decides a pair's file. Where weights come from does not, once they are verified."""
@@ -70,20 +73,11 @@ def generator_of(pair):
 
 def cells_of_figure(figure):
     """Names of the cells that a figure shows."""
-    if figure in IMAGE_FIGURES:
-        return list(IMAGES)
-    if figure in LAGRANGIAN_FIGURES:
-        return list(LAGRANGIAN)
-    if figure in RECOVERY_FIGURES:
-        return list(RECOVERY)
+    if figure in FIGURES_OF:
+        return list(CELLS_OF[FIGURES_OF[figure]])
     return arguments.cells_of_figure(PLANE_FIGURES[figure], CELLS.values())
 
 
 def pairs_of_figure(figure):
     """Prepared files of the cells that a figure shows, in their order."""
     return [f"results/measures/{CELLS[name].pair}.safetensors" for name in cells_of_figure(figure)]
-
-
-def starts_of(task):
-    """Names of the cells that were trained on a task of discrete measures."""
-    return [cell.name for cell in STARTS.values() if cell.pair == task]

@@ -1,29 +1,16 @@
 # Colour transport by Meta OT: fine-tuning on held-out pairs of images, its tables and its figure.
 
+from w2dual.config.systems import meta_color
+
+COLOR = CELLS_OF["meta_color"]
 COLOR_SOLVER = [
     f"conjugate.{config['solvers'][config['meta_color']['finetuning']['solver']]['kind']}"
 ]
 
 
-rule aggregate_color:
-    """One row per cell of colour transport and seed."""
-    input:
-        metrics=expand(rules.train.output.metrics, cell=COLOR),
-    output:
-        "results/metrics/meta_color.csv",
-    log:
-        "logs/aggregate/meta_color.log",
-    localrule: True
-    conda:
-        "../envs/w2dual.yaml"
-    params:
-        code=lambda wc: code_of("aggregate"),
-        cells=lambda wc: hashes(COLOR),
-    message:
-        "Gathering the metrics of the cells of colour transport"
-    shell:
-        "python -m w2dual aggregate --kind meta_color --metrics {input.metrics}"
-        " --cells {params.cells:q} --out {output} > {log} 2>&1"
+wildcard_constraints:
+    color=tables_of("meta_color"),
+    colored="|".join(map(re.escape, COLOR)) or "^$",
 
 
 rule color_study:
@@ -47,7 +34,7 @@ rule color_study:
         runtime=lambda wc, attempt: REQUESTS.light_min(attempt, times=2),
     params:
         code=lambda wc: code_of("color_study", [*COLOR_SOLVER, *kinds_of([wc.colored])]),
-        settings=lambda wc: as_json(arguments.color_study(config)),
+        settings=lambda wc: as_json(meta_color.study(config)),
     message:
         "Fine-tuning what {wildcards.colored} predicts"
     shell:
@@ -71,7 +58,7 @@ rule color_table:
         "../envs/w2dual.yaml"
     params:
         code=lambda wc: code_of("color_table"),
-        settings=lambda wc: as_json(arguments.color_table(config, list(COLOR))),
+        settings=lambda wc: as_json(meta_color.table(config)),
         published=lambda wc, input: PUBLISHED,
     message:
         "Rendering {output.tex}"

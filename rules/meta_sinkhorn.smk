@@ -1,25 +1,17 @@
 # Meta OT between discrete measures: starts by solvers on held-out pairs, its tables and its figures.
 
+from w2dual.config.systems import meta_sinkhorn
 
-rule aggregate_starts:
-    """One row per cell of Meta OT between discrete measures and seed."""
-    input:
-        metrics=expand(rules.train.output.metrics, cell=STARTS),
-    output:
-        "results/metrics/meta_sinkhorn.csv",
-    log:
-        "logs/aggregate/meta_sinkhorn.log",
-    localrule: True
-    conda:
-        "../envs/w2dual.yaml"
-    params:
-        code=lambda wc: code_of("aggregate"),
-        cells=lambda wc: hashes(STARTS),
-    message:
-        "Gathering the metrics of the cells of Meta OT between discrete measures"
-    shell:
-        "python -m w2dual aggregate --kind meta_sinkhorn --metrics {input.metrics}"
-        " --cells {params.cells:q} --out {output} > {log} 2>&1"
+
+wildcard_constraints:
+    task="|".join(map(re.escape, TASKS)) or "^$",
+    starts=tables_of("meta_sinkhorn"),
+    starts_figure="|".join(ADDITIONS["meta_sinkhorn"].drawn(config)) if TASKS else "^$",
+
+
+def starts_of(task):
+    """Names of the cells that were trained on a task of discrete measures."""
+    return [cell.name for cell in CELLS_OF["meta_sinkhorn"].values() if cell.pair == task]
 
 
 rule start_study:
@@ -51,7 +43,7 @@ rule start_study:
                 *kinds_of(starts_of(wc.task)),
             ],
         ),
-        settings=lambda wc: as_json(arguments.start_study(config, wc.task)),
+        settings=lambda wc: as_json(meta_sinkhorn.study(config, wc.task)),
     message:
         "Comparing starts on {wildcards.task}"
     shell:
@@ -76,7 +68,7 @@ rule start_table:
         "../envs/w2dual.yaml"
     params:
         code=lambda wc: code_of("meta_sinkhorn_table"),
-        settings=lambda wc: as_json(arguments.start_table(config)),
+        settings=lambda wc: as_json(meta_sinkhorn.table(config)),
         published=lambda wc, input: PUBLISHED,
     message:
         "Rendering {output.tex}"

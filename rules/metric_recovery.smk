@@ -1,25 +1,8 @@
 # Recovery of metrics: their table, and scores of weights that a user has; none of it for a preset without.
 
+from w2dual.config.systems import metric_recovery
 
-rule aggregate_metric_recovery:
-    """One row per cell that recovers a metric and seed."""
-    input:
-        metrics=expand(rules.train.output.metrics, cell=RECOVERY),
-    output:
-        "results/metrics/metric_recovery.csv",
-    log:
-        "logs/aggregate/metric_recovery.log",
-    localrule: True
-    conda:
-        "../envs/w2dual.yaml"
-    params:
-        code=lambda wc: code_of("aggregate"),
-        cells=lambda wc: hashes(RECOVERY),
-    message:
-        "Gathering the metrics of the cells that recover a metric"
-    shell:
-        "python -m w2dual aggregate --kind metric_recovery --metrics {input.metrics}"
-        " --cells {params.cells:q} --out {output} > {log} 2>&1"
+SCORED = metric_recovery.scored_weights(config)
 
 
 rule score_metrics:
@@ -36,10 +19,10 @@ rule score_metrics:
     params:
         code=lambda wc: code_of("score_metrics"),
         settings=lambda wc, input: as_json(
-            arguments.score_metrics(config, dict(zip(SCORED, map(str, input.weights))))
+            metric_recovery.score_metrics(config, dict(zip(SCORED, map(str, input.weights))))
         ),
         # What decides the scores besides the files.
-        content=lambda wc: as_json(arguments.score_metrics(config, SCORED)),
+        content=lambda wc: as_json(metric_recovery.score_metrics(config, SCORED)),
     message:
         "Scoring published weights"
     shell:
@@ -49,7 +32,7 @@ rule score_metrics:
 rule metric_recovery_table:
     """Alignment of recovered metrics, next to the published scores and to chance."""
     input:
-        metrics=rules.aggregate_metric_recovery.output,
+        metrics=metrics_of("metric_recovery"),
         scores=rules.score_metrics.output if SCORED else [],
         published=published(),
     output:
@@ -62,7 +45,7 @@ rule metric_recovery_table:
         "../envs/w2dual.yaml"
     params:
         code=lambda wc: code_of("metric_recovery_table"),
-        settings=lambda wc: as_json(arguments.metric_recovery_table(config)),
+        settings=lambda wc: as_json(metric_recovery.table(config)),
         published=lambda wc, input: PUBLISHED,
     message:
         "Rendering {output.tex}"

@@ -74,50 +74,6 @@ PAGES |= {
         "Training time, conjugate iterations and milliseconds of a conjugation on images.",
     ),
 }
-PAGES |= {
-    "lagrangian": (
-        "Lagrangian costs",
-        "errors and costs",
-        "Marginal errors of maps of Lagrangian costs, next to the published values and to the floor of "
-        "a perfect map, and what paths cost.",
-    ),
-    "claims_lagrangian": (
-        "Lagrangian costs",
-        "claims",
-        "What the talk says of Lagrangian costs, with the comparisons that support or contradict it.",
-    ),
-    "meta_ot_color": (
-        "Tables",
-        "Meta OT, colour",
-        "Colour transport on held-out pairs of images: values of the dual with converged "
-        "conjugates by updates, normalised as published and as gap to the exact cost, with the "
-        "published values. The images may be a stand-in, which the column measures_source says.",
-    ),
-    "claims_meta_ot_color": (
-        "Verdict",
-        "Meta OT, colour, claims",
-        "What the published table and figure of colour transport show, checked pair by pair.",
-    ),
-}
-PAGES |= {
-    "meta_ot_sinkhorn": (
-        "Tables",
-        "Meta OT, starts",
-        "Starts of solvers of entropic transport on held-out pairs of measures: iterations and "
-        "kernel products to each tolerance with bootstrap intervals, what is saved against zeros, "
-        "and times of this device. The data may be a stand-in, which the column data says.",
-    ),
-    "claims_meta_ot": (
-        "Verdict",
-        "Meta OT, starts, claims",
-        "What the published tables show and what a start can save, on the same pairs of measures.",
-    ),
-}
-PAGES["metric_recovery"] = (
-    "Lagrangian costs",
-    "recovered metrics",
-    "Alignment of recovered metrics with the true ones, next to the published scores and to chance.",
-)
 PAGES["hd_baselines"] = (
     "Tables",
     "HD, the benchmark's own methods",
@@ -131,6 +87,8 @@ for potential in POTENTIALS:
         f"L2-UVP of the forward map in percent (lower is better), {potential} potential: mean and "
         "standard deviation over seeds, the paper's values below, baselines as quoted there.",
     )
+for adds in ADDED.values():
+    PAGES |= adds.tables
 for name, section in SETTINGS_TABLES.items():
     PAGES[name] = ("Settings", section, "The settings that ran, and where each comes from.")
 

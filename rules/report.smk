@@ -24,12 +24,9 @@ rule report:
         ],
         synthetic=rules.aggregate_synthetic.output,
         celeba64=rules.aggregate_celeba64.output if IMAGES else [],
-        lagrangian=rules.aggregate_lagrangian.output if LAGRANGIAN else [],
-        recovery=rules.aggregate_metric_recovery.output if RECOVERY else [],
+        added=metrics_of(*ADDED),
         verdict="tables/verdict_hd.csv",
         claims="tables/claims.csv",
-        color=rules.aggregate_color.output if COLOR else [],
-        starts=rules.aggregate_starts.output if STARTS else [],
         curves=expand("figures/curves_{cell}.pdf", cell=CURVED),
         figures=expand("figures/{figure}.pdf", figure=DRAWN),
     output:
@@ -47,6 +44,12 @@ rule report:
     params:
         code=lambda wc: code_of("report"),
         settings=lambda wc: as_json(arguments.report(config, SYNTHETIC)),
+        # An option of each system.
+        added=lambda wc, input: [
+            word
+            for name, file in zip(ADDED, input.added)
+            for word in (f"--{name.replace('_', '-')}", file)
+        ],
     message:
         "Setting {output.pdf}"
     shell:
@@ -54,6 +57,5 @@ rule report:
         " --verdict {input.verdict} --claims {input.claims}"
         " --metrics {input.metrics} --synthetic {input.synthetic} --images {input.celeba64}"
         " --baselines {input.baselines}"
-        " --meta-sinkhorn {input.starts} --meta-color {input.color}"
-        " --lagrangian {input.lagrangian} --metric-recovery {input.recovery}"
+        " {params.added}"
         " --curves {input.curves} --figures {input.figures} --pdf {output.pdf} > {log} 2>&1"

@@ -22,7 +22,8 @@ TABLES += LINE_SEARCHES
 # Figures that are drawn from tables.
 SUMMARIES = ["verdict_hd"]
 # The report's figures, but for training curves.
-DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES, *COLOR_FIGURES, *START_FIGURES]
+DRAWN = [*SUMMARIES, *ACCURACY_FIGURES, *STUDY_FIGURES, *FIGURES]
+DRAWN += [name for adds in ADDED.values() for name in adds.drawn(config)]
 
 
 wildcard_constraints:

@@ -1,6 +1,21 @@
 # Metrics of cells -> one tidy file per potential -> the paper's tables.
 
 
+def cells_of(potential):
+    """Names of the cells of one table, row by row."""
+    return [name for name, cell in HD.items() if cell.potential == potential]
+
+
+def metrics_of(*sections):
+    """The tidy metrics of systems beside the paper's own, where the preset has their cells."""
+    return [f"results/metrics/{name}.csv" for name in sections if name in ADDED]
+
+
+def tables_of(section):
+    """What may be a table of a system beside the paper's own, as a wildcard's constraint."""
+    return "|".join(ADDED[section].tables) if section in ADDED else "^$"
+
+
 rule aggregate:
     """One row per cell and seed; a cell that is missing or unreadable is an error."""
     input:
@@ -132,6 +147,28 @@ rule aggregate_synthetic:
         "Gathering the metrics of the cells on the plane"
     shell:
         "python -m w2dual aggregate --kind synthetic --metrics {input.metrics}"
+        " --cells {params.cells:q} --out {output} > {log} 2>&1"
+
+
+rule aggregate_added:
+    """One row per cell of a system beside the paper's own and seed."""
+    input:
+        metrics=lambda wc: expand(rules.train.output.metrics, cell=CELLS_OF[wc.added]),
+    output:
+        "results/metrics/{added}.csv",
+    log:
+        "logs/aggregate/{added}.log",
+    localrule: True
+    conda:
+        "../envs/w2dual.yaml"
+    params:
+        code=lambda wc: code_of("aggregate"),
+        cells=lambda wc: hashes(CELLS_OF[wc.added]),
+        words=lambda wc, input: ADDED[wc.added].words,
+    message:
+        "Gathering the metrics of the {params.words}"
+    shell:
+        "python -m w2dual aggregate --kind {wildcards.added} --metrics {input.metrics}"
         " --cells {params.cells:q} --out {output} > {log} 2>&1"
 
 

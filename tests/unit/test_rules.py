@@ -8,7 +8,7 @@ from w2dual.cluster.doctor.queue import GPU_RULES, PREPARE
 RULES = Path(__file__).parents[2] / "rules"
 # Made of the names in a config, which the schema keeps to a-z, 0-9 and _; or numbers.
 OF_NAMES = re.compile(r"wildcards\.\w+|output(\.\w+)?|log|threads|input\.\w+")
-PARAMS_OF_NAMES = {"potentials", "study", "samples", "seed", "threads", "checkpoint"}
+PARAMS_OF_NAMES = {"potentials", "study", "samples", "seed", "threads", "checkpoint", "added"}
 # Paths of the checkout or the user's, which may hold anything.
 FREE_INPUTS = {"base", "published", "images", "code", "kept"}
 

@@ -30,7 +30,7 @@ def test_paper_config_plans_every_cell_of_all_tables_in_time(checkout: Checkout)
     assert (plan["curves"], plan["figure"], plan["animation"]) == (cells - 3, 11, 1)
     assert (plan["conjugation_study"], plan["conjugation_figure"]) == (9, 3)
     assert (plan["celeba64_table"], plan["claims_celeba64"]) == (3, 1)
-    assert (plan["aggregate_lagrangian"], plan["lagrangian_table"]) == (1, 2)
+    assert (plan["aggregate_added"], plan["lagrangian_table"]) == (3, 2)
     assert (plan["start_study"], plan["start_table"], plan["start_figure"]) == (1, 2, 2)
     assert (plan["line_search"], plan["line_search_table"]) == (2, 2)
     assert took_s < 10  # which are promised, and it takes half of that

@@ -187,22 +187,20 @@ def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> di
 
 def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without paths of this machine, which decide nothing: files are prepared."""
-    without = json.loads(json.dumps(config))
+    without: dict[str, Any] = _named_alone(json.loads(json.dumps(config)))
     without["measures"]["benchmark"]["mirror"] = None
-    palettes = without["measures"]["palettes"]
-    for key in ("folder", "paintings"):
-        if palettes[key] is not None and palettes[key].startswith(("/", "~")):
-            palettes[key] = Path(palettes[key]).name
-    for settings in without["measures"]["discrete"].values():
-        for key in ("folder", "raster"):
-            if (settings.get(key) or "").startswith(("/", "~")):
-                settings[key] = Path(settings[key]).name
-    for settings in without["measures"]["synthetic"].values():
-        if settings["kind"] == "images":
-            for end in ("source", "target"):
-                if settings[end] is not None and settings[end].startswith(("/", "~")):
-                    settings[end] = Path(settings[end]).name
     return without
+
+
+def _named_alone(value: Any) -> Any:
+    """Return a part of the config with the last part alone of each full path."""
+    if isinstance(value, dict):
+        return {key: _named_alone(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_named_alone(item) for item in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return Path(value).name
+    return value
 
 
 def _json(value: Any) -> str:

@@ -17,24 +17,18 @@ from typing import Any
 from w2dual.archive import steps as rendering
 from w2dual.archive.steps import Step
 from w2dual.config import arguments
-from w2dual.config.grid import cells_in, grid
+from w2dual.config.grid import grid
+from w2dual.config.systems import ADDITIONS
 from w2dual.records import InputError
 
-SCORES = re.compile(r"results/scores/metric_recovery\.csv")
-"""What `metric-recovery-table` sets: of weights that a user has and that no archive holds."""
 STUDY = re.compile(r"results/conjugation/[^/]+\.json")
 """What `line-search-tables` sets: times, which are raw."""
-COLOR = re.compile(r"results/color/[^/]+\.safetensors")
-"""What `color-table` sets: values of trained networks, which are raw."""
-STARTS = re.compile(r"results/meta_sinkhorn/[^/]+\.(csv|safetensors)")
-"""What `meta-sinkhorn-table` sets: counts and times, which are raw."""
-RAW = {
-    "line-search-tables": STUDY,
-    "color-table": COLOR,
-    "meta-sinkhorn-table": STARTS,
-    "metric-recovery-table": SCORES,
-}
-"""Job -> raw files that it sets, besides metrics."""
+ADDED = {job: adds for adds in ADDITIONS.values() for job in adds.settings}
+"""Job that makes tables of a system beside the paper's own -> what that adds.
+
+It sets what the system's studies have found, which is raw: values of trained networks, counts and
+times, and scores of weights that a user has and that no archive holds.
+"""
 OF_COMPUTED = ("trivial-table", "table-page")
 """Jobs that set what was computed from measures, besides what follows from metrics."""
 
@@ -70,7 +64,8 @@ def problems(
             aggregated |= listed
             found += faults
         elif step.compared:
-            found += _unmade(step, exact, set(made) - exact, inside)
+            raw = _raw(step.arguments[0], config, inside)
+            found += _unmade(step, exact | raw, set(made) - exact, inside)
     if not found and aggregated != expected.keys():
         lacking = ", ".join(sorted(expected.keys() - aggregated))
         found.append(f"no command gathers the metrics of {lacking}")
@@ -97,18 +92,23 @@ def _aggregated(step: Step, expected: Mapping[str, str]) -> tuple[set[str], list
     return names, found
 
 
-def _unmade(step: Step, exact: set[str], computed: set[str], inside: set[str]) -> list[str]:
-    """Say which files a step reads that are neither raw nor made again."""
+def _raw(job: str, config: Mapping[str, Any], inside: Collection[str]) -> set[str]:
+    """Return the raw files that a job sets, besides metrics."""
+    if job in ADDED:
+        return set(ADDED[job].studies(dict(config)))
+    return {name for name in inside if job == "line-search-tables" and STUDY.fullmatch(name)}
+
+
+def _unmade(step: Step, sound: set[str], computed: set[str], inside: set[str]) -> list[str]:
+    """Say which files a step reads that are neither raw nor made again, which `sound` ones are."""
     found = []
     for option, values in step.options().items():
         if option in rendering.SOURCES or option in rendering.INLINE:
             continue
         for word in map(posixpath.normpath, values):
-            if word not in inside or word in step.outputs or word in exact:
+            if word not in inside or word in step.outputs or word in sound:
                 continue
-            job = step.arguments[0]
-            raw = job in RAW and RAW[job].fullmatch(word)
-            if not raw and not (job in OF_COMPUTED and word in computed):
+            if not (step.arguments[0] in OF_COMPUTED and word in computed):
                 found.append(
                     f"step {step.rule}: reads {word}, which is not made again from metrics"
                 )
@@ -143,17 +143,10 @@ def _settings(job: str, config: Mapping[str, Any], images: bool) -> dict[str, An
         }
     if job == "baselines-table":
         return arguments.baselines_table(dict(config))
-    if job == "color-table":
-        cells = [cell.name for cell in cells_in("meta_color", dict(config))]
-        return arguments.color_table(dict(config), cells)
-    if job == "meta-sinkhorn-table":
-        return arguments.start_table(dict(config))
     if job == "synthetic-table":
         return arguments.synthetic_table(dict(config))
-    if job == "lagrangian-table":
-        return arguments.lagrangian_table(dict(config))
-    if job == "metric-recovery-table":
-        return arguments.metric_recovery_table(dict(config))
+    if job in ADDED:
+        return ADDED[job].settings[job](dict(config))
     if images:
         return arguments.celeba64_table(dict(config))
     return arguments.verdict(dict(config))

@@ -11,7 +11,6 @@ from typing import Any
 from w2dual.config.cells import Cell, conjugates
 from w2dual.config.rows import budget_of, potentials, rows
 from w2dual.config.schema import Config
-from w2dual.config.systems.meta_sinkhorn import tasks
 
 
 def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,80 +107,6 @@ def celeba64_table(config: Config) -> dict[str, Any]:
     }
 
 
-def lagrangian_table(config: Config) -> dict[str, Any]:
-    """Return how to print the table of Lagrangian costs, and how its numbers were made."""
-    section = config["lagrangian"]
-    evaluation, own = section["evaluation"], rows(config, section)
-    # What all rows have in common, where they have; the table says the steps of each.
-    spent = [budget_of(config, row, section, "training") for row in own]
-    training = (
-        spent[0] if spent and all(item == spent[0] for item in spent) else section["training"]
-    )
-    return {
-        "settings": [name for name, chosen in section["settings"].items() if chosen is not None],
-        "methods": [row.amortization for row in own],
-        "published_samples": evaluation["published_samples"],
-        "published_epsilon": evaluation["published_epsilon"],
-        "cost_samples": evaluation["cost_samples"],
-        "alpha": config["verdict"]["alpha"],
-        "preset": config["preset"],
-        "budget": budget(section | {"training": training}),
-    }
-
-
-def metric_recovery_table(config: Config) -> dict[str, Any]:
-    """Return how to print the table of recovered metrics, and how its numbers were made."""
-    section = config["metric_recovery"]
-    sets = {name: config["measures"]["snapshots"][name] for name in section["sets"]}
-    return {
-        "sets": list(sets),
-        "methods": [row.amortization for row in rows(config, section)],
-        "grid": section["evaluation"]["grid"],
-        "preset": config["preset"],
-        "budget": {
-            "iterations": section["training"]["iterations"],
-            "batch_size": max(chosen["samples"] for chosen in sets.values()),
-            "seeds": section["seeds"],
-            "evaluation_samples": section["evaluation"]["grid"] ** 2,
-        },
-    }
-
-
-def scored_weights(config: Config) -> dict[str, str]:
-    """Return the weights of others' metrics that a config names, by their set."""
-    section = config["metric_recovery"]
-    named = {name: path for name, path in section["weights"].items() if path is not None}
-    return {name: named[name] for name in section["sets"] if name in named}
-
-
-def score_metrics(config: Config, files: Mapping[str, str]) -> dict[str, Any]:
-    """Return what scores weights of others' metrics; `files` are those of each set."""
-    keys = ("truth", "bounds")
-    sets = {
-        name: {"file": path} | {key: config["measures"]["snapshots"][name][key] for key in keys}
-        for name, path in files.items()
-    }
-    return {"sets": sets, "grid": config["metric_recovery"]["evaluation"]["grid"]}
-
-
-def color_table(config: Config, cells: Sequence[str]) -> dict[str, Any]:
-    """Return how to print the tables of colour transport, and how its numbers were made."""
-    section = config["meta_color"]
-    return {
-        "cells": list(cells),
-        "steps": section["finetuning"]["steps"],
-        "alpha": config["verdict"]["alpha"],
-        "preset": config["preset"],
-        "budget": budget(section),
-    }
-
-
-def color_study(config: Config) -> dict[str, Any]:
-    """Return how predictions for held-out pairs of images are fine-tuned."""
-    settings = config["meta_color"]["finetuning"]
-    return settings | {"solver": config["solvers"][settings["solver"]]}
-
-
 def report(config: Config, synthetic_cells: Sequence[str]) -> dict[str, Any]:
     """Return what the first page says, and the order of the cells."""
     plane = synthetic_table(config) | {"cells": list(synthetic_cells)}
@@ -230,50 +155,6 @@ def cells_of_figure(figure: Mapping[str, Any], cells: Iterable[Cell]) -> list[st
         if cell.potential == figure["potential"] and conjugates(cell.settings)
     ]
     return [next(cell.name for cell in known if cell.pair == pair) for pair in figure["pairs"]]
-
-
-def start_study(config: Config, task: str) -> dict[str, Any]:
-    """Return what the study of starts needs for one task."""
-    study = config["meta_sinkhorn"]["study"]
-    finetuners = {
-        name: given
-        if "solver" not in given
-        else given | {"solver": config["solvers"][given["solver"]]}
-        for name, given in study["finetuners"].items()
-    }
-    same = ("shown", "seed", "tolerances", "check_every")
-    return {key: study[key] for key in same} | {
-        "task": task,
-        "pairs": study["pairs"][task],
-        "max_iterations": {
-            name: most for name, most in study["max_iterations"][task].items() if most is not None
-        },
-        "traced": study["traced"][task],
-        "finetuners": finetuners,
-    }
-
-
-def start_table(config: Config) -> dict[str, Any]:
-    """Return how to print the tables of starts, and how their numbers were made."""
-    section = config["meta_sinkhorn"]
-    study = section["study"]
-    return {
-        "tasks": tasks(config),
-        "methods": [entry["method"] for entry in section["methods"]],
-        "tolerances": study["tolerances"],
-        "check_every": study["check_every"],
-        "preset": config["preset"],
-        "iterations": section["training"]["iterations"],
-        "finetuners": list(study["finetuners"]),
-    }
-
-
-def start_figures(config: Config, tasks: Sequence[str]) -> list[str]:
-    """Return the figures of starts that the tasks allow."""
-    kinds = [config["measures"]["discrete"][task]["kind"] for task in tasks]
-    found = ["meta_errors"] if tasks else []
-    found += ["meta_interpolation"] if kinds.count("grid_images") == 1 else []
-    return found + (["meta_sphere"] if kinds.count("sphere") == 1 else [])
 
 
 FILES = {"images": ("source", "target"), "snapshots": ("file",)}

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from w2dual.backend import configure
-from w2dual.config import arguments
 from w2dual.config.reader import load
+from w2dual.config.systems import meta_color
 from w2dual.jobs.defaults import add_whole_config, config_files
 from w2dual.jobs.options import positive
 from w2dual.seeds import argument as seed_argument
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Run the job, and print how near to exact transport the maps are."""
     configure(devices=1)
-    settings = arguments.color_study(load(config_files(args)))
+    settings = meta_color.study(load(config_files(args)))
     images = (args.source, args.target)
     moved = recolour(*images, args.params, settings, args.out, args.steps or 0, args.seed)
     sys.stdout.write(

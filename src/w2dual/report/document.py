@@ -14,6 +14,7 @@ import jinja2
 import pandas as pd
 
 from w2dual.config.names import potential_words, words
+from w2dual.config.systems import ADDITIONS
 from w2dual.records import InputError, write_text
 from w2dual.report import captions, facts, runs
 from w2dual.report.facts import BASELINES, IMAGE_BASELINES, IMAGES, Origin, ReportSettings
@@ -61,7 +62,7 @@ def figure_groups(
         if name in by_cell:
             raise InputError(f"{path}: cell {name} already has a figure, {by_cell[name]}")
         by_cell[name] = path
-    without = [kind for kind, system in BY_KIND.items() if not system.curved]
+    without = [kind for kind, adds in ADDITIONS.items() if not adds.curved]
     order = runs.cell_order(frame[~frame["kind"].isin(without)], settings)
     missing = [name for name in order if name not in by_cell]
     foreign = [str(path) for name, path in by_cell.items() if name not in order]

@@ -62,7 +62,7 @@ def recolour(
         source: an image.
         target: another one.
         params: of a trained cell of the method `meta_w2gn`.
-        settings: how predictions are fine-tuned and judged (`arguments.color_study`).
+        settings: how predictions are fine-tuned and judged (`config.systems.meta_color.study`).
         out: folder to write SOURCE_to_TARGET.png and TARGET_to_SOURCE.png to.
         steps: of W2GN from the prediction; 0 takes the prediction itself.
         seed: of the cell; None for the first.

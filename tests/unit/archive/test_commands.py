@@ -8,10 +8,11 @@ from tests.unit.settings import PAPER
 from w2dual.archive import commands
 from w2dual.archive.steps import Step
 from w2dual.config import arguments
+from w2dual.config.systems import ADDITIONS, meta_color
 
 
 def test_settings_of_lagrangian_costs_are_those_of_their_cells():
-    settings = arguments.lagrangian_table(PAPER)
+    settings = ADDITIONS["lagrangian"].settings["lagrangian-table"](PAPER)
 
     def said(record):
         words = ("lagrangian-table", "lagrangian", "--settings", json.dumps(record))
@@ -21,6 +22,25 @@ def test_settings_of_lagrangian_costs_are_those_of_their_cells():
     assert said(settings) == []
     assert said(settings | {"settings": ["box"]}) == [
         "step rule is of another `settings` than the config"
+    ]
+
+
+def test_a_table_of_studies_is_of_those_of_the_config_alone():
+    images = {"palettes": PAPER["measures"]["palettes"] | {"sources": ["drawn"]}}
+    config = PAPER | {"measures": PAPER["measures"] | images}
+    files = meta_color.studies(config)
+    assert len(files) == len(PAPER["meta_color"]["methods"])
+
+    def said(*read):
+        words = ("color-table", "meta_ot_color", "--studies", *read)
+        step = Step("rule", (*words, "--tex", "tables/x.tex"), (), ("tables/x.tex",))
+        inside = ("results/color/mine.safetensors", *files)
+        found = commands.problems([step], ".", config, inside)
+        return [line for line in found if "not made again" in line]
+
+    assert said(*files) == []
+    assert said(*files, "results/color/mine.safetensors") == [
+        "step rule: reads results/color/mine.safetensors, which is not made again from metrics"
     ]
 
 

@@ -21,6 +21,7 @@ from tests.unit.results.test_aggregate import (
     write,
 )
 
+from w2dual.config.systems import ADDITIONS
 from w2dual.jobs import report as report_job
 from w2dual.plots import style
 from w2dual.plots.accuracy import FIGURES as ACCURACY
@@ -142,6 +143,14 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
     assert set(captions.TABLES) == tables
     for text in (captions.FIGURES | captions.TABLES).values():
         assert "What to look at" in " ".join(text.split())
+
+
+def test_the_report_has_a_part_for_each_system_in_the_configs_order() -> None:
+    assert [system.kind for system in SYSTEMS] == list(ADDITIONS)
+    assert {system.section for system in SYSTEMS} <= dict(captions.SECTIONS).keys()
+    for system in SYSTEMS:
+        shown = {*ADDITIONS[system.kind].tables, *ADDITIONS[system.kind].figures}
+        assert shown <= set(dict(captions.SECTIONS)[system.section])
 
 
 def test_images_have_their_facts_their_order_and_a_box(frame: pd.DataFrame) -> None:

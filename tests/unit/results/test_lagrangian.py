@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.unit import settings
 
-from w2dual.config import arguments
+from w2dual.config.systems import lagrangian as system
 from w2dual.records import InputError
 from w2dual.report.tables.lagrangian import claims_tex, table_tex
 from w2dual.results.lagrangian import LagrangianSettings, published, setting_of, tidy
@@ -19,7 +19,7 @@ from w2dual.results.lagrangian_claims import judge
 PUBLISHED = Path(__file__).parents[3] / "tables" / "published"
 METHODS = [{"method": "nlot_newton"}]
 CONFIG = settings.PAPER | {"lagrangian": settings.PAPER["lagrangian"] | {"methods": METHODS}}
-SETTINGS = LagrangianSettings.from_json(arguments.lagrangian_table(CONFIG))
+SETTINGS = LagrangianSettings.from_json(system.table(CONFIG))
 
 
 def _frame(**changes: Any) -> pd.DataFrame:

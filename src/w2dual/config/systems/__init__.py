@@ -9,7 +9,7 @@ import importlib
 
 from w2dual import closure
 from w2dual.config import schema
-from w2dual.config.systems.base import System
+from w2dual.config.systems.base import Additions, System
 from w2dual.records import InputError
 
 EVERY = "SYSTEM"
@@ -30,3 +30,7 @@ def _found() -> dict[str, System]:
 
 SYSTEMS = _found()
 """Section of the config -> its system."""
+ADDITIONS: dict[str, Additions] = {
+    name: system.adds for name, system in SYSTEMS.items() if system.adds is not None
+}
+"""Section of each system beside the paper's own -> what it adds to a workflow."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2dual.config import schema
+from w2dual.config.arguments import budget
 from w2dual.config.assembly import PLANE, cell_of, untrained
 from w2dual.config.cells import Cell
-from w2dual.config.rows import Row, check_known, check_rows, methods, rows
+from w2dual.config.rows import Row, budget_of, check_known, check_rows, methods, rows
 from w2dual.config.schema import Config
-from w2dual.config.systems.base import Pairs, System
+from w2dual.config.systems.base import Additions, Page, Pairs, System
 from w2dual.records import InputError
 
 
@@ -76,4 +77,45 @@ def pairs(config: Config) -> Pairs:
     return {name: known[name]} if methods(config["lagrangian"]) else {}
 
 
-SYSTEM = System(check, cells, pairs)
+def table(config: Config) -> dict[str, Any]:
+    """Return how to print the table of Lagrangian costs, and how its numbers were made."""
+    section = config["lagrangian"]
+    evaluation, own = section["evaluation"], rows(config, section)
+    # What all rows have in common, where they have; the table says the steps of each.
+    spent = [budget_of(config, row, section, "training") for row in own]
+    training = (
+        spent[0] if spent and all(item == spent[0] for item in spent) else section["training"]
+    )
+    return {
+        "settings": [name for name, chosen in section["settings"].items() if chosen is not None],
+        "methods": [row.amortization for row in own],
+        "published_samples": evaluation["published_samples"],
+        "published_epsilon": evaluation["published_epsilon"],
+        "cost_samples": evaluation["cost_samples"],
+        "alpha": config["verdict"]["alpha"],
+        "preset": config["preset"],
+        "budget": budget(section | {"training": training}),
+    }
+
+
+ADDS = Additions(
+    words="cells of Lagrangian costs",
+    tables={
+        "lagrangian": Page(
+            "Lagrangian costs",
+            "errors and costs",
+            "Marginal errors of maps of Lagrangian costs, next to the published values and to the "
+            "floor of a perfect map, and what paths cost.",
+        ),
+        "claims_lagrangian": Page(
+            "Lagrangian costs",
+            "claims",
+            "What the talk says of Lagrangian costs, with the comparisons that support or "
+            "contradict it.",
+        ),
+    },
+    settings={"lagrangian-table": table},
+    figures=("lagrangian_paths",),
+    category="Lagrangian costs",
+)
+SYSTEM = System(check, cells, pairs, ADDS)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from w2dual.config.arguments import budget
 from w2dual.config.assembly import cell_of
 from w2dual.config.cells import Cell, encoding_of
 from w2dual.config.rows import OWN, check_known, check_rows, resolve
 from w2dual.config.schema import Config
-from w2dual.config.systems.base import Pairs, System
+from w2dual.config.systems.base import Additions, Page, Pairs, System
 from w2dual.records import InputError
 
 
@@ -97,4 +98,48 @@ def pairs(config: Config) -> Pairs:
     }
 
 
-SYSTEM = System(check, cells, pairs)
+def table(config: Config) -> dict[str, Any]:
+    """Return how to print the tables of colour transport, and how its numbers were made."""
+    section = config["meta_color"]
+    return {
+        "cells": [cell.name for cell in cells(config)],
+        "steps": section["finetuning"]["steps"],
+        "alpha": config["verdict"]["alpha"],
+        "preset": config["preset"],
+        "budget": budget(section),
+    }
+
+
+def study(config: Config) -> dict[str, Any]:
+    """Return how predictions for held-out pairs of images are fine-tuned."""
+    settings = config["meta_color"]["finetuning"]
+    return settings | {"solver": config["solvers"][settings["solver"]]}
+
+
+def studies(config: Config) -> list[str]:
+    """Return the files of the studies, one for each cell."""
+    return [f"results/color/{cell.name}.safetensors" for cell in cells(config)]
+
+
+ADDS = Additions(
+    words="cells of colour transport",
+    tables={
+        "meta_ot_color": Page(
+            "Tables",
+            "Meta OT, colour",
+            "Colour transport on held-out pairs of images: values of the dual with converged "
+            "conjugates by updates, normalised as published and as gap to the exact cost, with the "
+            "published values. The images may be a stand-in, which the column measures_source "
+            "says.",
+        ),
+        "claims_meta_ot_color": Page(
+            "Verdict",
+            "Meta OT, colour, claims",
+            "What the published table and figure of colour transport show, checked pair by pair.",
+        ),
+    },
+    settings={"color-table": table},
+    own_figures=("meta_color",),
+    studies=studies,
+)
+SYSTEM = System(check, cells, pairs, ADDS)

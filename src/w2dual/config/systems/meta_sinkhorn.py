@@ -9,7 +9,7 @@ from w2dual.config.assembly import cell_of, untrained
 from w2dual.config.cells import Cell
 from w2dual.config.rows import OWN, check_known, check_rows, rows
 from w2dual.config.schema import Config
-from w2dual.config.systems.base import Pairs, System
+from w2dual.config.systems.base import Additions, Page, Pairs, System
 from w2dual.records import InputError
 
 META_DUAL = "meta_dual"
@@ -110,4 +110,78 @@ def pairs(config: Config) -> Pairs:
     return {task: dict(config["measures"]["discrete"][task]) for task in tasks(config)}
 
 
-SYSTEM = System(check, cells, pairs)
+def study(config: Config, task: str) -> dict[str, Any]:
+    """Return what the study of starts needs for one task."""
+    settings = config["meta_sinkhorn"]["study"]
+    finetuners = {
+        name: given
+        if "solver" not in given
+        else given | {"solver": config["solvers"][given["solver"]]}
+        for name, given in settings["finetuners"].items()
+    }
+    same = ("shown", "seed", "tolerances", "check_every")
+    return {key: settings[key] for key in same} | {
+        "task": task,
+        "pairs": settings["pairs"][task],
+        "max_iterations": {
+            name: most
+            for name, most in settings["max_iterations"][task].items()
+            if most is not None
+        },
+        "traced": settings["traced"][task],
+        "finetuners": finetuners,
+    }
+
+
+def table(config: Config) -> dict[str, Any]:
+    """Return how to print the tables of starts, and how their numbers were made."""
+    section = config["meta_sinkhorn"]
+    settings = section["study"]
+    return {
+        "tasks": tasks(config),
+        "methods": [entry["method"] for entry in section["methods"]],
+        "tolerances": settings["tolerances"],
+        "check_every": settings["check_every"],
+        "preset": config["preset"],
+        "iterations": section["training"]["iterations"],
+        "finetuners": list(settings["finetuners"]),
+    }
+
+
+def left_out(config: Config) -> list[str]:
+    """Return the figures of which there is not one task that they are of."""
+    kinds = [config["measures"]["discrete"][task]["kind"] for task in tasks(config)]
+    of = {"meta_interpolation": "grid_images", "meta_sphere": "sphere"}
+    return [name for name, kind in of.items() if kinds.count(kind) != 1]
+
+
+def studies(config: Config) -> list[str]:
+    """Return the files of the studies, two for each task."""
+    endings = ("csv", "safetensors")
+    return [f"results/meta_sinkhorn/{task}.{end}" for task in tasks(config) for end in endings]
+
+
+ADDS = Additions(
+    words="cells of Meta OT between discrete measures",
+    tables={
+        "meta_ot_sinkhorn": Page(
+            "Tables",
+            "Meta OT, starts",
+            "Starts of solvers of entropic transport on held-out pairs of measures: iterations and "
+            "kernel products to each tolerance with bootstrap intervals, what is saved against "
+            "zeros, and times of this device. The data may be a stand-in, which the column data "
+            "says.",
+        ),
+        "claims_meta_ot": Page(
+            "Verdict",
+            "Meta OT, starts, claims",
+            "What the published tables show and what a start can save, on the same pairs of "
+            "measures.",
+        ),
+    },
+    settings={"meta-sinkhorn-table": table},
+    own_figures=("meta_errors", "meta_interpolation", "meta_sphere"),
+    left_out=left_out,
+    studies=studies,
+)
+SYSTEM = System(check, cells, pairs, ADDS)

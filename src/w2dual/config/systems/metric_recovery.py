@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from w2dual.config.assembly import PLANE, cell_of, untrained
 from w2dual.config.cells import Cell
 from w2dual.config.rows import Row, check_known, check_rows, methods, rows
 from w2dual.config.schema import Config
-from w2dual.config.systems.base import Pairs, System
+from w2dual.config.systems.base import Additions, Page, Pairs, System
 from w2dual.records import InputError
 
 
@@ -70,4 +72,60 @@ def pairs(config: Config) -> Pairs:
     return {name: {"kind": "snapshots"} | known[name] for name in names}
 
 
-SYSTEM = System(check, cells, pairs)
+def table(config: Config) -> dict[str, Any]:
+    """Return how to print the table of recovered metrics, and how its numbers were made."""
+    section = config["metric_recovery"]
+    sets = {name: config["measures"]["snapshots"][name] for name in section["sets"]}
+    return {
+        "sets": list(sets),
+        "methods": [row.amortization for row in rows(config, section)],
+        "grid": section["evaluation"]["grid"],
+        "preset": config["preset"],
+        "budget": {
+            "iterations": section["training"]["iterations"],
+            "batch_size": max(chosen["samples"] for chosen in sets.values()),
+            "seeds": section["seeds"],
+            "evaluation_samples": section["evaluation"]["grid"] ** 2,
+        },
+    }
+
+
+def scored_weights(config: Config) -> dict[str, str]:
+    """Return the weights of others' metrics that a config names, by their set."""
+    section = config["metric_recovery"]
+    named = {name: path for name, path in section["weights"].items() if path is not None}
+    return {name: named[name] for name in section["sets"] if name in named}
+
+
+def studies(config: Config) -> list[str]:
+    """Return the file of scores of others' metrics, where weights are named."""
+    return ["results/scores/metric_recovery.csv"] if scored_weights(config) else []
+
+
+def score_metrics(config: Config, files: Mapping[str, str]) -> dict[str, Any]:
+    """Return what scores weights of others' metrics; `files` are those of each set."""
+    keys = ("truth", "bounds")
+    sets = {
+        name: {"file": path} | {key: config["measures"]["snapshots"][name][key] for key in keys}
+        for name, path in files.items()
+    }
+    return {"sets": sets, "grid": config["metric_recovery"]["evaluation"]["grid"]}
+
+
+ADDS = Additions(
+    words="cells that recover a metric",
+    tables={
+        "metric_recovery": Page(
+            "Lagrangian costs",
+            "recovered metrics",
+            "Alignment of recovered metrics with the true ones, next to the published scores and "
+            "to chance.",
+        ),
+    },
+    settings={"metric-recovery-table": table},
+    figures=("metric_fields", "metric_paths"),
+    category="Lagrangian costs",
+    studies=studies,
+    curved=False,
+)
+SYSTEM = System(check, cells, pairs, ADDS)

@@ -40,7 +40,6 @@ class System:
         warnings: from its rows to what the first page shows in a box, ready for LaTeX.
         pair: from a row to the name of its pair in the table of runs, for LaTeX.
         group: from a row to the title over its cell's training curves, for LaTeX.
-        curved: whether each of its cells has a figure of training curves.
     """
 
     kind: str
@@ -50,7 +49,6 @@ class System:
     warnings: Callable[[pd.DataFrame], Sequence[str]] = nothing
     pair: Callable[[Row], str] = pair_words
     group: Callable[[Row], str] = pair_words
-    curved: bool = True
 
     def part(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of its cells."""

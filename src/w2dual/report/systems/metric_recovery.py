@@ -23,5 +23,4 @@ SYSTEM = System(
     title="Recovered metrics",
     section=captions.RECOVERY_SECTION,
     facts=facts,
-    curved=False,
 )

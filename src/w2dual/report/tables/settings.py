@@ -21,6 +21,7 @@ from w2dual.config.kinds import PARTS
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import read
 from w2dual.config.rows import OWN, methods, rows
+from w2dual.config.systems import ADDITIONS, SYSTEMS
 from w2dual.records import InputError
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 
@@ -28,14 +29,8 @@ Keys = tuple[str, ...]
 """Keys that lead to a value of the config."""
 
 TABLES: dict[str, tuple[str, ...]] = {
-    "hyperparameters_hd": ("hd",),
-    "hyperparameters_baselines": ("baselines",),
-    "hyperparameters_synthetic": ("synthetic",),
-    "hyperparameters_celeba64": ("celeba64",),
-    "hyperparameters_lagrangian": ("lagrangian",),
-    "hyperparameters_metric_recovery": ("metric_recovery",),
-    "hyperparameters_meta_color": ("meta_color",),
-    "hyperparameters_meta_sinkhorn": ("meta_sinkhorn",),
+    f"hyperparameters_{section}": (section,)
+    for section in ("hd", "baselines", "synthetic", "celeba64", *ADDITIONS)
 }
 """Name of a table -> sections of the config, besides the methods and their parts that they use."""
 HEIGHT = r".8\textheight"
@@ -43,20 +38,13 @@ HEIGHT = r".8\textheight"
 LEFT_OUT = {
     ("hd", "measures"),
     ("hd", "seeds_per_job"),
-    ("hd", "logging"),
     ("baselines", "measures"),
     ("baselines", "seeds_per_job"),
-    ("baselines", "logging"),
     ("synthetic", "grids"),  # shown one by one
-    ("synthetic", "logging"),
     ("synthetic", "figures"),
-    ("celeba64", "logging"),
     ("celeba64", "training", "seeds_at_once"),
-    ("lagrangian", "logging"),
-    ("metric_recovery", "logging"),
     ("metric_recovery", "weights"),
-    ("meta_color", "logging"),
-    ("meta_sinkhorn", "logging"),
+    *((section, "logging") for section in SYSTEMS),
 }
 """Keys that set no number of a result, or are shown elsewhere."""
 AXES = ("dimensions", "generators", "pairs", "sets", "tasks")
