@@ -18,14 +18,6 @@ SYNTHETIC_SECTION = "Couplings on the plane"
 """Title of the section for figures that no section names: those of cells on the plane."""
 IMAGE_SECTION = "Images: CelebA64"
 """Title of the section of the CelebA64 cells."""
-STARTS_SECTION = "Meta OT: starts of entropic transport"
-"""Title of the section of Meta OT between discrete measures."""
-COLOR_SECTION = "Meta OT: colour transport"
-"""Title of the section of the cells of colour transport."""
-LAGRANGIAN_SECTION = "Lagrangian costs"
-"""Title of the section of costs of paths."""
-RECOVERY_SECTION = "Metrics recovered from samples"
-"""Title of the section of learned metrics."""
 SETTINGS_SECTION = "Settings"
 SECTIONS = (
     ("Has it reproduced?", ("verdict_hd", "claims")),
@@ -44,22 +36,8 @@ SECTIONS = (
         ("celeba64", "verdict_celeba64", "claims_celeba64", "costs_celeba64", "celeba64_samples")
         + ("conjugation_celeba64",),
     ),
-    (
-        STARTS_SECTION,
-        ("meta_ot_sinkhorn", "claims_meta_ot", "meta_errors", "meta_interpolation", "meta_sphere"),
-    ),
-    (COLOR_SECTION, ("meta_ot_color", "claims_meta_ot_color", "meta_color")),
-    (LAGRANGIAN_SECTION, ("lagrangian", "claims_lagrangian", "lagrangian_paths")),
-    (RECOVERY_SECTION, ("metric_recovery", "metric_fields", "metric_paths")),
-    (
-        SETTINGS_SECTION,
-        ("hyperparameters_hd", "hyperparameters_baselines")
-        + ("hyperparameters_synthetic", "hyperparameters_celeba64")
-        + ("hyperparameters_meta_sinkhorn", "hyperparameters_meta_color")
-        + ("hyperparameters_lagrangian", "hyperparameters_metric_recovery"),
-    ),
 )
-"""Titles, in order, with the tables and figures in them."""
+"""Titles of the paper's own sections, in order, with the tables and figures in them."""
 INTRODUCTIONS = {
     "How conjugates are found": (
         r"The conjugate $f^*(y)=-\min_x J_f(x;y)$ with $J_f(x;y)=f(x)-\langle x,y\rangle$, on "
@@ -73,34 +51,12 @@ INTRODUCTIONS = {
         r"$\alpha$ to $\beta$, and $\nabla f^*$, which the conjugate solver computes, moves "
         r"$\beta$ to $\alpha$."
     ),
-    LAGRANGIAN_SECTION: (
-        r"Costs $c(x,y)=\min\int_0^1 \frac12\|\dot\gamma\|^2-U(\gamma)\,dt$ over paths from $x$ "
-        r"to $y$, with a potential $-U\ge0$ that keeps them out or draws them in: the settings of "
-        r"the talk's last tables (Pooladian et al., UAI 2024), in the units of the published code. "
-        r"A potential $g$ on the target, its c-transform $\min_y c(x,y)-g(y)$ amortized and "
-        r"fine-tuned, and a network of paths. Of the published settings, what the paper says could "
-        r"not be read, only its code: read there, or inferred where a caption says so."
-    ),
     IMAGE_SECTION: (
         r"The image pairs of the benchmark: source $\alpha$, images $x=G(z)+0.01\,e$ of a frozen "
         r"generator; target $\beta=T^*_\#\alpha$, where $T^*$ is the mean of the gradients of two "
         r"frozen input-convex convolutional networks, and makes images less sharp. Forward is "
         r"from sharp to blurred. The quoted baselines are of the inverse map: inferred, not stated "
         r"by their authors; no claim rests on comparing them with forward errors."
-    ),
-    STARTS_SECTION: (
-        r"Entropic transport between discrete measures on fixed points: a network predicts the "
-        r"dual potential $f$ from both measures' weights, and a solver goes on from there. Start "
-        r"and solver are two axes: zeros, the potential between the normal laws with the measures' "
-        r"moments, predictions; Sinkhorn, over-relaxed or not, and L-BFGS and Newton on the "
-        r"semi-dual, which is concave. No start changes the rate at which Sinkhorn's error falls "
-        r"in the end, so that it saves a constant number of iterations; another solver changes it."
-    ),
-    COLOR_SECTION: (
-        r"Optimal transport between the colours of two images, pixels of the cube $[0,1]^3$. A "
-        r"hyper-network sees two images and predicts the potentials $\psi$ and $\bar\psi$ of the "
-        r"one's colours and the other's, input-convex networks of 653 parameters (Amos et al., "
-        r"Meta Optimal Transport, ICML 2023), which are then fine-tuned on that pair alone."
     ),
 }
 """What stands between a section's title and its first table or figure."""
@@ -160,55 +116,6 @@ TABLES = {
         "Settings of the CelebA64 cells, from the config that ran. What to look at: values "
         r"with a dagger, which are not the paper's."
     ),
-    "hyperparameters_lagrangian": (
-        "Settings of the cells of Lagrangian costs, from the config that ran. What to look at: "
-        r"values with a dagger, which are not those of config.yaml."
-    ),
-    "hyperparameters_metric_recovery": (
-        "Settings of the cells that recover a metric, from the config that ran. What to look at: "
-        r"values with a dagger, which are not those of config.yaml."
-    ),
-    "metric_recovery": (
-        r"How well metrics learned from samples of successive times are aligned with those that "
-        r"the samples moved under. What to look at: our rows against the published ones, and how "
-        r"far all are above chance."
-    ),
-    "lagrangian": (
-        "Marginal errors of maps of Lagrangian costs, next to the published ones (which of a run's "
-        "evaluations those are is inferred), and what their paths cost. What to look at: the "
-        "floor, which the published values do not pass; and below it what tells maps apart."
-    ),
-    "claims_lagrangian": (
-        r"What the talk says of Lagrangian costs, checked on our rows. What to look at: "
-        r"contradicted comparisons."
-    ),
-    "hyperparameters_meta_sinkhorn": (
-        "Settings of Meta OT between discrete measures, from the config that ran. What to look "
-        r"at: values with a dagger, which are not those of config.yaml."
-    ),
-    "meta_ot_sinkhorn": (
-        "Starts by solvers: iterations and kernel products until the marginals' error is below a "
-        "tolerance, what a start saves against zeros, and milliseconds, with the published ones in "
-        "grey (of another device). What to look at: what a prediction saves at each tolerance, "
-        "and what the solver saves that needs no network."
-    ),
-    "claims_meta_ot": (
-        "What the published tables of starts show, and what a start can save, on the same pairs "
-        "of measures. What to look at: claims whose word differs from the published one's."
-    ),
-    "hyperparameters_meta_color": (
-        "Settings of the cells of colour transport, from the config that ran. What to look at: "
-        r"values with a dagger, which are not the published ones."
-    ),
-    "meta_ot_color": (
-        "Colour transport on held-out pairs of images, whose ordered pairs training never saw. "
-        "What to look at: whether predictions beat the Gaussian map, which needs no network and "
-        "which the published table lacks; and how many updates of W2GN a prediction is worth."
-    ),
-    "claims_meta_ot_color": (
-        "What the published table and figure of colour transport show, pair by pair. What to look "
-        "at: intervals that hold 0, and the Gaussian map's."
-    ),
     "celeba64": (
         r"L$^2$-UVP of both maps on images. What to look at: forward columns for the paper's own "
         "rows, inverse columns for the quoted baselines, the best beside them where the "
@@ -263,46 +170,6 @@ _CONJUGATION = (
     r"gap closes during training."
 )
 FIGURES = {
-    "metric_fields": (
-        r"The direction that a metric is cheapest along, learned (black) and true (grey), over the "
-        r"samples, lighter with time. The published figure exchanges the titles of mass splitting "
-        r"and of the X paths [seen on the poster]; here each panel has its own. What to look at: "
-        r"where there are samples, whether black and grey lie on one line; elsewhere nothing is "
-        r"learned, and the score counts it too."
-    ),
-    "metric_paths": (
-        r"Samples of the first time (black), taken through the maps of all times along the paths "
-        r"that the network predicts (red), over the samples. What to look at: whether paths stay "
-        r"among the samples from the first time to the last."
-    ),
-    "lagrangian_paths": (
-        r"Where maps take samples of the source, and along which paths; shades are $-U$. A row for "
-        r"each method. What to look at: whether paths go around the box and through the slit's "
-        r"opening, and whether pushed samples fill the target."
-    ),
-    "meta_errors": (
-        r"The error $\|P'1-b\|_1$ of Sinkhorn from each start, iteration by iteration: mean and "
-        "standard deviation over the first pairs of measures. Dashed: published curves, read from "
-        "the published figure; its instances were easier or its solver another (not known), so "
-        "that levels differ already from zeros. What to look at: the distance between starts, "
-        "and that lines are parallel in the end."
-    ),
-    "meta_interpolation": (
-        "Measures on the way from one image to another, mass moved in straight lines by the "
-        "converged plan and by that of the prediction alone. What to look at: whether both rows "
-        "of a pair look alike, and grey haze, which is mass that went astray."
-    ),
-    "meta_sphere": (
-        "Supply (large dots) and demand (small dots) on the Earth, each demand joined with the "
-        "place that supplies most of it: by the converged plan and by the prediction alone. What "
-        "to look at: lines that cross, which an optimal plan would avoid."
-    ),
-    "meta_color": (
-        r"Images $\alpha$ and $\beta$ of held-out pairs, $T_\#\alpha$, which has the layout of "
-        r"$\alpha$ and should have the colours of $\beta$, and $T^{-1}_\#\beta$, the other way "
-        "round; by W2GN after all its updates, by the prediction alone, and by the Gaussian map. "
-        "What to look at: colours that one image lacks and the other has; and where rows differ."
-    ),
     "celeba64_samples": (
         r"What maps do to images, for each pair: $x$ of the source, $T^*(x)$, and $T(x)$ and "
         r"$T^{-1}(T^*(x))$ of the best and the worst method by the forward error. What to look at: "

@@ -16,7 +16,7 @@ import pandas as pd
 from w2dual.config.names import potential_words, words
 from w2dual.config.systems import ADDITIONS
 from w2dual.records import InputError, write_text
-from w2dual.report import captions, facts, runs
+from w2dual.report import captions, contents, facts, runs
 from w2dual.report.facts import BASELINES, IMAGE_BASELINES, IMAGES, Origin, ReportSettings
 from w2dual.report.latex import build_pdf, escape
 from w2dual.report.systems import BY_KIND
@@ -126,14 +126,14 @@ def document(
             f"the settings are those of {settings.preset}"
         )
     beside: dict[str, Path] = {}
-    sections: dict[str, list[dict[str, str]]] = {title: [] for title, _ in captions.SECTIONS}
+    sections: dict[str, list[dict[str, str]]] = {title: [] for title, _ in contents.SECTIONS}
     overview: list[dict[str, str]] = []
     for number, path in enumerate(drawn, start=1):
         name = f"drawn-{number}.pdf"
         beside[name] = path
         title = _section(path, captions.SYNTHETIC_SECTION)
         kind = "half page" if path.stem in captions.HALF_PAGE else "figure"
-        text = f"{captions.caption(path, captions.FIGURES)} {_made(frame, settings, title, path)}"
+        text = f"{captions.caption(path, contents.FIGURES)} {_made(frame, settings, title, path)}"
         first = path.stem == captions.OVERVIEW
         (overview if first else sections[title]).append(
             {"kind": kind, "file": name, "caption": text}
@@ -142,7 +142,7 @@ def document(
         name = f"table-{number}.tex"
         beside[name] = path
         title = _section(path, captions.TABLE_SECTION)
-        text = f"{captions.caption(path, captions.TABLES)} {_made(frame, settings, title, path)}"
+        text = f"{captions.caption(path, contents.TABLES)} {_made(frame, settings, title, path)}"
         sections[title].append({"kind": "table", "file": name, "caption": text})
     for items in sections.values():  # tables before figures; as they were given otherwise
         items.sort(key=lambda item: item["kind"] != "table")
@@ -161,7 +161,7 @@ def document(
         summary=summary,
         facts=facts.facts(frame, settings, made),
         sections=sections,
-        introductions=captions.INTRODUCTIONS,
+        introductions=contents.INTRODUCTIONS,
         runs=runs.run_rows(frame, settings),
         diverged=runs.diverged_lines(frame, settings),
         groups=shown_groups,
@@ -171,7 +171,7 @@ def document(
 
 def _section(path: Path, other: str) -> str:
     """Return the title of the section that a table or figure stands in."""
-    return next((title for title, names in captions.SECTIONS if path.stem in names), other)
+    return next((title for title, names in contents.SECTIONS if path.stem in names), other)
 
 
 def _made(frame: pd.DataFrame, settings: ReportSettings, section: str, path: Path) -> str:

@@ -27,9 +27,9 @@ from w2dual.plots import style
 from w2dual.plots.accuracy import FIGURES as ACCURACY
 from w2dual.plots.meta_sinkhorn import FIGURES as START_FIGURES
 from w2dual.records import InputError
-from w2dual.report import captions, facts, latex, runs
+from w2dual.report import captions, contents, facts, latex, runs
 from w2dual.report import document as report
-from w2dual.report.systems import SYSTEMS
+from w2dual.report.systems import BY_KIND, SYSTEMS
 from w2dual.report.tables.celeba64 import TABLES as IMAGE_TABLES
 from w2dual.report.tables.costs import QUANTITIES
 from w2dual.report.tables.meta_color import TABLES as COLOR_TABLES
@@ -94,8 +94,8 @@ def test_first_page_says_the_budget_in_words(
         *(f"figure-{number}.pdf" for number in range(4, 9)),
         "table-1.tex",
     ]
-    assert "What to look at" in captions.TABLES["hd_mlp"]
-    assert captions.TABLES["hd_mlp"] in text
+    assert "What to look at" in contents.TABLES["hd_mlp"]
+    assert contents.TABLES["hd_mlp"] in text
 
 
 def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
@@ -106,14 +106,14 @@ def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
     order = ["drawn-3.pdf", "How this was made", "table-1.tex", "Couplings on the plane}"]
     order += [
         "drawn-1.pdf",
-        captions.FIGURES["transport"],
+        contents.FIGURES["transport"],
         "drawn-2.pdf",
         "{my own. Preset",
         "The runs",
     ]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
-    assert captions.FIGURES["overview"] in text[places[0] : places[1]]
+    assert contents.FIGURES["overview"] in text[places[0] : places[1]]
     text, _ = report.document(frame, loaded(), [table], figures, plane[2:], MADE)
     assert "section*{Couplings" not in text
     assert "section*{How conjugates are found}" not in text
@@ -122,7 +122,7 @@ def test_overview_stands_on_the_first_page_and_the_rest_in_their_section(
 def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> None:
     config = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text("utf-8"))
     studies = {f"conjugation_hd_{potential}" for potential in config["hd"]["potentials"]}
-    assert set(captions.FIGURES) == {
+    assert set(contents.FIGURES) == {
         *config["synthetic"]["figures"],
         *ACCURACY,
         *studies,
@@ -140,17 +140,17 @@ def test_every_figure_and_table_has_a_caption_that_says_what_to_look_at() -> Non
     tables |= {"hd_baselines", "trivial_maps", "synthetic", *QUANTITIES, *SETTINGS}
     tables |= {*IMAGE_TABLES, "claims_celeba64", *START_TABLES, *COLOR_TABLES}
     tables |= {"lagrangian", "claims_lagrangian", "metric_recovery"}
-    assert set(captions.TABLES) == tables
-    for text in (captions.FIGURES | captions.TABLES).values():
+    assert set(contents.TABLES) == tables
+    for text in (contents.FIGURES | contents.TABLES).values():
         assert "What to look at" in " ".join(text.split())
 
 
 def test_the_report_has_a_part_for_each_system_in_the_configs_order() -> None:
     assert [system.kind for system in SYSTEMS] == list(ADDITIONS)
-    assert {system.section for system in SYSTEMS} <= dict(captions.SECTIONS).keys()
+    assert {system.section for system in SYSTEMS} <= dict(contents.SECTIONS).keys()
     for system in SYSTEMS:
         shown = {*ADDITIONS[system.kind].tables, *ADDITIONS[system.kind].figures}
-        assert shown <= set(dict(captions.SECTIONS)[system.section])
+        assert shown <= set(dict(contents.SECTIONS)[system.section])
 
 
 def test_images_have_their_facts_their_order_and_a_box(frame: pd.DataFrame) -> None:
@@ -221,12 +221,12 @@ def test_the_benchmarks_own_methods_have_their_own_facts(
     assert group.title == "$n = 2$, the benchmark's own methods"
     tables = [tmp_path / f"{name}.tex" for name in ("hd_baselines", "hd_mlp")]
     text, _ = report.document(both, loaded(), tables, curves, [], MADE)
-    assert captions.TABLES["hd_baselines"] + " Preset smoke; trained on another." in text
-    assert captions.TABLES["hd_mlp"] + r" Preset smoke; trained on cpu: a\_b \& c." in text
+    assert contents.TABLES["hd_baselines"] + " Preset smoke; trained on another." in text
+    assert contents.TABLES["hd_mlp"] + r" Preset smoke; trained on cpu: a\_b \& c." in text
     assert "own methods" not in str(facts.facts(frame, loaded(), MADE))
 
 
-NOT_GIVEN = (captions.IMAGE_SECTION, captions.COLOR_SECTION)
+NOT_GIVEN = (captions.IMAGE_SECTION, BY_KIND["meta_color"].section)
 
 
 def test_sections_stand_in_the_order_of_an_evaluation(
@@ -262,21 +262,21 @@ def test_sections_stand_in_the_order_of_an_evaluation(
     assert places[-1] < shown.index(figures[0])
     titles = re.findall(r"section\*\{(.*?)\}", text)
     others = (captions.IMAGE_SECTION, *(system.section for system in SYSTEMS))  # none were given
-    assert [title for title in titles if title in dict(captions.SECTIONS)] == [
-        title for title, _ in captions.SECTIONS if title not in others
+    assert [title for title in titles if title in dict(contents.SECTIONS)] == [
+        title for title, _ in contents.SECTIONS if title not in others
     ]
-    for title, introduction in captions.INTRODUCTIONS.items():
+    for title, introduction in contents.INTRODUCTIONS.items():
         if title in others:
             continue
         assert text.index(title + "}") < text.index(introduction)
     assert (
-        captions.FIGURES["accuracy_vs_cost"] + r" Preset smoke; trained on cpu: a\_b \& c." in text
+        contents.FIGURES["accuracy_vs_cost"] + r" Preset smoke; trained on cpu: a\_b \& c." in text
     )
 
 
 def test_captions_sections_name_tables_that_have_a_caption() -> None:
-    named = [name for _, names in captions.SECTIONS for name in names]
-    assert set(named) <= captions.TABLES.keys() | captions.FIGURES.keys()
+    named = [name for _, names in contents.SECTIONS for name in names]
+    assert set(named) <= contents.TABLES.keys() | contents.FIGURES.keys()
     assert len(named) == len(set(named))
 
 

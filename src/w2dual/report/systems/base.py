@@ -35,7 +35,10 @@ class System:
     Attributes:
         kind: of its cells, in the column `kind` of the metrics: a key of `aggregate.METRICS`.
         title: what the first page calls it.
-        section: title of its section, one of `captions.SECTIONS`.
+        section: title of its section.
+        tables: captions of its tables, that of its settings too, ready for LaTeX.
+        figures: captions of its figures.
+        introduction: what stands between the section's title and its first table or figure.
         facts: from its rows to lines of the first page, besides methods, cells and budget.
         warnings: from its rows to what the first page shows in a box, ready for LaTeX.
         pair: from a row to the name of its pair in the table of runs, for LaTeX.
@@ -45,6 +48,9 @@ class System:
     kind: str
     title: str
     section: str
+    tables: Mapping[str, str]
+    figures: Mapping[str, str]
+    introduction: str = ""
     facts: Callable[[pd.DataFrame], Sequence[tuple[str, str]]] = nothing
     warnings: Callable[[pd.DataFrame], Sequence[str]] = nothing
     pair: Callable[[Row], str] = pair_words
