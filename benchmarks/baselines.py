@@ -4,13 +4,12 @@ Usage:
     python -m benchmarks.baselines keep RUN [--into reference/baselines] [--tree COMMIT]
     python -m benchmarks.baselines render [--records reference/baselines] [--document ...]
 
-`keep` copies the finished cells of a run, as `benchmarks.paper_budget keep` does. `render` writes
+`keep` copies the finished cells of a run, as `benchmarks.kept` has it. `render` writes
 the tables of docs/baselines.md between their markers. A record is never typed in.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,16 +17,16 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks import kept
+from benchmarks.kept import INVERSE, ROOT, Collection
 from benchmarks.notebook_curves import EVERY
-from benchmarks.paper_budget import INVERSE, keep
-from benchmarks.render import insert, table
+from benchmarks.render import table
 from w2dual.config.grid import cells_in
 from w2dual.config.reader import load
-from w2dual.records import InputError, read_json, write_text
+from w2dual.records import InputError, read_json
 from w2dual.results.baselines import published_values
 from w2dual.results.summary import METRIC
 
-ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "reference" / "baselines"
 DOCUMENT = ROOT / "docs" / "baselines.md"
 PUBLISHED = ROOT / "tables" / "published"
@@ -51,13 +50,11 @@ def read(folder: Path) -> list[tuple[Record, pd.DataFrame]]:
     """
     order = list(dict.fromkeys(published_values(PUBLISHED)["method"]))
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in kept.paths(folder):
         history = path.with_suffix(".csv")
         if not history.is_file():
             raise InputError(f"{history}: missing; `keep` puts it beside {path.name}")
         found.append((read_json(path), pd.read_csv(history)))
-    if not found:
-        raise InputError(f"{folder}: holds no records; `keep` puts them there")
     return sorted(found, key=lambda pair: (_dimension(pair[0]), order.index(_method(pair[0]))))
 
 
@@ -184,38 +181,16 @@ def text(folder: Path) -> str:
     return "\n\n".join(parts)
 
 
-def written(document: Path, records: Path) -> str:
-    """Return a document's text with the tables of the records between its markers.
-
-    Raises:
-        InputError: a marker is missing, or there are no records.
-    """
-    old = document.read_text(encoding="utf-8")
-    return insert(old, text(records), str(document), BEGIN, END)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two commands; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    commands = parser.add_subparsers(dest="command", required=True)
-    keeping = commands.add_parser("keep", help="copy the finished cells of a run")
-    keeping.add_argument("run", type=Path)
-    keeping.add_argument("--into", type=Path, default=RECORDS)
-    keeping.add_argument("--tree", help="commit that was trained, if the run could not know")
-    rendering = commands.add_parser("render", help="write the tables of the document")
-    rendering.add_argument("--records", type=Path, default=RECORDS)
-    rendering.add_argument("--document", type=Path, default=DOCUMENT)
-    args = parser.parse_args(argv)
-    try:
-        if args.command == "keep":
-            sys.stdout.write("".join(f"{name}\n" for name in keep(args.run, args.into, args.tree)))
-        else:
-            write_text(args.document, written(args.document, args.records))
-    except InputError as error:
-        sys.stderr.write(f"baselines: {error}\n")
-        return 2
-    return 0
+COLLECTION = Collection(
+    name="baselines",
+    about=__doc__.splitlines()[0] if __doc__ else "",
+    records=RECORDS,
+    document=DOCUMENT,
+    begin=BEGIN,
+    end=END,
+    text=text,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COLLECTION.main())

@@ -14,9 +14,6 @@ records has cells that were trained with one setting changed, each to be compare
 
 from __future__ import annotations
 
-import argparse
-import csv
-import io
 import math
 import sys
 from collections.abc import Sequence
@@ -25,27 +22,22 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.render import insert, table
-from w2dual.archive import scrub
-from w2dual.archive.scrub import Machine
+from benchmarks import kept
+from benchmarks.kept import INVERSE, ROOT, Collection
+from benchmarks.render import table
 from w2dual.config.grid import cells_in
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import load
-from w2dual.records import InputError, read_json, write_json, write_text
+from w2dual.records import read_json
 from w2dual.results.published import published_cells
 from w2dual.results.summary import METRIC
 from w2dual.results.verdict import HALF_UNIT
 
-ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "reference" / "paper"
 DOCUMENT = ROOT / "docs" / "paper_budget.md"
 PUBLISHED = ROOT / "tables" / "published"
-BEGIN = "<!-- paper budget: begin; `make paper-budget` writes what stands here -->"
-END = "<!-- paper budget: end -->"
 PRESET = ROOT / "presets" / "paper_budget.yaml"
 DEPARTURES = "departures"
-INVERSE = "l2_uvp_inverse_percent"
-KEPT = ("seed", "step", METRIC, INVERSE)
 LIMIT = 100.0
 """Percent; the paper prints a mean above as >100."""
 FAR = 3.0
@@ -64,56 +56,13 @@ def wanted() -> list[str]:
     ]
 
 
-def keep(run: Path, into: Path, tree: str | None = None) -> list[str]:
-    """Copy the finished cells of a run; return the names of those that were copied.
-
-    Args:
-        run: folder that holds CELL/metrics.json and CELL/history.csv.
-        into: folder of the records, CELL.json and CELL.csv.
-        tree: commit whose files the run had, where it had no repository to ask.
-
-    Raises:
-        InputError: there is no finished cell.
-    """
-    found = sorted(run.glob("*/metrics.json"))
-    if not found:
-        raise InputError(f"{run}: holds no CELL/metrics.json; expected a run's results/train")
-    kept = []
-    for path in found:
-        record = scrub.record(read_json(path), Machine.here([ROOT]))
-        name = record["cell"]["name"]
-        before = into / f"{name}.json"
-        if before.exists() and len(read_json(before)["seeds"]) > len(record["seeds"]):
-            continue
-        kept.append(name)
-        if tree is not None:
-            record["provenance"] |= {"git_commit": tree}
-        write_json(into / f"{name}.json", record)
-        write_text(into / f"{name}.csv", _history(path.with_name("history.csv")))
-    return kept
-
-
-def _history(path: Path) -> str:
-    """Return the errors of a history, to six digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(KEPT)
-    with path.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            errors = (f"{float(row[name]):.6g}" if row[name] else "" for name in KEPT[2:])
-            writer.writerow([row["seed"], row["step"], *errors])
-    return text.getvalue()
-
-
 def read(folder: Path) -> list[Record]:
     """Read the records, by dimension, potential and the paper's order of methods.
 
     Raises:
         InputError: there is none.
     """
-    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
-    if not found:
-        raise InputError(f"{folder}: holds no records; `keep` puts them there")
+    found = [read_json(path) for path in kept.paths(folder)]
     order = list(published_cells(PUBLISHED, "mlp")[["amortization", "solver"]].agg(tuple, axis=1))
 
     def place(record: Record) -> tuple[int, str, int]:
@@ -271,41 +220,21 @@ def tables(folder: Path) -> str:
     return f"{sentence}\n\n{table(header, rows)}\n\n### Both ways\n\n{both_ways}"
 
 
-def written(document: Path, records: Path) -> str:
-    """Return a document's text with the tables of the records between its markers.
-
-    Raises:
-        InputError: a marker is missing, or there are no records.
-    """
-    text = document.read_text(encoding="utf-8")
-    return insert(text, tables(records), str(document), BEGIN, END)
+def _missing() -> str:
+    return "".join(f"{name}\n" for name in wanted() if not _record(name).exists())
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two commands; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    commands = parser.add_subparsers(dest="command", required=True)
-    keeping = commands.add_parser("keep", help="copy the finished cells of a run")
-    keeping.add_argument("run", type=Path)
-    keeping.add_argument("--into", type=Path, default=RECORDS)
-    keeping.add_argument("--tree", help="commit that was trained, if the run could not know")
-    commands.add_parser("missing", help="name the cells that have no record yet")
-    rendering = commands.add_parser("render", help="write the tables of the document")
-    rendering.add_argument("--records", type=Path, default=RECORDS)
-    rendering.add_argument("--document", type=Path, default=DOCUMENT)
-    args = parser.parse_args(argv)
-    try:
-        if args.command == "missing":
-            sys.stdout.write("".join(f"{n}\n" for n in wanted() if not _record(n).exists()))
-        elif args.command == "keep":
-            sys.stdout.write("".join(f"{name}\n" for name in keep(args.run, args.into, args.tree)))
-        else:
-            write_text(args.document, written(args.document, args.records))
-    except InputError as error:
-        sys.stderr.write(f"paper_budget: {error}\n")
-        return 2
-    return 0
+COLLECTION = Collection(
+    name="paper_budget",
+    about=__doc__.splitlines()[0] if __doc__ else "",
+    records=RECORDS,
+    document=DOCUMENT,
+    begin="<!-- paper budget: begin; `make paper-budget` writes what stands here -->",
+    end="<!-- paper budget: end -->",
+    text=tables,
+    more={"missing": ("name the cells that have no record yet", _missing)},
+)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COLLECTION.main())

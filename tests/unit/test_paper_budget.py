@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks import paper_budget
-from benchmarks.paper_budget import agrees, difference, keep, tables, written
+from benchmarks.kept import ROOT, keep
+from benchmarks.paper_budget import COLLECTION, agrees, difference, tables
 from w2dual.records import InputError, read_json, write_json
 
 
@@ -116,17 +117,17 @@ def test_tables_have_each_record_and_both_ways(tmp_path: Path):
 def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(InputError, match="holds no CELL/metrics.json"):
         keep(tmp_path, tmp_path)
-    assert paper_budget.main(["render", "--records", str(tmp_path)]) == 2
+    assert COLLECTION.main(["render", "--records", str(tmp_path)]) == 2
     assert "holds no records" in capsys.readouterr().err
     document = tmp_path / "a.md"
     document.write_text("no markers")
     with pytest.raises(InputError, match=r"a.md: lacks the lines between which"):
-        written(document, paper_budget.RECORDS)
+        COLLECTION.written(document, paper_budget.RECORDS)
 
 
 def test_the_document_has_what_the_records_say():
     text = paper_budget.DOCUMENT.read_text(encoding="utf-8")
-    assert written(paper_budget.DOCUMENT, paper_budget.RECORDS) == text
+    assert COLLECTION.written(paper_budget.DOCUMENT, paper_budget.RECORDS) == text
 
 
 def test_the_records_are_of_the_configs_cells():
@@ -134,7 +135,7 @@ def test_the_records_are_of_the_configs_cells():
     from w2dual.config.grid import cells_in
     from w2dual.config.reader import load
 
-    config = load([paper_budget.ROOT / "config.yaml"])
+    config = load([ROOT / "config.yaml"])
     cells = {cell.name: cell for cell in cells_in("hd", config)}
     assert len(paper_budget.wanted()) == 18
     for one in paper_budget.read(paper_budget.RECORDS):

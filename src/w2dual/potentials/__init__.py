@@ -109,6 +109,11 @@ class QuadraticTerm(nn.Module):
         return 0.5 * jnp.exp(log_alpha) * jnp.sum(x * x, axis=-1)
 
 
+def initial(module: nn.Module, key: Array, points: Float[Array, "batch n"]) -> Params:
+    """Draw the parameters of a network that keeps no state; of points only the shape counts."""
+    return module.init(key, points)["params"]
+
+
 def value(
     module: nn.Module, params: Params, x: Float[Array, "batch n"], *more: Any
 ) -> Float[Array, " batch"]:

@@ -35,6 +35,7 @@ from w2dual.training.action_paths import ActionSettings, Paths
 from w2dual.training.methods import optimization
 from w2dual.training.methods.base import Batch, Batches, Divergence, Method, Network, Step, Trees
 from w2dual.training.methods.optimization import TrainingState
+from w2dual.training.methods.transforms import StepMetrics, dual_and_error
 from w2dual.training.path_training import Fitted, PathSettings
 
 NEEDS = ("potential", "amortization_model", "solver")
@@ -77,17 +78,6 @@ class Networks(NamedTuple):
 CState = TrainingState[Networks]
 
 
-class StepMetrics(NamedTuple):
-    """Of one update, for each seed; means over the batch. `fit_steps` is of the path's fits."""
-
-    loss: Float[Array, " seeds"]
-    dual_objective: Float[Array, " seeds"]
-    amortization_loss: Float[Array, " seeds"]
-    conjugate_iterations: Float[Array, " seeds"]
-    path_loss: Float[Array, " seeds"]
-    fit_steps: Float[Array, " seeds"]
-
-
 class Transported(NamedTuple):
     """Points of the source, where they go, and how.
 
@@ -121,8 +111,8 @@ class CTransform(Method[CState]):
     def networks(self) -> Mapping[str, Network]:
         """The potential, the map and the network of paths; none is pre-trained."""
         found = {
-            "potential": Network("potential", partial(_init, self.potential)),
-            "model": Network("amortization model", partial(_init, self.model)),
+            "potential": Network("potential", partial(potentials.initial, self.potential)),
+            "model": Network("amortization model", partial(potentials.initial, self.model)),
         }
         if self.paths is not None:
             found["path"] = Network("path network", self.paths.training.network.init)
@@ -280,24 +270,14 @@ class CTransform(Method[CState]):
     def _loss(
         self, params: Networks, x: Array, y: Array, y_hat: Array, conjugate: Array
     ) -> tuple[Array, StepMetrics]:
-        """The dual, negative, plus the regression of the map, for one seed.
-
-        The cost at y_hat is a part of the dual's value, and of no gradient.
-        """
-        value = partial(potentials.value, self.potential, params.potential)
-        at_y_hat = value(y_hat)
-        fixed = jnp.mean(conjugate) + jnp.mean(stop_gradient(at_y_hat))
-        dual = jnp.mean(value(y)) + fixed - jnp.mean(at_y_hat)
-        error = jnp.mean((potentials.applied(self.model, params.model, x) - y_hat) ** 2)
+        """The dual, negative, plus the regression of the map, for one seed."""
+        networks, of_both = (self.potential, self.model), (params.potential, params.model)
+        dual, error = dual_and_error(networks, of_both, x, y, y_hat, conjugate)
         zero = jnp.zeros(())
         return error - dual, StepMetrics(error - dual, dual, error, zero, zero, zero)
 
     def _moved(self, gradients: Any, optimizer: Any, params: Any) -> tuple[Any, Any]:
-        def one(gradient: Any, state: Any, old: Any) -> tuple[Any, Any]:
-            updates, state = self.optimizer.update(gradient, state, old)
-            return optax.apply_updates(old, updates), state
-
-        return jax.vmap(one)(gradients, optimizer, params)
+        return jax.vmap(partial(optimization.moved, self.optimizer))(gradients, optimizer, params)
 
 
 def _pooled(x: Batch, y: Batch, other: Batch, aim: Batch) -> tuple[Batch, Batch]:
@@ -308,10 +288,6 @@ def _pooled(x: Batch, y: Batch, other: Batch, aim: Batch) -> tuple[Batch, Batch]
     parts = [other[:, :quarter], aim[:, quarter:half]]
     parts += [other[:, half : half + quarter], aim[:, half + quarter :]]
     return first, jnp.concatenate(parts, axis=1)
-
-
-def _init(module: nn.Module, key: Array, points: Float[Array, "batch n"]) -> Any:
-    return module.init(key, points)["params"]
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> CTransform:

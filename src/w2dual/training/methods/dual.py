@@ -83,7 +83,7 @@ class DualProblem(Conjugating[DualState]):
         found = {
             "potential": Network(
                 "potential",
-                partial(_init, self.potential),
+                partial(potentials.initial, self.potential),
                 partial(potentials.gradient, self.potential),
                 project=partial(potentials.projected, self.potential),
             )
@@ -91,7 +91,7 @@ class DualProblem(Conjugating[DualState]):
         if self.model is not None:
             found["model"] = Network(
                 "amortization model",
-                partial(_init, self.model),
+                partial(potentials.initial, self.model),
                 partial(potentials.applied, self.model),
                 self._start_from_potential(),
             )
@@ -312,7 +312,9 @@ class DualProblem(Conjugating[DualState]):
 
         def of_batch(points: Array) -> Array:
             key = jax.random.key(0)
-            params = Networks(_init(potential, key, points), _init(model, key, points))
+            params = Networks(
+                potentials.initial(potential, key, points), potentials.initial(model, key, points)
+            )
             x_tilde = potentials.applied(model, params.model, points)
             return self._amortization_loss(params, points, points, x_tilde, points)
 
@@ -328,10 +330,6 @@ class DualProblem(Conjugating[DualState]):
                 f"gives {extensions.described(found)}",
                 "expected one number for the batch, of shape (), as of `jnp.mean(...)`",
             )
-
-
-def _init(module: nn.Module, key: Array, points: Float[Array, "batch n"]) -> Params:
-    return module.init(key, points)["params"]
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:

@@ -32,6 +32,7 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float
 
+from w2dual import potentials
 from w2dual.training.methods.base import Batches, Network
 from w2dual.training.methods.two_potentials import (
     Both,
@@ -89,8 +90,8 @@ class ENOT(TwoPotentials):
     def networks(self) -> Mapping[str, Network]:
         """Both potentials, each drawn by itself; neither is pre-trained."""
         return {
-            "potential": Network("potential", self._init),
-            "inverse": Network("inverse", self._init),
+            "potential": Network("potential", partial(potentials.initial, self.potential)),
+            "inverse": Network("inverse", partial(potentials.initial, self.potential)),
         }
 
     def train(self, state: BothState, batches: Batches, over: str | None) -> tuple[Both, Both, Any]:

@@ -29,6 +29,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from w2dual import potentials
 from w2dual.decoding import decode
 from w2dual.entropic import geometry, semi_dual, sinkhorn, starts
 from w2dual.entropic.geometry import Geometry
@@ -160,7 +161,7 @@ class MetaDual(Method[MetaState]):
 
         def init(key: Array, points: Float[Array, "batch n"]) -> Params:
             del points  # of the source alone
-            return self.predictor.init(key, jnp.zeros((1, both)))["params"]
+            return potentials.initial(self.predictor, key, jnp.zeros((1, both)))
 
         return {"prediction": Network("prediction", init)}
 

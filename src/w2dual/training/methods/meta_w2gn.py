@@ -299,11 +299,9 @@ class MetaW2GN(Method[HyperState]):
             found = restore(jax.lax.pmean(flat, over))
         gradients, (metrics, statistics) = found
 
-        def move(gradient: Any, optimizer: Any, old: Any) -> tuple[Any, Any]:
-            updates, optimizer = self.optimizer.update(gradient, optimizer, old)
-            return optax.apply_updates(old, updates), optimizer
-
-        network, optimizer = jax.vmap(move)(gradients, state.optimizer, state.params.network)
+        network, optimizer = jax.vmap(partial(optimization.moved, self.optimizer))(
+            gradients, state.optimizer, state.params.network
+        )
         alive, number = state.diverged_at < 0, state.step + 1
         (params, optimizer), diverged_at = self.divergence.settle(
             state, metrics.loss, Hyper(network, statistics), (optimizer, state.optimizer)

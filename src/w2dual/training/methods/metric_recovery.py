@@ -51,6 +51,7 @@ from w2dual.training.methods.base import (
     Trees,
 )
 from w2dual.training.methods.optimization import TrainingState
+from w2dual.training.methods.transforms import StepMetrics, dual_and_error
 from w2dual.training.path_training import Fitted, PathSettings, PathTraining
 
 NEEDS = ("potential", "amortization_model", "solver")
@@ -112,17 +113,6 @@ class Networks(NamedTuple):
 RecoveryState = TrainingState[Networks]
 
 
-class StepMetrics(NamedTuple):
-    """Of one update, for each seed; means over batch and times. `fit_steps` is of the paths'."""
-
-    loss: Float[Array, " seeds"]
-    dual_objective: Float[Array, " seeds"]
-    amortization_loss: Float[Array, " seeds"]
-    conjugate_iterations: Float[Array, " seeds"]
-    path_loss: Float[Array, " seeds"]
-    fit_steps: Float[Array, " seeds"]
-
-
 class Transported(NamedTuple):
     """Where points go, and how; seeds and times share an axis.
 
@@ -176,7 +166,7 @@ class MetricRecovery(Method[RecoveryState]):
         }
 
     def _init_each(self, module: nn.Module, key: Array, points: Float[Array, "batch n"]) -> Params:
-        params = module.init(key, _first(points))["params"]
+        params = potentials.initial(module, key, _first(points))
         return jax.tree.map(
             lambda leaf: jnp.broadcast_to(leaf[None], (self.times, *leaf.shape)), params
         )
@@ -336,16 +326,13 @@ class MetricRecovery(Method[RecoveryState]):
         self, params: Networks, x: Array, y: Array, y_hat: Array, conjugate: Array
     ) -> tuple[Array, tuple[Array, Array]]:
         """The dual of two times, negative, plus the regression of their map."""
-        value = partial(potentials.value, self.potential, params.potential)
-        at_y_hat = value(y_hat)
-        fixed = jnp.mean(conjugate) + jnp.mean(stop_gradient(at_y_hat))
-        dual = jnp.mean(value(y)) + fixed - jnp.mean(at_y_hat)
-        error = jnp.mean((potentials.applied(self.model, params.model, x) - y_hat) ** 2)
+        networks, of_both = (self.potential, self.model), (params.potential, params.model)
+        dual, error = dual_and_error(networks, of_both, x, y, y_hat, conjugate)
         return error - dual, (dual, error)
 
     def _moved(self, gradients: Params, optimizer: Any, params: Params) -> tuple[Params, Any]:
         """Take one step on the networks of all times of all seeds."""
-        step = jax.vmap(jax.vmap(partial(_step, self.optimizer)))
+        step = jax.vmap(jax.vmap(partial(optimization.moved, self.optimizer)))
         return step(gradients, optimizer, params)
 
     def _fitted(
@@ -413,7 +400,7 @@ class MetricRecovery(Method[RecoveryState]):
 
         def move(_: None) -> tuple[Params, Any]:
             gradient = jax.grad(cost)(params.metric)
-            step = jax.vmap(partial(_step, self.metric_optimizer))
+            step = jax.vmap(partial(optimization.moved, self.metric_optimizer))
             return step(gradient, state.optimizer.metric, params.metric)
 
         return jax.lax.cond(due, move, lambda _: (params.metric, state.optimizer.metric), None)
@@ -441,13 +428,6 @@ def _first(points: Float[Array, "batch n"]) -> Float[Array, "batch 2"]:
 def _merged(params: Params) -> Params:
     """Return parameters with the axes of seeds and times as one."""
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), params)
-
-
-def _step(
-    optimizer: optax.GradientTransformation, gradient: Params, state: Any, params: Params
-) -> tuple[Params, Any]:
-    updates, state = optimizer.update(gradient, state, params)
-    return optax.apply_updates(params, updates), state
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> MetricRecovery:

@@ -60,6 +60,14 @@ def before_training(params: Networks, optimizer: Any) -> TrainingState[Networks]
     )
 
 
+def moved(
+    optimizer: optax.GradientTransformation, gradient: Any, state: Any, params: Any
+) -> tuple[Any, Any]:
+    """Take one step on a network of one seed; return its parameters and its optimiser's state."""
+    updates, state = optimizer.update(gradient, state, params)
+    return optax.apply_updates(params, updates), state
+
+
 class Optimization(NamedTuple):
     """What a method needs of a cell's `training`."""
 

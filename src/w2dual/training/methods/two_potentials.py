@@ -83,12 +83,14 @@ class TwoPotentials(Method[BothState]):
         return {
             "potential": Network(
                 "potential",
-                self._init,
+                partial(potentials.initial, self.potential),
                 partial(potentials.gradient, self.potential),
                 project=partial(potentials.projected, self.potential),
             ),
             "inverse": Network(
-                "inverse", self._init, start_from=("potential", partial(jax.tree.map, jnp.copy))
+                "inverse",
+                partial(potentials.initial, self.potential),
+                start_from=("potential", partial(jax.tree.map, jnp.copy)),
             ),
         }
 
@@ -159,14 +161,10 @@ class TwoPotentials(Method[BothState]):
 
     def _move(self, gradients: Params, optimizer: Any, params: Params) -> tuple[Params, Any]:
         def one(gradient: Params, state: Any, old: Params) -> tuple[Params, Any]:
-            updates, state = self.optimizer.update(gradient, state, old)
-            new = optax.apply_updates(old, updates)
+            new, state = optimization.moved(self.optimizer, gradient, state, old)
             return potentials.projected(self.potential, new), state
 
         return jax.vmap(one)(gradients, optimizer, params)
-
-    def _init(self, key: Array, points: Points) -> Params:
-        return self.potential.init(key, points)["params"]
 
 
 @dataclass(frozen=True)

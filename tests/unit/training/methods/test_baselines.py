@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 from tests.unit import settings
+from tests.unit.training.methods.drawn import Drawn
 
 from w2dual import measures
 from w2dual.config.cells import Cell
@@ -246,26 +247,6 @@ def test_qc_has_the_gradient_of_finite_differences():
 
 
 # -- steps ----------------------------------------------------------------------------------------
-
-
-class Drawn(NamedTuple):
-    """Points of a step that are there already, each index its own: (indices, seeds, batch, n)."""
-
-    x: Any
-    y: Any
-    pair: Any = None
-
-    def source(self, index: Any = 0) -> Any:
-        return self.x[index]
-
-    def target(self, index: Any = 0) -> Any:
-        return self.y[index]
-
-    def truth(self, x: Any) -> Any:
-        raise AssertionError("none of these methods may know it")
-
-    def more_keys(self) -> Any:
-        raise AssertionError("none of these methods draws anything else by it")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ On networks of a few numbers in place of those of images, which are tested by th
 """
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from tests.unit import settings
+from tests.unit.training.methods.drawn import Drawn
 
 from w2dual import potentials
 from w2dual.config.cells import Cell
@@ -104,27 +105,6 @@ def params_of(method: Any) -> Both:
 
 def stacked(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[None], tree)
-
-
-class Drawn(NamedTuple):
-    """Points of a step, each index its own: (indices, seeds, batch, n); keys (seeds, parts)."""
-
-    x: Any
-    y: Any
-    keys: Any
-    pair: Any = None
-
-    def source(self, index: Any = 0) -> Any:
-        return self.x[index]
-
-    def target(self, index: Any = 0) -> Any:
-        return self.y[index]
-
-    def truth(self, x: Any) -> Any:
-        raise AssertionError("none of these methods may know it")
-
-    def more_keys(self) -> Any:
-        return self.keys
 
 
 def drawn() -> Drawn:
