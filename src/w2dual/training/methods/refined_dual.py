@@ -43,7 +43,7 @@ from w2dual.training.methods.dual import DualProblem, StepMetrics, Weights
 NEEDS = ("potential", "amortization_model", "amortization", "solver")
 """The parts of a cell's settings that it is made of."""
 OPTIMIZERS = ("adamw", "muon")
-CALIBRATIONS = ("none", "squares", "products")
+CALIBRATIONS = ("none", "squares", "products", "auto")
 RIDGE = 1e-4
 """Of the linear system for weights, as a part of its diagonal."""
 
@@ -55,7 +55,9 @@ class Settings:
     Attributes:
         optimizer: `adamw`, or `muon` for matrices. Both have the schedule of `settings.training`.
         calibration: the features whose means each batch is weighted to have: none; `squares`, the
-            coordinates and their squares; `products`, and the products of two coordinates.
+            coordinates and their squares; `products`, and the products of two coordinates; or
+            `auto`, products where they and the rest are at most a quarter of a batch's points, else
+            squares. More would fit the batch's own noise.
         decay: of the exponential average of the networks; 0 for the last networks.
         tail: the part of training, at its end, whose networks are averaged evenly; 0 for none.
         late: the part of training, at its end, that the next two are of; 0 for none.
@@ -158,8 +160,7 @@ class RefinedDual(Conjugating[RefinedState]):
         """Start training from parameters with a leading axis of seeds; nothing is known yet."""
         begun = self.early.init(params.trained)
         seeds = begun.diverged_at.shape[0]
-        n, kind = self.dimension, self.settings.calibration
-        zeros = jnp.zeros((seeds, features(jnp.zeros((1, n)), kind).shape[-1]))
+        zeros = jnp.zeros((seeds, _number(self.dimension, self.settings.calibration)))
         return RefinedState(
             params, begun.optimizer, begun.step, begun.diverged_at, Known(zeros, jnp.copy(zeros))
         )
@@ -247,7 +248,7 @@ class RefinedDual(Conjugating[RefinedState]):
 
 
 def features(points: Float[Array, "... n"], kind: str) -> Float[Array, "... features"]:
-    """Return the features of points whose means are calibrated: none, n, or n (n + 3) / 2 more."""
+    """Return the features of points: none, 2 n `squares`, or n (n + 3) / 2 `products`."""
     if kind == "none":
         return points[..., :0]
     n = points.shape[-1]
@@ -255,6 +256,11 @@ def features(points: Float[Array, "... n"], kind: str) -> Float[Array, "... feat
         return jnp.concatenate([points, points**2], axis=-1)
     first, second = jnp.triu_indices(n)
     return jnp.concatenate([points, points[..., first] * points[..., second]], axis=-1)
+
+
+def _number(n: int, kind: str) -> int:
+    """Return how many features a point in R^n has."""
+    return jax.eval_shape(lambda: features(jnp.zeros((1, n)), kind)).shape[-1]
 
 
 def _weights(
@@ -298,9 +304,7 @@ def _check(own: Settings) -> None:
     if own.late_batches < 1:
         raise InputError(f"{key}.late_batches` is {own.late_batches}; expected 1 or more")
     if not own.late and (own.late_batches > 1 or own.late_tolerance is not None):
-        raise InputError(
-            f"{key}` says how training ends, but `late` is 0: say for which part of it"
-        )
+        raise InputError(f"{key}` has settings of the end of training; `late` says of which part")
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> RefinedDual:
@@ -312,6 +316,10 @@ def make(settings: Mapping[str, Any], dimension: int) -> RefinedDual:
     given = extensions.without_kind(settings["method"])
     own = decode(Settings, given, "cell", "settings.method")
     _check(own)
+    training = settings["training"]
+    if own.calibration == "auto":
+        few = 4 * _number(dimension, "products") <= training["batch_size"]
+        own = replace(own, calibration="products" if few else "squares")
     problem = dual.make(settings, dimension)
     if own.optimizer == "muon":
         problem = replace(problem, optimizer=optimization.muon(settings))
@@ -322,5 +330,4 @@ def make(settings: Mapping[str, Any], dimension: int) -> RefinedDual:
         late = replace(
             problem, solver=replace(problem.solver, gradient_tolerance=own.late_tolerance)
         )
-    iterations = settings["training"]["iterations"]
-    return RefinedDual(problem, late, own, iterations)
+    return RefinedDual(problem, late, own, training["iterations"])
