@@ -46,13 +46,19 @@ def baselines_table(config: Config) -> dict[str, Any]:
 
 
 def _rows(config: Config, section: str) -> list[dict[str, Any]]:
-    """Return how a table tells its rows apart, and which tables have them, unless all have."""
+    """Return how a table tells its rows apart, and what not all rows have in common.
+
+    That is which tables have them, and their training steps where a method has its own.
+    """
     tables = potentials(config, config[section])
     found = []
     for row in rows(config, config[section]):
         record: dict[str, Any] = {"amortization": row.amortization, "solver": row.solver}
         if list(row.potentials) != tables:
             record["potentials"] = list(row.potentials)
+        steps = budget_of(config, row, config[section], "training")["iterations"]
+        if steps != config[section]["training"]["iterations"]:
+            record["iterations"] = steps
         found.append(record)
     return found
 

@@ -108,6 +108,7 @@ class _Row:
     amortization: str
     solver: str
     potentials: tuple[str, ...] | None = None
+    iterations: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,7 @@ class TableSettings(Budget):
         dimensions: columns, in order.
         methods: rows, in order: (amortization, solver).
         potentials_of: of those rows that not every table has, the potentials whose tables do.
+        steps_of: training steps of those rows that have their own.
         decimals: digits after the point of means and standard deviations.
         diverged_above: percent; a mean above it is shown as `>` this value.
     """
@@ -125,6 +127,7 @@ class TableSettings(Budget):
     dimensions: tuple[int, ...]
     methods: tuple[tuple[str, str], ...]
     potentials_of: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    steps_of: Mapping[tuple[str, str], int] = field(default_factory=dict)
     decimals: int
     diverged_above: float
 
@@ -135,12 +138,14 @@ class TableSettings(Budget):
             return super()._flat(record)  # it is missing, or no list: the decoder says so
         rows = [decode(_Row, row, _HERE, f"methods.{place}") for place, row in enumerate(given)]
         labels = [(row.amortization, row.solver) for row in rows]
-        where = {
-            label: row.potentials
-            for label, row in zip(labels, rows, strict=True)
-            if row.potentials is not None
+        named = list(zip(labels, rows, strict=True))
+        where = {label: row.potentials for label, row in named if row.potentials is not None}
+        steps = {label: row.iterations for label, row in named if row.iterations is not None}
+        return super()._flat(record) | {
+            "methods": labels,
+            "potentials_of": where,
+            "steps_of": steps,
         }
-        return super()._flat(record) | {"methods": labels, "potentials_of": where}
 
     def methods_of(self, potential: str) -> list[tuple[str, str]]:
         """Return the rows of a potential's table, in order."""
@@ -194,8 +199,8 @@ def hd_tidy(
     `mean_as_published` (the mean, a diverged seed counted at its last evaluation, as the paper's
     tables do), `above_limit` (shown as `>100`), `best` (of its dimension, at the decimals shown),
     `improvement_factor` = best quoted baseline / this mean, `published_*` = the paper's value of
-    the cell, `source`. On measures generated here a quoted value is of another problem: it is never
-    `best` there, and there is no `improvement_factor`.
+    the cell, `source`, `iterations` (training steps). On measures generated here a quoted value is
+    of another problem: it is never `best` there, and there is no `improvement_factor`.
 
     Raises:
         InputError: a cell or a seed is missing or given twice, or comes from another preset.
@@ -234,6 +239,7 @@ def hd_tidy(
                     "published_diverged": None if known is None else bool(known.diverged),
                 }
                 | {"source": "ours", "measures_source": cell["measures_source"].iloc[0]}
+                | {"iterations": settings.steps_of.get((amortization, solver), settings.iterations)}
             )
     tidy = pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
     tidy["mean"] = tidy["mean"].astype(float)
@@ -251,7 +257,6 @@ def hd_tidy(
     tidy["seeds"] = tidy["seeds"].astype("Int64")
     tidy["diverged_seeds"] = tidy["diverged_seeds"].astype("Int64")
     tidy["preset"], tidy["reduced"] = settings.preset, settings.reduced
-    tidy["iterations"] = pd.Series(settings.iterations, tidy.index).where(tidy["source"] == "ours")
     tidy["iterations"] = tidy["iterations"].astype("Int64")
     return tidy
 

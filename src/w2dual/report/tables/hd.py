@@ -45,7 +45,8 @@ QUANTITIES = {
 def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
     """Render one HD table: booktabs, and notes that say what the entries are.
 
-    The last row is the improvement over prior work: best quoted baseline / our best.
+    The last row is the improvement over prior work: best quoted baseline / the best of the methods
+    that the paper has. A row with training steps of its own says how many.
     """
     # DIFFERS: the paper's row (tables/published/hd_improvement.csv) equals this quotient of its own
     # entries except for n = 4, 8 and 32, where it leaves out [MM], the best baseline there.
@@ -61,12 +62,18 @@ def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
         above = r"\midrule" if source != previous and rows else ""
         previous = source
         shown = [entries.get(n) for n in settings.dimensions]
-        fields = [label, escape(words(amortization)), escape(words(solver))]
+        loss = escape(words(amortization))
+        steps = {found["iterations"] for found in entries.values() if source == "ours"}
+        if steps - {settings.iterations}:
+            loss += rf" {{\scriptsize {', '.join(f'{n:,}' for n in sorted(steps))} steps}}"
+        fields = [label, loss, escape(words(solver))]
         bold = {len(fields) + place for place, found in enumerate(shown) if found and found["best"]}
         fields += ["--" if found is None else entry(found, settings) for found in shown]
         rows.append(Row(fields, bold, above))
-    factors = tidy.groupby("dimension")["improvement_factor"].max()
-    last = [f"{factors[n]:.1f}" if math.isfinite(factors[n]) else "--" for n in settings.dimensions]
+    papers = tidy[tidy["published_diverged"].notna()]
+    factors = papers.groupby("dimension")["improvement_factor"].max().to_dict()
+    factors = [factors.get(n, math.nan) for n in settings.dimensions]
+    last = [f"{factor:.1f}" if math.isfinite(factor) else "--" for factor in factors]
     rows.append(Row([Span("Improvement over prior work", 3), *last], above=r"\midrule"))
     heads = ["", "Amortization loss", "Conjugate solver"]
     heads += [f"$n={n}$" for n in settings.dimensions]

@@ -53,6 +53,13 @@ class Networks(NamedTuple):
 DualState = TrainingState[Networks]
 
 
+class Weights(NamedTuple):
+    """Of the points of a step, each (seeds, batch), or (batch,) of one seed; their mean is 1."""
+
+    x: Array
+    y: Array
+
+
 class StepMetrics(NamedTuple):
     """Of one update, for each seed; means over the batch."""
 
@@ -147,8 +154,8 @@ class DualProblem(Conjugating[DualState]):
             The new state, the metrics, and what has to be recorded. Of the last, `statuses` and
             `worst_residual` are of this device's part of the batch.
         """
-        gradients, metrics, conjugated = self._gradients(state.params, batches, over)
-        new_params, new_optimizer = jax.vmap(self._apply_gradients)(
+        gradients, metrics, conjugated = self.gradients(state.params, batches, over)
+        new_params, new_optimizer = jax.vmap(self.apply_gradients)(
             gradients, state.optimizer, state.params
         )
         alive, number = state.diverged_at < 0, state.step + 1
@@ -184,7 +191,7 @@ class DualProblem(Conjugating[DualState]):
 
         def update(flat: fused.Flat, batches: Batches, over: str | None) -> Step[fused.Flat]:
             params = networks(flattening.trees(flat.params))
-            gradients, metrics, conjugated = self._gradients(params, batches, over)
+            gradients, metrics, conjugated = self.gradients(params, batches, over)
             settle = partial(self.divergence.settle, flat, metrics.loss)
             new = flattening.step(flat, there(gradients), settle)
             alive, bound = flat.diverged_at < 0, self.divergence.loss
@@ -206,10 +213,21 @@ class DualProblem(Conjugating[DualState]):
             f"conjugate iterations {np.mean(means.conjugate_iterations):.1f}",
         ]
 
-    def _gradients(
-        self, params: Networks, batches: Batches, over: str | None
+    def gradients(
+        self,
+        params: Networks,
+        batches: Batches,
+        over: str | None,
+        weights: Weights | None = None,
     ) -> tuple[Networks, StepMetrics, health.Summary | None]:
-        """Return the loss's gradient, the metrics, and a summary of this part's conjugates."""
+        """Return the loss's gradient, the metrics, and a summary of this part's conjugates.
+
+        Args:
+            params: of all seeds.
+            batches: the points of the step.
+            over: as of `update`.
+            weights: of the points in V; None for all the same.
+        """
         x, y = batches.source(), batches.target()
         if self.solver is None:
             conjugated = None
@@ -221,18 +239,21 @@ class DualProblem(Conjugating[DualState]):
             conjugated = health.summary(result)
             iterations = conjugated.iterations
         if backend.few_launches():
-            gradients, metrics = jax.grad(self._losses, has_aux=True)(params, x, y, x_hat)
+            gradients, metrics = jax.grad(self._losses, has_aux=True)(params, x, y, x_hat, weights)
         else:
-            gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(params, x, y, x_hat)
+            gradients, metrics = jax.vmap(jax.grad(self._loss, has_aux=True))(
+                params, x, y, x_hat, weights
+            )
         metrics = metrics._replace(conjugate_iterations=iterations)
         if over is not None:
             flat, restore = ravel_pytree((gradients, metrics))  # one exchange in place of many
             gradients, metrics = restore(jax.lax.pmean(flat, over))
         return gradients, metrics, conjugated
 
-    def _apply_gradients(
+    def apply_gradients(
         self, gradients: Networks, opt_state: Networks, params: Networks
     ) -> tuple[Networks, Networks]:
+        """Return the parameters of one seed and the optimiser's state after a gradient step."""
         new_params, new_states = [], []
         for gradient, state, old in zip(gradients, opt_state, params, strict=True):
             new = old  # no amortization model: there is nothing to update
@@ -245,23 +266,25 @@ class DualProblem(Conjugating[DualState]):
         return Networks(*new_params), Networks(*new_states)
 
     def _loss(
-        self, params: Networks, x: Array, y: Array, x_hat: Array
+        self, params: Networks, x: Array, y: Array, x_hat: Array, weights: Weights | None
     ) -> tuple[Array, StepMetrics]:
         """-V plus the amortization loss for one seed; x, y, x_hat: (batch, n)."""
+        of_x, of_y = (None, None) if weights is None else weights
         x_tilde = y if self.model is None else potentials.applied(self.model, params.model, y)
         if self.solver is None:
             x_hat = stop_gradient(x_tilde)
         inner = jnp.sum(x_hat * y, axis=-1)
         value = partial(potentials.value, self.potential, params.potential)
-        dual = -jnp.mean(value(x)) - jnp.mean(inner - value(x_hat))
+        dual = -_mean(value(x), of_x) - _mean(inner - value(x_hat), of_y)
         extra = self._amortization_loss(params, x, y, x_tilde, x_hat)
         loss = extra - dual
         return loss, StepMetrics(loss, dual, extra, jnp.zeros(()))
 
     def _losses(
-        self, params: Networks, x: Batch, y: Batch, x_hat: Batch
+        self, params: Networks, x: Batch, y: Batch, x_hat: Batch, weights: Weights | None
     ) -> tuple[Array, StepMetrics]:
         """As `_loss`, of all seeds, in few operations: their sum, and the metrics of each."""
+        of_x, of_y = (None, None) if weights is None else weights
         x_tilde = self.amortized(params, y)
         if self.solver is None:
             x_hat = stop_gradient(x_tilde)
@@ -271,8 +294,8 @@ class DualProblem(Conjugating[DualState]):
             values = jax.vmap(partial(potentials.value, self.potential))(params.potential, points)
         at_x, at_x_hat = jnp.split(values, 2, axis=1)
         inner = jnp.sum(x_hat * y, axis=-1)
-        dual = jnp.mean(inner - at_x_hat, axis=1)
-        dual = -jnp.mean(at_x, axis=1) - dual
+        dual = _mean(inner - at_x_hat, of_y)
+        dual = -_mean(at_x, of_x) - dual
         extra = jax.vmap(self._amortization_loss)(params, x, y, x_tilde, x_hat)
         losses = extra - dual
         return jnp.sum(losses), StepMetrics(losses, dual, extra, jnp.zeros_like(losses))
@@ -330,6 +353,10 @@ class DualProblem(Conjugating[DualState]):
                 f"gives {extensions.described(found)}",
                 "expected one number for the batch, of shape (), as of `jnp.mean(...)`",
             )
+
+
+def _mean(values: Float[Array, "... batch"], weights: Array | None) -> Array:
+    return jnp.mean(values if weights is None else weights * values, axis=-1)
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> DualProblem:

@@ -87,13 +87,38 @@ def of(settings: Mapping[str, Any]) -> Optimization:
         InputError: its `training` does not fit.
     """
     training = decode(TrainingSettings, settings["training"], "cell", "settings.training")
-    schedule = optax.cosine_decay_schedule(
-        training.learning_rate, training.iterations, training.final_learning_rate_factor
-    )
     adamw = optax.adamw(
-        schedule, b1=training.b1, b2=training.b2, weight_decay=training.weight_decay
+        _schedule(training), b1=training.b1, b2=training.b2, weight_decay=training.weight_decay
     )
     # On one flat vector for each network: fewer and larger operations, the same numbers.
     return Optimization(
         optax.flatten(adamw), Divergence(training.divergence_loss, training.divergence_every)
+    )
+
+
+def muon(settings: Mapping[str, Any]) -> optax.GradientTransformation:
+    """Return Muon for matrices, with optax's momentum, and AdamW for the rest, as `of` has it.
+
+    Source: Jordan et al. 2024, as in `optax.contrib`.
+
+    Args:
+        settings: of a cell.
+
+    Raises:
+        InputError: its `training` does not fit.
+    """
+    training = decode(TrainingSettings, settings["training"], "cell", "settings.training")
+    return optax.contrib.muon(
+        _schedule(training),
+        weight_decay=training.weight_decay,
+        adam_b1=training.b1,
+        adam_b2=training.b2,
+        adam_weight_decay=training.weight_decay,
+    )
+
+
+def _schedule(training: TrainingSettings) -> optax.Schedule:
+    """Return the learning rate by step: a cosine decay over the run."""
+    return optax.cosine_decay_schedule(
+        training.learning_rate, training.iterations, training.final_learning_rate_factor
     )

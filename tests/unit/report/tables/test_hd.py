@@ -183,6 +183,34 @@ def test_improvement_is_best_baseline_over_best_of_ours() -> None:
     assert row.endswith(r"{Improvement over prior work} & 3.2 & 1.4 \\")
 
 
+def test_a_row_that_the_paper_lacks_says_its_steps_and_is_no_improvement_of_the_paper_s() -> None:
+    """It may be the best of the table all the same."""
+    mine = {"amortization": "ours", "solver": "lbfgs", "iterations": 25000}
+    given = summary.TableSettings.from_json(settings(methods=[*METHODS, mine]))
+    values = full() | {("ours", "lbfgs", 2): [0.01, 0.01], ("ours", "lbfgs", 4): [0.02, 0.02]}
+    tidy = summary.hd_tidy(metrics(values), "mlp", PUBLISHED, given)
+    steps = tidy[tidy["source"] == "ours"].groupby("amortization")["iterations"].unique()
+    assert {name: list(found) for name, found in steps.items()} == {
+        "cycle": [250001],
+        "objective": [250001],
+        "ours": [25000],
+        "regression": [250001],
+    }
+    text = hd.hd_tex(tidy, given)
+    before = summary.TableSettings.from_json(settings())
+    without = hd.hd_tex(summary.hd_tidy(metrics(full()), "mlp", PUBLISHED, before), before)
+    assert "25,000 steps" in text
+    assert "steps}" not in without
+    assert text.splitlines().count(improvement(without)) == 1
+    (line,) = (line for line in text.splitlines() if "Ours" in line)
+    assert line.count("textbf") == 2
+
+
+def improvement(text: str) -> str:
+    (line,) = (line for line in text.splitlines() if "Improvement" in line)
+    return line
+
+
 def test_no_improvement_where_all_failed() -> None:
     failed: dict[str, list[float | None]] = {
         "cycle_none_4": [None, None],
