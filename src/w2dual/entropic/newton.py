@@ -7,6 +7,17 @@ by the last term, and t the largest of s, s/2, s/4, ... with Armijo's condition 
 eq. 3.4), where s is twice the last t, and 1 at most. A value is one kernel product, and the
 gradient one more. The system is built by a dense product of n_a^2 n_b terms, as many as n_a kernel
 products on a dense cost, and *not counted* in them.
+
+Where epsilon is small beside the cost, the value is nearly piecewise linear, and from far away most
+steps are cut short. With `Annealing` larger epsilons come first, and the solution at the next is
+predicted along the path of solutions f(eps), by the implicit function theorem: with r = eps'/eps,
+
+    (the same matrix) d = a - P 1 - (1 - r) q,   u <- (u + d) / r,   q as in `semi_dual.cooling`
+
+It is linear in eps, as the optimal f nearly is where eps is small. A prediction is an iteration as
+others are, of three kernel products: q, and value and gradient where it leads; the start at the
+first epsilon takes two. The error at the wanted epsilon is known only there: no tolerance is met
+before.
 """
 
 from __future__ import annotations
