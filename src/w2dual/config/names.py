@@ -81,6 +81,7 @@ WORDS = {
     "sinkhorn": "Sinkhorn",
     "relaxed": "over-relaxed Sinkhorn",
     "newton": "semi-dual Newton",
+    "annealed_newton": "semi-dual Newton, annealed",
     "meta_resnet18": "Meta OT, ResNet-18",
     "meta_histogram": "Meta OT, histogram",
     "meta_residual": "Meta OT, histogram + Gaussian map",

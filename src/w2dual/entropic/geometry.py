@@ -45,6 +45,10 @@ class Geometry(abc.ABC):
     def scaled_cost(self) -> Float[Array, "n_a n_b"]:
         """Return C/eps."""
 
+    @abc.abstractmethod
+    def warmer(self, factor: Float[Array, ""]) -> Geometry:
+        """Return the same with an epsilon that is so many times as large; 1 at least."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ class Dense(Geometry):
     def scaled_cost(self) -> Float[Array, "n_a n_b"]:
         """Return the matrix."""
         return self.cost
+
+    def warmer(self, factor: Float[Array, ""]) -> Dense:
+        """Return the matrix over a larger epsilon."""
+        return Dense(self.cost / factor)
 
 
 @jax.tree_util.register_dataclass
@@ -99,6 +107,10 @@ class Grid(Geometry):
         side = self.axis.shape[0]
         whole = self.axis[:, None, :, None] + self.axis[None, :, None, :]
         return whole.reshape(side**2, side**2)
+
+    def warmer(self, factor: Float[Array, ""]) -> Grid:
+        """Return the grid with a larger epsilon; what the number type holds, it holds then too."""
+        return Grid(self.axis / factor, self.largest)
 
     def _along_lines(self, image: Float[Array, "side side"]) -> Array:
         """Return log sum_k exp(image_..k - axis_kl), line by line."""

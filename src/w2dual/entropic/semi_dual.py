@@ -78,3 +78,14 @@ def hessian(geometry: Geometry, u: Rows, b: Columns) -> Float[Array, "n_a n_a"]:
     p = plan(geometry, u, b)
     scaled = p / jnp.where(b > 0, b, 1.0)[None]
     return scaled @ p.T - jnp.diag(jnp.sum(p, axis=1))
+
+
+def cooling(geometry: Geometry, u: Rows, b: Columns) -> Rows:
+    """Return -d(P 1) / d log eps with f = eps u held fixed: one kernel product.
+
+    It is sum_j P_ij (m_ij - <m>_j), where m = u - C/eps, and <m>_j its mean over column j of P.
+    """
+    p = plan(geometry, u, b)
+    m = u[:, None] - geometry.scaled_cost()
+    mean = jnp.sum(p * m, axis=0) / jnp.where(b > 0, b, 1.0)
+    return jnp.sum(p * (m - mean[None]), axis=1)

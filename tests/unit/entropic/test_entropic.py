@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from tests.unit.entropic.conftest import EPSILON, Problem
 
 from w2dual.entropic import geometry, lbfgs, newton, semi_dual, sinkhorn, starts
 from w2dual.entropic.counts import NEVER, Goal
-from w2dual.entropic.newton import Newton
+from w2dual.entropic.newton import Annealing, Newton
 from w2dual.entropic.sinkhorn import Relaxation
 from w2dual.measures.discrete.support import Support, normalised
 from w2dual.records import InputError
@@ -122,6 +122,30 @@ def test_gradient_and_hessian_are_those_of_autodiff(problem: Problem) -> None:
     assert at.error == pytest.approx(float(jnp.abs(at.gradient).sum()))
 
 
+def test_a_larger_epsilon_is_that_of_another_geometry(problem: Problem) -> None:
+    u = jnp.asarray(np.random.default_rng(6).normal(size=len(problem.a)))
+    for cost in ("grid", "squared_distance"):
+        support = replace(problem.support, cost=cost)
+        warmer = geometry.make(support).warmer(jnp.asarray(3.0))
+        wanted = geometry.make(replace(support, epsilon=3.0 * EPSILON))
+        np.testing.assert_allclose(warmer.over_rows(u), wanted.over_rows(u), rtol=1e-12)
+        np.testing.assert_allclose(warmer.scaled_cost(), wanted.scaled_cost(), rtol=1e-12)
+
+
+def test_how_marginals_change_with_epsilon_is_what_autodiff_says(problem: Problem) -> None:
+    made = geometry.make(replace(problem.support, cost="squared_distance"))
+    u = jnp.asarray(np.random.default_rng(7).normal(size=len(problem.a)))
+
+    def rows(log_scale: jax.Array) -> jax.Array:
+        scale = jnp.exp(log_scale)
+        return semi_dual.plan(made.warmer(scale), u / scale, problem.b).sum(axis=1)
+
+    wanted = -jax.jit(jax.jacfwd(rows))(jnp.zeros(()))
+    assert np.abs(wanted).max() > 1e-3
+    found = semi_dual.cooling(made, semi_dual.masked(u, jnp.ones_like(u)), problem.b)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-14)
+
+
 def test_what_is_predicted_where_there_is_no_mass_changes_nothing(problem: Problem) -> None:
     made = geometry.make(problem.support)
     u = jnp.asarray(np.random.default_rng(3).normal(size=len(problem.a)))
@@ -203,6 +227,96 @@ def test_all_solvers_find_one_plan_and_over_relaxation_needs_fewer_iterations(
     assert second.iterations < 12
     assert (np.asarray(quasi.counts.iterations) > 0).all()
     assert (np.asarray(quasi.counts.products) >= 2 * np.asarray(quasi.counts.iterations)).all()
+
+
+class Sphere(NamedTuple):
+    """Suppliers and demands at an epsilon that is small beside their distances."""
+
+    made: geometry.Geometry
+    cost: Any
+    a: Any
+    b: Any
+
+
+@pytest.fixture
+def sphere() -> Sphere:
+    draws = np.random.default_rng(8)
+    points = draws.normal(size=(72, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    a, b = draws.uniform(size=12), draws.uniform(size=60)
+    support = Support(
+        rows=points[:12], columns=points[12:], cost="sphere", epsilon=2e-3, cosine_margin=1e-4
+    )
+    made = geometry.make(support)
+    return Sphere(made, np.asarray(made.scaled_cost()), a / a.sum(), b / b.sum())
+
+
+def plain_loop(sphere: Sphere, annealing: Annealing) -> tuple[int, int]:
+    """Return iterations and kernel products from zeros to 1e-5: NumPy, f in units of epsilon."""
+    products, iterations, f, scale = 2, 0, np.zeros(12), annealing.start  # 2: of the start itself
+
+    def sums(f: Any) -> Any:
+        return logsumexp((f[:, None] - sphere.cost) / scale, axis=0)
+
+    def value(f: Any) -> float:
+        return f @ sphere.a / scale - sums(f) @ sphere.b
+
+    def plan(f: Any) -> Any:
+        return np.exp((f[:, None] - sphere.cost) / scale - sums(f)) * sphere.b
+
+    products, length = products + 2, 1.0
+    while True:
+        p = plan(f)
+        gradient = sphere.a - p.sum(axis=1)
+        error = np.abs(gradient).sum()
+        if scale == 1 and error <= 1e-5:
+            return iterations, products
+        system = np.diag(p.sum(axis=1)) - p / sphere.b @ p.T
+        system += 1e-3 * min(1.0, error) * np.diag(sphere.a) + newton.CONSTANT
+        iterations += 1
+        if scale > 1 and error <= annealing.error:
+            after = max(1.0, annealing.factor * scale)
+            m = (f[:, None] - sphere.cost) / scale
+            q = (p * (m - (p * m).sum(axis=0) / sphere.b)).sum(axis=1)
+            step = np.linalg.solve(system, gradient - (1 - after / scale) * q)
+            f, scale, length, products = f + scale * step, after, 1.0, products + 3
+            continue
+        step = np.linalg.solve(system, gradient)
+        length, before = min(1.0, 2 * length), value(f)
+        products += 2
+        while value(f + scale * length * step) < before + 1e-4 * length * (step @ gradient):
+            length, products = length / 2, products + 1
+        f = f + scale * length * step
+
+
+def test_annealed_newton_counts_as_a_plain_loop_and_needs_far_fewer_products(
+    sphere: Sphere,
+) -> None:
+    annealing = Annealing(start=100.0, factor=0.6, error=0.2)
+    goal = Goal.of([1e-2, 1e-5], [1], 200)
+    solve = jax.jit(newton.solve, static_argnums=(4, 5))
+    args = (sphere.made, sphere.a, sphere.b, jnp.zeros(12), goal)
+    found, plain = solve(*args, Newton(annealing=annealing)), solve(*args, Newton())
+    wanted = plain_loop(sphere, annealing)
+    assert (found.counts.iterations[0, 1], found.counts.products[0, 1]) == wanted
+    assert found.iterations == wanted[0]
+    assert float(found.error) <= 1e-5
+    assert found.counts.products[0, 1] < 0.6 * plain.counts.products[0, 1]
+    np.testing.assert_allclose(found.u - found.u[0], plain.u - plain.u[0], atol=1e-2)
+    # Cut short, its potential is that of the wanted epsilon, and no tolerance has been met.
+    short = solve(*args[:4], Goal.of([0.25], [1], 3), Newton(annealing=annealing))
+    assert short.counts.iterations.tolist() == [[NEVER]]
+    at = semi_dual.evaluate(sphere.made, short.u, sphere.a, sphere.b)
+    assert float(short.error) == pytest.approx(float(at.error))
+    # What is good at the wanted epsilon is not taken back to a larger one.
+    near = solve(*args[:3], found.u, goal, Newton(annealing=annealing))
+    assert near.counts.products.tolist() == [[2, 2]]
+
+
+@pytest.mark.parametrize("wrong", [(0.5, 0.6, 0.2), (10.0, 1.0, 0.2), (10.0, 0.6, 0.0)])
+def test_annealing_out_of_range_is_refused(wrong: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match="expected a start from 1, a factor between 0 and 1"):
+        Annealing(*wrong)
 
 
 def test_a_good_start_is_good_enough_at_once(problem: Problem) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from w2dual.records import InputError, save_arrays
+from w2dual.records import InputError, load_arrays, save_arrays
 from w2dual.report.tables.meta_color import claims_tex, table_tex
 from w2dual.results import meta_color
-from w2dual.results.meta_color import ColorSettings, Scale, claims, interval, read, tidy
+from w2dual.results.meta_color import ColorSettings, Scale, claims, interval, read, tidy, worth
 
 PUBLISHED = Path(__file__).parents[3] / "tables" / "published"
 CELL = "palettes_histogram-meta_histogram"
@@ -76,17 +76,49 @@ def test_published_values_say_after_how_many_updates_they_are(tmp_path: Path):
 
 def test_claims_hold_or_fail_by_their_intervals(tmp_path: Path):
     good = claims(read([study(tmp_path / "s", META)], settings()), PUBLISHED, settings())
-    assert list(good["verdict"]) == ["holds"] * 4
-    assert list(good["published_verdict"]) == ["", "holds", "holds", "holds"]
+    assert list(good["verdict"]) == ["holds"] * 5
+    assert list(good["published_verdict"]) == ["", "holds", "holds", "holds", "holds"]
     assert good["published"].iloc[1] == pytest.approx(0.901 - 0.896)
     assert good["published"].iloc[2] == pytest.approx(0.986 - 0.985)
+    assert good["published"].iloc[3] == pytest.approx(0.997 - 0.962)
     poor = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     bad = claims(read([study(tmp_path / "t", poor)], settings()), PUBLISHED, settings())
-    assert list(bad["verdict"]) == ["fails"] * 4
+    assert list(bad["verdict"]) == ["fails"] * 5
     reduced = settings(reduced=True)
     doubted = claims(read([study(tmp_path / "u", META)], reduced), PUBLISHED, reduced)
-    assert list(doubted["verdict"]) == ["inconclusive"] * 4
+    assert list(doubted["verdict"]) == ["inconclusive"] * 5
     assert all("reduced budget: preset p; else: holds" in reason for reason in doubted["reason"])
+
+
+def test_a_value_is_worth_the_updates_that_reach_it():
+    curve, updates = np.array([0.0, 0.4, 0.3, 0.8]), [0, 10, 20, 30]
+    assert worth(-1.0, curve, updates) == 0.0
+    assert worth(0.2, curve, updates) == pytest.approx(5.0)
+    assert worth(0.4, curve, updates) == pytest.approx(10.0)
+    assert worth(0.6, curve, updates) == pytest.approx(25.0)  # what is lost again does not count
+    assert worth(0.9, curve, updates) == np.inf
+
+
+def test_claims_about_worth_give_it_in_updates_with_an_interval(tmp_path: Path):
+    path = study(tmp_path / "s", [0.8, 1.5, *META[2:]])
+    arrays, facts = load_arrays(path)
+    arrays["meta_w2gn.bounds"][:, 0] = [0.4, 0.8, 1.2]
+    arrays["meta_w2gn.bounds"][:, 1] = [1.2, 1.3, 1.7]
+    save_arrays(path, arrays, facts)
+    found = claims(read([path], settings()), PUBLISHED, settings())
+    first, second = found.iloc[1], found.iloc[2]
+    # W2GN gains 0.2 in 250 updates: 0.8 is worth 1,000; a mean of three pairs lies between theirs.
+    assert first["worth"] == pytest.approx(1000, rel=0.02)
+    assert 500 <= first["worth_low"] < 800
+    assert 1200 < first["worth_high"] <= 1500
+    assert second["worth"] == pytest.approx(1750, rel=0.02)
+    assert second["worth_high"] == np.inf
+    assert first["published_worth"] == pytest.approx(251 + 250 * (0.901 - 0.896) / (0.947 - 0.896))
+    assert second["published_worth"] == np.inf
+    assert found["worth"].isna().tolist() == [True, False, False, True, True]
+    text = claims_tex(found, "folder", settings())
+    assert r"more than all]; published: more than all" in text
+    assert r"published: 276" in text
 
 
 def test_an_interval_of_one_value_is_the_whole_line():

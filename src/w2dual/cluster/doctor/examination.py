@@ -19,6 +19,7 @@ from w2dual.cluster.access import Access, Accounting, User, access, nodes_of, us
 from w2dual.cluster.costs import COSTS, read_costs
 from w2dual.cluster.doctor import (
     checks,
+    data,
     probe,
     queue,
     weights,
@@ -146,7 +147,7 @@ def examine(config: Config, asked: Asked, run: Run) -> list[Finding]:
     findings.append(weights.benchmark(config))
     if config["celeba64"]["generators"]:
         findings.append(weights.images(config))
-    return findings
+    return findings + data.findings(config)
 
 
 def _of_cluster(

@@ -95,7 +95,16 @@ def read_folder(folder: Path, at_least: int = 2) -> list[Picture]:
         at_least: images that are needed.
 
     Raises:
-        InputError: there is no such folder, it has fewer images, or one cannot be used.
+        InputError: as `listed`, or one cannot be used.
+    """
+    return [read_picture(path) for path in listed(folder, at_least)]
+
+
+def listed(folder: Path, at_least: int = 2) -> list[Path]:
+    """Return the images of a folder by their names; files of other kinds are named in the log.
+
+    Raises:
+        InputError: there is no such folder, or it has fewer images.
     """
     from PIL import Image
 
@@ -114,4 +123,4 @@ def read_folder(folder: Path, at_least: int = 2) -> list[Picture]:
             f"{folder}: holds {len(images)} {word} ({found}); expected {at_least} at least, since "
             "colours are moved from one to another"
         )
-    return [read_picture(path) for path in images]
+    return images

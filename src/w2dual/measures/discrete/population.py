@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,10 @@ LABELS = {
     FOLDER: "the population raster {name}",
     PACKAGED: "cities of GeoNames and land of GLOBE, not GPW",
 }
+REMEDY = (
+    "What would help: `raster` of the measure in the config, the GeoTIFF of GPWv4 at 15 "
+    "arc-minutes; or, in a preset that is reduced, `packaged` among its `sources`"
+)
 
 
 class Raster(NamedTuple):
@@ -59,10 +64,27 @@ def obtain(sources: list[str], raster: str | None) -> Raster:
         "population",
         sources,
         {FOLDER: lambda: read_raster(raster), PACKAGED: _packaged},
-        "What would help: `raster` of the measure in the config, the GeoTIFF of GPWv4 at 15 "
-        "arc-minutes; or, in a preset that is reduced, `packaged` among its `sources`",
+        REMEDY,
     )
     return found._replace(source=source)
+
+
+def at_hand(sources: list[str], raster: str | None) -> tuple[str, str]:
+    """Return the source that `obtain` would take, and what is there.
+
+    The user's raster is read and checked; of packages it is looked whether they are installed.
+
+    Raises:
+        InputError: as `obtain`.
+    """
+
+    def packaged() -> str:
+        for file in (CITIES, LAND):
+            places.installed(*file)
+        return LABELS[PACKAGED]
+
+    getters = {FOLDER: lambda: read_raster(raster).label, PACKAGED: packaged}
+    return places.first("population", sources, getters, REMEDY, logging.DEBUG)
 
 
 def read_raster(path: str | None) -> Raster:

@@ -44,3 +44,9 @@ def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarra
         "files": found.files,
     }
     return {"train": found.train, "held_out": found.held_out}, metadata
+
+
+def at_hand(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return which source `prepare` would take, and what is there (`preparation.at_hand`)."""
+    keys = ("folder", "url", "side")
+    return digits.at_hand(list(settings["sources"]), *(settings[key] for key in keys))

@@ -18,7 +18,7 @@ from w2dual.config import places
 from w2dual.decoding import decode
 from w2dual.measures.base import FORMAT
 from w2dual.measures.colour import drawn, paintings
-from w2dual.measures.colour.pictures import Picture, read_folder
+from w2dual.measures.colour.pictures import Picture, listed, read_folder
 from w2dual.measures.pairs.palettes import ENCODINGS, KIND, dimension
 from w2dual.records import InputError, file_sha256, short_hash
 
@@ -162,24 +162,57 @@ def obtain(settings: Settings) -> Images:
     Raises:
         InputError: there is none, or what it has cannot be used.
     """
-    for source in settings.sources:
-        if source == "folder" and settings.folder is not None:
-            folder = Path(places.of_config(settings.folder, places.CHECKOUT))
-            pictures = read_folder(folder)
-            content = short_hash([p.colours.tobytes().hex() for p in pictures])
-            return Images(pictures, source, {"content": content})
-        if source == "packaged" and (path := paintings.located(settings.paintings)) is not None:
-            return Images(paintings.read_paintings(path), source, {"sha256": file_sha256(path)})
+    source, path = chosen(settings.sources, settings.folder, settings.paintings)
+    if path is None:
+        return Images(drawn.draw(settings.drawn, settings.seed), source, {})
+    if source == "packaged":
+        return Images(paintings.read_paintings(path), source, {"sha256": file_sha256(path)})
+    pictures = read_folder(path)
+    content = short_hash([p.colours.tobytes().hex() for p in pictures])
+    return Images(pictures, source, {"content": content})
+
+
+def at_hand(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return which source `prepare` would take, and what is there (`preparation.at_hand`).
+
+    Images of a folder are told by their names, and not opened.
+    """
+    source, path = chosen(*(settings[key] for key in ("sources", "folder", "paintings")))
+    if path is None:
+        return source, f"{settings['drawn']} images that the project draws"
+    if source == "packaged":
+        return source, f"paintings of a Debian package, {path}"
+    return source, f"{len(listed(path))} images in {path}"
+
+
+def chosen(
+    sources: Sequence[str], folder: str | None, resource: str | None
+) -> tuple[str, Path | None]:
+    """Return the first source that there is, and its folder or file; none of what is drawn.
+
+    Args:
+        sources: in the order in which they are tried.
+        folder: of the user's images; None for none.
+        resource: of the package; None for where it is installed, or fetched.
+
+    Raises:
+        InputError: there is none, or the config names a resource that is not there.
+    """
+    for source in sources:
+        if source == "folder" and folder is not None:
+            return source, Path(places.of_config(folder, places.CHECKOUT))
+        if source == "packaged" and (path := paintings.located(resource)) is not None:
+            return source, path
         if source == "drawn":
-            return Images(drawn.draw(settings.drawn, settings.seed), source, {})
+            return source, None
     lacking = {
         "folder": f"`{SECTION}.folder` names no folder of images",
         "packaged": f"there is no {paintings.INSTALLED} and no {paintings.FETCHED}; "
         + paintings.REMEDY,
     }
     raise InputError(
-        f"{SECTION}.sources: none of {', '.join(settings.sources)} has images: "
-        + "; ".join(lacking[source] for source in settings.sources)
+        f"{SECTION}.sources: none of {', '.join(sources)} has images: "
+        + "; ".join(lacking[source] for source in sources)
     )
 
 

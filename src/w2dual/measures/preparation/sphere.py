@@ -65,6 +65,11 @@ def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarra
     return arrays, metadata
 
 
+def at_hand(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return which source `prepare` would take, and what is there (`preparation.at_hand`)."""
+    return population.at_hand(list(settings["sources"]), settings["raster"])
+
+
 def drawn(
     weights: Float[np.ndarray, "height width"], count: int, seed: int
 ) -> Int[np.ndarray, " count"]:

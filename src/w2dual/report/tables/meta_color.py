@@ -145,7 +145,8 @@ def claims_tex(rows: pd.DataFrame, source: str, settings: ColorSettings) -> str:
     """Render the claims."""
     lines = []
     for row in rows.itertuples():
-        check = rf"\parbox[t]{{62mm}}{{\raggedright {escape(row.check)}\strut}}"
+        said = f"{row.check}{_worth(row)}"
+        check = rf"\parbox[t]{{62mm}}{{\raggedright {escape(said)}\strut}}"
         claim = str(row.claim)
         name = rf"\parbox[t]{{48mm}}{{\raggedright {escape(claim[:1].upper() + claim[1:])}\strut}}"
         ours = f"${row.difference:+.3f}$ [{row.low:+.3f}, {row.high:+.3f}]"
@@ -157,10 +158,22 @@ def claims_tex(rows: pd.DataFrame, source: str, settings: ColorSettings) -> str:
         "Differences of normalised values: mean over held-out pairs and the interval of Student's "
         rf"t at $\alpha={settings.alpha:g}$; published: of means read from the published figure, "
         "with its lag taken out. Holds, fails: the interval is above, below 0. Inconclusive: "
-        "neither, or a reduced budget."
+        "neither, or a reduced budget. Worth: after how many updates the mean of W2GN is where the "
+        r"compared mean is, with the interval of a bootstrap over pairs at the same $\alpha$."
     ]
     body = booktabs(heads, lines, "lllclcl")
     return fitted(body) + footnotes(notes + stand_in(source) + budget_notes(settings))
+
+
+def _worth(row: Any) -> str:
+    """Say how many updates of W2GN a value is worth, where the claim is about that."""
+    if math.isnan(row.worth):
+        return ""
+    ours, low, high, theirs = (
+        "more than all" if math.isinf(number) else f"{number:,.0f}"
+        for number in (row.worth, row.worth_low, row.worth_high, row.published_worth)
+    )
+    return f". Worth {ours} updates of W2GN [{low}, {high}]; published: {theirs}"
 
 
 def _table(

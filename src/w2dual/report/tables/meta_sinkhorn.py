@@ -18,7 +18,8 @@ GREY = r"\color[gray]{0.45}"
 NOTE_OF_WORK = (
     "Kernel products are log-sum-exps over all rows or all columns: two an iteration of Sinkhorn "
     "and one for the last look, two an evaluation of L-BFGS, one a trial step of Newton and one "
-    "more an iteration; Newton's dense systems, as many as n kernel products each on a dense "
+    "more an iteration, three a prediction at the next epsilon where Newton is annealed, which is "
+    "an iteration too; Newton's dense systems, as many as n kernel products each on a dense "
     "cost, are not counted."
 )
 

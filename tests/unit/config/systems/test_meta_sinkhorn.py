@@ -15,6 +15,10 @@ def test_what_starts_of_entropic_transport_name_is_known():
     assert "`meta_sinkhorn.study.max_iterations.mnist`: unknown name `simplex`" in message
     message = refusal("meta_sinkhorn: {study: {finetuners: {lbfgs: {solver: adam}}}}")
     assert "solver `adam` is of kind `adam`; expected one of kind `lbfgs`" in message
+    factor = "{annealed_newton: {annealing: {factor: 1.5}}}"
+    message = refusal(f"meta_sinkhorn: {{study: {{finetuners: {factor}}}}}")
+    assert "`meta_sinkhorn.study.finetuners.annealed_newton`" in message
+    assert "annealing: null or {start: NUMBER from 1, factor: NUMBER below 1" in message
     message = refusal("meta_sinkhorn: {study: {pairs: {mnist: 5}}}")
     assert "`meta_sinkhorn.study.shown`: 10 is more than" in message
 
