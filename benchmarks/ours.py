@@ -5,7 +5,7 @@ Usage:
     python -m benchmarks.ours keep RUN --into reference/ours/fresh [--tree COMMIT]
     python -m benchmarks.ours render [--records reference/ours] [--document ...]
 
-`keep` copies the finished cells of a run, as `benchmarks.paper_budget keep` does. `choice` is for
+`keep` copies the finished cells of a run (`benchmarks.kept`). `choice` is for
 cells of `presets/ours.yaml`, whose seeds choose; `fresh` for those of `presets/ours_fresh.yaml`,
 whose seeds do not. `render` writes the tables of docs/ours.md between their markers. A record is
 never typed in.
@@ -13,7 +13,6 @@ never typed in.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.paper_budget import INVERSE, changed, keep, value
-from benchmarks.render import insert, table
+from benchmarks.kept import INVERSE, Collection, paths
+from benchmarks.paper_budget import changed, value
+from benchmarks.render import table
 from w2dual.config.names import method_words
 from w2dual.config.reader import load
-from w2dual.records import InputError, read_json, write_text
+from w2dual.records import InputError, read_json
 from w2dual.results.published import published_cells
 from w2dual.results.summary import METRIC
 
@@ -47,9 +47,7 @@ def read(folder: Path) -> list[Record]:
     Raises:
         InputError: there is none, or the paper's method is missing for a dimension.
     """
-    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
-    if not found:
-        raise InputError(f"{folder}: holds no records; `keep` puts them there")
+    found = [read_json(path) for path in paths(folder)]
     return sorted(found, key=lambda record: (_n(record), *_order(record, found)))
 
 
@@ -177,38 +175,16 @@ def text(folder: Path) -> str:
     return "\n\n".join(parts)
 
 
-def written(document: Path, records: Path) -> str:
-    """Return a document's text with the tables of the records between its markers.
-
-    Raises:
-        InputError: a marker is missing, or there are no records.
-    """
-    old = document.read_text(encoding="utf-8")
-    return insert(old, text(records), str(document), BEGIN, END)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the two commands; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    commands = parser.add_subparsers(dest="command", required=True)
-    keeping = commands.add_parser("keep", help="copy the finished cells of a run")
-    keeping.add_argument("run", type=Path)
-    keeping.add_argument("--into", type=Path, required=True)
-    keeping.add_argument("--tree", help="commit that was trained, if the run could not know")
-    rendering = commands.add_parser("render", help="write the tables of the document")
-    rendering.add_argument("--records", type=Path, default=RECORDS)
-    rendering.add_argument("--document", type=Path, default=DOCUMENT)
-    args = parser.parse_args(argv)
-    try:
-        if args.command == "keep":
-            sys.stdout.write("".join(f"{name}\n" for name in keep(args.run, args.into, args.tree)))
-        else:
-            write_text(args.document, written(args.document, args.records))
-    except InputError as error:
-        sys.stderr.write(f"ours: {error}\n")
-        return 2
-    return 0
+COLLECTION = Collection(
+    name="ours",
+    about=__doc__.splitlines()[0] if __doc__ else "",
+    records=RECORDS,
+    document=DOCUMENT,
+    begin=BEGIN,
+    end=END,
+    text=text,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COLLECTION.main())

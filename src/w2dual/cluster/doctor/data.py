@@ -11,8 +11,8 @@ from typing import Any
 
 from w2dual.cluster.doctor.checks import Finding, Level
 from w2dual.config import places
-from w2dual.config.grid import meta_color_grid
-from w2dual.config.reader import Config, discrete_tasks
+from w2dual.config.grid import cells_in
+from w2dual.config.schema import Config
 from w2dual.records import InputError
 
 PATHS = ("folder", "raster")
@@ -22,8 +22,9 @@ PATHS = ("folder", "raster")
 def findings(config: Config) -> list[Finding]:
     """Look for the data of each law that has cells and takes some."""
     measures = config["measures"]
-    laws = {f"discrete.{task}": measures["discrete"][task] for task in discrete_tasks(config)}
-    if meta_color_grid(config):
+    tasks = dict.fromkeys(cell.pair for cell in cells_in("meta_sinkhorn", config))
+    laws = {f"discrete.{task}": measures["discrete"][task] for task in tasks}
+    if cells_in("meta_color", config):
         laws["palettes"] = measures["palettes"] | {"kind": "palettes"}
     found = (_of_law(f"measures.{name}", law) for name, law in laws.items())
     return [finding for finding in found if finding is not None]
