@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from w2dual.config.cells import Cell, conjugates
+from w2dual.config.cells import Cell, conjugates, random_map
 from w2dual.config.reader import Config, discrete_tasks
 from w2dual.config.rows import budget_of, potentials, rows
 
@@ -119,6 +119,7 @@ def lagrangian_table(config: Config) -> dict[str, Any]:
     return {
         "settings": [name for name, chosen in section["settings"].items() if chosen is not None],
         "methods": [row.amortization for row in own],
+        "random": [row.amortization for row in own if random_map(row.kind)],
         "published_samples": evaluation["published_samples"],
         "published_epsilon": evaluation["published_epsilon"],
         "cost_samples": evaluation["cost_samples"],

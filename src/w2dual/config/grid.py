@@ -154,7 +154,11 @@ def lagrangian_grid(config: Config) -> list[Cell]:
 
 
 def _lagrangian_cell(config: Config, row: Row, setting: str, chosen: Mapping[str, Any]) -> Cell:
-    """Gather the settings of a cell: those of its row, and the obstacle of its setting."""
+    """Gather the settings of a cell: those of its row, and the obstacle of its setting.
+
+    What a method's `by_setting` says of the setting goes before its other settings. A method that
+    has no `action` gets the obstacle at full strength alone: it anneals none.
+    """
     section = config["lagrangian"]
     # No network is pre-trained; the bound is that of the points they are initialised on.
     no_steps = {"iterations": 0, "learning_rate": 0.0, "tolerance": 0.0, "min_iterations": 0}
@@ -166,10 +170,12 @@ def _lagrangian_cell(config: Config, row: Row, setting: str, chosen: Mapping[str
         *("lagrangian", section["pair"], PLANE, potential, row, hidden, hidden),
     )
     own = {key: chosen[key] for key in ("strength", "temperature")}
-    own |= {key: chosen[key] for key in ("start_strength", "start_temperature")}
-    method = cell.settings["method"]
-    action = {"action": method["action"] | own} if "action" in method else own
-    changed = method | {"bound": chosen["bound"]} | action
+    method = dict(cell.settings["method"])
+    method |= method.pop("by_setting", {}).get(setting, {})
+    if "action" in method:
+        own |= {key: chosen[key] for key in ("start_strength", "start_temperature")}
+        own = {"action": method["action"] | own}
+    changed = method | {"bound": chosen["bound"]} | own
     settings = cell.settings | {"method": changed, "obstacle": chosen["obstacle"]}
     return dataclasses.replace(cell, name=name, settings=settings)
 

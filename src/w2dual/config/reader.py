@@ -225,7 +225,11 @@ def _check_lagrangian(config: Config) -> None:
         else:
             kinds.check("obstacles", where, obstacle["kind"])
     for row in _check_rows(config, "lagrangian", section):
-        cost = config["methods"].get(row.method, {}).get("cost")
+        entry = config["methods"].get(row.method, {})
+        for name in entry.get("by_setting", {}):
+            where = f"methods.{row.method}.by_setting"
+            check_known(section, where, name, "settings", "lagrangian.")
+        cost = entry.get("cost")
         if not row.method or cost not in (None, "action"):
             raise InputError(
                 f"config key `lagrangian.methods`: the method `{row.amortization}` has the cost "

@@ -175,8 +175,9 @@ TABLES = {
     ),
     "lagrangian": (
         "Marginal errors of maps of Lagrangian costs, next to the published ones (which of a run's "
-        "evaluations those are is inferred), and what their paths cost. What to look at: the "
-        "floor, which the published values do not pass; and below it what tells maps apart."
+        "evaluations those are is inferred, and so are the settings and the sampling of NLSB's), "
+        "and what their paths cost. What to look at: the floor, which the published values do not "
+        "pass; and below it what tells maps apart."
     ),
     "claims_lagrangian": (
         r"What the talk says of Lagrangian costs, checked on our rows. What to look at: "
@@ -277,7 +278,8 @@ FIGURES = {
     ),
     "lagrangian_paths": (
         r"Where maps take samples of the source, and along which paths; shades are $-U$. A row for "
-        r"each method. What to look at: whether paths go around the box and through the slit's "
+        r"each method, and two for a random map: one drawn path of each sample, and the mean of "
+        r"many. What to look at: whether paths go around the box and through the slit's "
         r"opening, and whether pushed samples fill the target."
     ),
     "meta_errors": (
