@@ -678,3 +678,11 @@ def test_settings_of_lagrangian_costs_that_do_not_fit_are_refused(text: str, par
     with pytest.raises(InputError) as caught:
         reader.validate(given)
     assert part in str(caught.value)
+
+
+def test_what_a_method_says_of_an_unknown_setting_is_refused():
+    own = "methods: {nlsb: {by_setting: {slot: {penalty: 1.0}}}}"
+    given = reader.merge(reader.read([ROOT / "config.yaml"]), yaml.safe_load(own))
+    words = "`methods.nlsb.by_setting`: unknown name `slot`; `lagrangian.settings` has box, slit"
+    with pytest.raises(InputError, match=words):
+        reader.validate(given)

@@ -49,7 +49,7 @@ def test_value_and_derivatives_are_the_formula_s_and_its_differences():
         ends = [[_reference(exact, s + sign * h * e) for sign in (1, -1)] for e in np.eye(N + 1)]
         slopes = [(up - down) / (2 * h) for up, down in ends]
         bends = [(up + down - 2 * middle) / h**2 for up, down in ends]
-        assert PHI.value(params, x, t)[i] == pytest.approx(middle, rel=1e-5)
+        assert PHI.value(params, jnp.asarray(x), t)[i] == pytest.approx(middle, rel=1e-5)
         np.testing.assert_allclose(found.gradient[i], slopes[:N], rtol=1e-4, atol=1e-5)
         assert found.in_time[i] == pytest.approx(slopes[N], rel=1e-4)
         np.testing.assert_allclose(found.curvature[i], bends[:N], rtol=1e-4, atol=1e-5)
