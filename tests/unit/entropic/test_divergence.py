@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,12 +60,3 @@ def test_points_that_are_not_finite_end_it(bad: float):
     x, y = _sets()
     x[3] = bad
     assert not np.isfinite(COMPILED(x, y, 0.05, 0.5).value)
-
-
-def test_instances_side_by_side_are_as_each_alone():
-    """Though one of them takes more iterations."""
-    x, y = _sets()
-    scales = np.array([0.1, 10.0], np.float32)[:, None, None]
-    both = jax.jit(jax.vmap(partial(divergence, blur=0.05)))(scales * x, scales * y)
-    alone = COMPILED(0.1 * x, 0.1 * y, 0.05, 0.5)
-    assert both.value[0] == pytest.approx(float(alone.value), rel=1e-4)

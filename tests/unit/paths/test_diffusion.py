@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2dual.paths.diffusion import Derivatives, Diffusion, Phi, Simulated, simulate
+from w2dual.paths.diffusion import Derivatives, Phi, Simulated, simulate
 
 STEPS, POINTS, N = 100, 4000, 2
 PHI = Phi(7, N)
@@ -105,11 +105,3 @@ def test_the_residual_is_0_where_phi_solves_the_equation():
     np.testing.assert_allclose(_run(theta, g, u, in_time).residual, 0.0, atol=1e-4)
     off = _run(theta, g, lambda x: u(x) + 0.25, in_time)
     np.testing.assert_allclose(off.residual, 0.25, rtol=1e-3)
-
-
-def test_the_spread_of_a_diffusion_is_between_minus_1_and_1():
-    module, s = Diffusion((16, 16), N), 50 * jax.random.normal(jax.random.key(2), (64, N + 1))
-    found, params = jax.jit(module.init_with_output)(jax.random.key(3), s)
-    assert found.shape == (64, N)
-    assert 0.3 < np.abs(found).max() <= 1.0
-    assert len(params["params"]) == 3
