@@ -23,7 +23,7 @@ def test_paper_config_plans_every_cell_of_all_tables_in_time(checkout: Checkout)
     took_s = cpu_s() - before_s
     assert run.returncode == 0, run.stdout
     plan = planned(run.stdout)
-    cells = 128 + 80 + 32 + 21 + 24 + 9 + 5 + 8 + 3
+    cells = 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 3
     assert plan["train"] == plan["cell"] == cells
     assert len(trained(run.stdout)) == cells
     assert plan["prepare"] == 8 + 10 + 4 + 1 + 3 + 1  # of images the generator once, for all pairs
@@ -62,7 +62,7 @@ def test_the_benchmarks_own_methods_plan_their_cells_alone(
     none.write_text("baselines: {methods: []}\n", encoding="utf-8")
     run = checkout.snakemake("--dry-run", "--configfile", str(none))
     assert run.returncode == 0, run.stdout
-    assert len(trained(run.stdout)) == 128 + 21 + 24 + 9 + 5 + 8 + 3
+    assert len(trained(run.stdout)) == 128 + 21 + 24 + 9 + 5 + 12 + 3
     assert "rule aggregate_baselines" not in run.stdout
 
 

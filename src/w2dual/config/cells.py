@@ -180,6 +180,11 @@ def needs(kind: str, package: Path = closure.PACKAGE) -> tuple[str, ...]:
     return tuple(name for name in PARTS if name in found)
 
 
+def random_map(kind: str, package: Path = closure.PACKAGE) -> bool:
+    """Return whether a kind of method has a random map: `RANDOM = True` in its module, if there."""
+    return closure.constant(f"{METHODS}.{kind}", "RANDOM", package) is True
+
+
 def encoding_of(kind: str, package: Path = closure.PACKAGE) -> str:
     """Return what a kind of encoder takes of an image: `ENCODING` of its module, which is read.
 

@@ -116,6 +116,11 @@ class _Suite(Suite[Method[Any]]):
     def first(self) -> Any:
         return self.step(self.start)
 
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the maps that there are."""
+        return ("push", "pull") if self.made.has_inverse else ("push",)
+
     # -- checks -------------------------------------------------------------------------------
 
     def declares(self) -> str:
@@ -187,7 +192,7 @@ class _Suite(Suite[Method[Any]]):
             happened is None or isinstance(happened, Incidents),
             f"`incidents` is {extensions.described(happened)}; expected `Incidents` or None",
         )
-        for name in ("push", "pull"):
+        for name in self.maps:
             image = extensions.shapes(
                 getattr(self.made, name),
                 *(self.params, self.x),
@@ -198,7 +203,8 @@ class _Suite(Suite[Method[Any]]):
                 f"`{name}` gives {extensions.described(image)} for points of shape (seeds, points, "
                 f"n) = {self.x.shape}; expected floats of the same",
             )
-        return f"state, maps, and the metrics {', '.join(fields)} of shape (seeds,)"
+        maps = "maps" if self.made.has_inverse else "map (no inverse)"
+        return f"state, {maps}, and the metrics {', '.join(fields)} of shape (seeds,)"
 
     def traced(self, made: Method[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return partial(_update, made), (self.start, self.keys, self.plain)
@@ -339,7 +345,7 @@ class _Suite(Suite[Method[Any]]):
 
     def points(self) -> str:
         other = np.where(np.arange(POINTS)[:, None] % 2 == 1, -self.x, self.x)
-        for name in ("push", "pull"):
+        for name in self.maps:
             image = _jit(getattr(self.made, name))
             found, changed = (np.asarray(image(self.params, x)) for x in (self.x, other))
             require(

@@ -48,7 +48,8 @@ METRICS = {
     ),
     "lagrangian": (
         *("w2", "w2_floor", "published", "published_floor", "cost", "cost_reference"),
-        *("path_gap", "inside_fraction", "dual_objective", *CONJUGATE_METRICS),
+        *("own_cost", "path_gap", "inside_fraction", "w2_expected", "published_expected"),
+        *("cost_expected", "inside_fraction_expected", "dual_objective", *CONJUGATE_METRICS),
     ),
     "metric_recovery": ("alignment",),
     "meta_color": (

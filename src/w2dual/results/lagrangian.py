@@ -24,22 +24,27 @@ class Quantity:
         column: of the metrics.
         floor: column of the same for the best map known; None where that is 0.
         scale: what a number is shown times.
+        expected: column of the same for the mean paths of a random map; None where it has none.
     """
 
     column: str
     floor: str | None
     scale: float = 1.0
+    expected: str | None = None
 
 
 QUANTITIES = {
-    "published": Quantity("published", "published_floor", 100.0),
-    "w2": Quantity("w2", "w2_floor", 100.0),
-    "cost": Quantity("cost", "cost_reference", 100.0),
-    "inside": Quantity("inside_fraction", None, 100.0),
+    "published": Quantity("published", "published_floor", 100.0, "published_expected"),
+    "w2": Quantity("w2", "w2_floor", 100.0, "w2_expected"),
+    "cost": Quantity("cost", "cost_reference", 100.0, "cost_expected"),
+    "own_cost": Quantity("own_cost", "cost_reference", 100.0),
+    "inside": Quantity("inside_fraction", None, 100.0, "inside_fraction_expected"),
     "path_gap": Quantity("path_gap", None, 100.0),
     "iterations": Quantity("conjugate_iterations_mean", None),
 }
 """By the name that tables have."""
+STOCHASTIC, EXPECTED = "stochastic", "expected"
+"""What the two rows of a random map are of: one drawn path of each sample, and the mean of many."""
 TIDY_COLUMNS = (
     *("method", "setting", "quantity", "mean", "std", "floor", "floor_std", "seeds"),
     *("diverged_seeds", "source", "steps", "preset", "reduced"),
@@ -53,6 +58,7 @@ class LagrangianSettings(Budget):
     Attributes:
         settings: columns, in order.
         methods: rows, in order, as `rows.Row.amortization` has them.
+        random: those of them whose map is random, which have two rows.
         published_samples: points of the published measure.
         published_epsilon: its regularisation.
         cost_samples: points whose best paths are searched for.
@@ -65,6 +71,12 @@ class LagrangianSettings(Budget):
     published_epsilon: float
     cost_samples: int
     alpha: float
+    random: tuple[str, ...] = ()
+
+
+def rows_of(method: str, random: bool) -> tuple[str, ...]:
+    """Return the names of a method's rows; of a random map the drawn paths come first."""
+    return (f"{method}_{STOCHASTIC}", f"{method}_{EXPECTED}") if random else (method,)
 
 
 def setting_of(cell: str) -> str:
@@ -101,12 +113,14 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: LagrangianSettings) -> pd.
         for setting in settings.settings:
             cell = frame[(frame["amortization"] == method) & (settings_of_rows == setting)]
             check_cell(cell, f"{method}, {setting}", settings)
+            own = {"setting": setting, "source": "ours", "steps": int(cell["steps"].max())}
+            names = rows_of(method, method in settings.random)
             for name, quantity in QUANTITIES.items():
-                found.append(
-                    {"method": method, "setting": setting, "quantity": name}
-                    | _numbers(cell, quantity)
-                    | {"source": "ours", "steps": int(cell["steps"].max())}
-                )
+                columns = (quantity.column, quantity.expected)[: len(names)]
+                for row_name, column in zip(names, columns, strict=True):
+                    if column is not None:
+                        numbers = _numbers(cell, quantity, column)
+                        found.append({"method": row_name, "quantity": name} | numbers | own)
     row: Any
     for row in published(folder).itertuples(index=False):
         if row.setting in settings.settings:
@@ -121,9 +135,9 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: LagrangianSettings) -> pd.
     return table
 
 
-def _numbers(cell: pd.DataFrame, quantity: Quantity) -> dict[str, Any]:
+def _numbers(cell: pd.DataFrame, quantity: Quantity, column: str) -> dict[str, Any]:
     statuses = cell["status"].tolist()
-    entry = Entry.of((quantity.scale * cell[quantity.column]).tolist(), statuses)
+    entry = Entry.of((quantity.scale * cell[column]).tolist(), statuses)
     floor = Entry(math.nan, math.nan, 0, 0)
     if quantity.floor is not None and cell[quantity.floor].notna().any():
         values = quantity.scale * cell[quantity.floor].dropna()

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from w2dual.conjugate import Cost
 from w2dual.conjugate.costs.along_paths import Anchored, Polished, Predicted
-from w2dual.paths import obstacles, polyline, search, splines
-from w2dual.paths.action import PUBLISHED, Action, Interior, Lagrangian, Path, Rule, joined, line
+from w2dual.paths import obstacles, search, splines
+from w2dual.paths.action import PUBLISHED, Action, Interior, Lagrangian, Rule, line
 from w2dual.paths.network import PathNetwork
 from w2dual.paths.obstacles import Annealing, Obstacle
 from w2dual.paths.obstacles.base import Strength
@@ -93,11 +93,6 @@ class Paths:
             at, first, last, stages, bends, self.first_newton, start=straight + found
         )
         return best.path[1:-1] - straight
-
-    def best_near(self, lagrangian: Lagrangian, path: Path, steps: int = 30) -> Path:
-        """Return the best paths near given ones, with the same ends."""
-        found = polyline.minimise(lagrangian, path[0], path[-1], path[1:-1], steps)
-        return joined(path[0], found.interior, path[-1])
 
     def cost(
         self, params: Any, x: Batch, start: Batch, step: Int[Array, ""] | int | None = None

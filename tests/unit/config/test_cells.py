@@ -413,11 +413,13 @@ def test_each_training_setting_reaches_the_benchmarks_own_methods(path: Leaf):
 
 @pytest.mark.parametrize("path", LAGRANGIAN_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_the_cells_of_lagrangian_costs(path: Leaf):
-    """But for what a method sets itself."""
+    """But for what a method sets itself, or has no use for: widths, and annealing."""
     own = {
         name
         for name, entry in PAPER["methods"].items()
-        if path[1] == "training" and path[2] in entry.get("training", {})
+        if (path[1] == "training" and path[2] in entry.get("training", {}))
+        or (path[2:] == ("hidden",) and "potential" not in entry)
+        or (path[-1].startswith("start_") and "action" not in entry)
     }
     cells = cells_in("lagrangian", every_method())
     users = {cell.name for cell in cells if cell.amortization not in own}
@@ -425,6 +427,14 @@ def test_each_training_setting_reaches_the_cells_of_lagrangian_costs(path: Leaf)
         users = {name for name in users if name.startswith(f"lagrangian_{path[2]}-")}
     assert users
     assert changed_cells(path) == users
+
+
+def test_what_a_method_says_of_a_setting_goes_before_its_other_settings():
+    cells = {cell.name: cell.settings["method"] for cell in cells_in("lagrangian", PAPER)}
+    slit, well = cells["lagrangian_slit-nlsb"], cells["lagrangian_well-nlsb"]
+    assert (slit["penalty"], slit["action_weight"], slit["strength"]) == (100.0, 0.001, 1.0)
+    assert (well["penalty"], well["action_weight"], well["strength"]) == (2.5, 0.01, 0.01)
+    assert not any("by_setting" in method for method in cells.values())
 
 
 @pytest.mark.parametrize("path", RECOVERY_LEAVES, ids=".".join)
@@ -523,7 +533,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 8 + 3
+    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 3
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

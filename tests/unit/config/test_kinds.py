@@ -18,7 +18,7 @@ def test_what_there_is():
         "amortization_model": ["gradient", "mlp_skip", "unet"],
         "methods": [
             *("ctransform", "dual", "enot", "lsot", "maximin", "maximin_map", "meta_dual"),
-            *("meta_w2gn", "metric_recovery", "mm_batch", "mmv1", "w2gn", "w2gn_images"),
+            *("meta_w2gn", "metric_recovery", "mm_batch", "mmv1", "nlsb", "w2gn", "w2gn_images"),
             "wgan_qc",
         ],
         "obstacles": ["box", "hill", "slit", "well"],

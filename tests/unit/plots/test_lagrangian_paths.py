@@ -25,10 +25,12 @@ CELLS = {cell.name: cell for cell in cells_in("lagrangian", settings.PAPER)}
 def _trained(name: str) -> Trained:
     cell = CELLS[name]
     method = dict(cell.settings["method"])
-    method["path"] = method["path"] | {"hidden": [4]}
-    small = {
-        key: cell.settings[key] | {"hidden": [4]} for key in ("potential", "amortization_model")
-    }
+    if "path" in method:
+        method["path"] = method["path"] | {"hidden": [4]}
+    else:
+        method |= {"hidden": 4, "diffusion": [4], "steps": 5, "repeats": 20}
+    parts = ("potential", "amortization_model")
+    small = {key: cell.settings[key] | {"hidden": [4]} for key in parts if key in cell.settings}
     cell = dataclasses.replace(
         cell, settings=cell.settings | small | {"seeds": [0], "method": method}
     )
@@ -56,6 +58,18 @@ def test_a_panel_has_samples_paths_and_contours(monkeypatch: pytest.MonkeyPatch)
     source, _, pushed = (line.get_xydata() for line in axes.lines)
     assert paths[0].vertices[0] == pytest.approx(source[0], abs=1e-6)
     assert paths[0].vertices[-1] == pytest.approx(pushed[0], abs=1e-6)
+
+
+def test_a_random_map_has_a_row_of_drawn_paths_and_one_of_their_mean(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(lagrangian_paths, "SAMPLES", 6)
+    monkeypatch.setattr(lagrangian_paths, "GRID", 21)
+    figure = lagrangian_paths.draw([_trained("lagrangian_slit-nlsb")])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["slit: NLSB (stochastic)", "slit: NLSB (expected)"]
+    drawn, mean = (axes.lines[2].get_xydata() for axes in figure.axes)
+    assert drawn != pytest.approx(mean)
 
 
 def test_a_method_without_paths_cannot_be_drawn():

@@ -17,13 +17,13 @@ from w2dual.results.lagrangian import LagrangianSettings, published, setting_of,
 from w2dual.results.lagrangian_claims import judge
 
 PUBLISHED = Path(__file__).parents[3] / "tables" / "published"
-METHODS = [{"method": "nlot_newton"}]
+METHODS = [{"method": "nlot_newton"}, {"method": "nlsb"}]
 CONFIG = settings.PAPER | {"lagrangian": settings.PAPER["lagrangian"] | {"methods": METHODS}}
 SETTINGS = LagrangianSettings.from_json(system.table(CONFIG))
 
 
 def _frame(**changes: Any) -> pd.DataFrame:
-    """Metrics of a perfect run of three seeds, with other values for some columns."""
+    """Metrics of a perfect run of three seeds, with other values for some columns, and NLSB's."""
     found = pd.DataFrame(
         [
             {"cell": f"lagrangian_{name}-plain_elu-nlot_newton", "amortization": "nlot_newton"}
@@ -38,7 +38,23 @@ def _frame(**changes: Any) -> pd.DataFrame:
     numbers |= {"cost": 0.2476 + 0 * seed, "cost_reference": 0.2475 + 0 * seed}
     numbers |= dict.fromkeys(("path_gap", "inside_fraction"), 0.0 * seed)
     numbers |= {"conjugate_iterations_mean": 5.0 + 0 * seed}
-    return found.assign(**(numbers | changes))
+    numbers |= {"own_cost": 0.25 + 0 * seed}
+    numbers |= dict.fromkeys(EXPECTED.values(), np.nan)
+    found = found.assign(**(numbers | changes))
+    return pd.concat([found, _baseline(found)], ignore_index=True)
+
+
+def _baseline(found: pd.DataFrame) -> pd.DataFrame:
+    """NLSB's metrics: a drawn path ends as well as a map takes points, the mean far away."""
+    cells = found["cell"].str.replace("plain_elu-nlot_newton", "nlsb")
+    seed = found["seed"]
+    numbers = {"published": 0.02 + 0.001 * seed, "inside_fraction": 0.3, "path_gap": np.nan}
+    numbers |= dict.fromkeys(EXPECTED.values(), 0.15 + 0.001 * seed)
+    numbers |= {"conjugate_iterations_mean": np.nan}
+    return found.assign(cell=cells, amortization="nlsb", **numbers)
+
+
+EXPECTED = {name: f"{name}_expected" for name in ("w2", "published", "cost", "inside_fraction")}
 
 
 def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
@@ -70,18 +86,38 @@ def test_a_missing_seed_or_setting_is_an_error():
         _tidy(frame[~frame["cell"].str.contains("well")])
 
 
+def test_a_random_map_has_a_row_of_drawn_paths_and_one_of_their_mean():
+    assert SETTINGS.random == ("nlsb",)
+    found = _tidy(_frame()).set_index(["method", "setting", "quantity"])
+    assert found.loc[("nlsb_stochastic", "box", "published"), "mean"] == pytest.approx(2.1)
+    assert found.loc[("nlsb_expected", "box", "published"), "mean"] == pytest.approx(15.1)
+    assert found.loc[("nlsb_expected", "box", "inside"), "mean"] == pytest.approx(15.1)
+    assert found.loc[("nlsb_expected", "box", "w2"), "floor"] == pytest.approx(0.2)
+    assert ("nlsb_expected", "box", "own_cost") not in found.index
+    text = table_tex(found.reset_index(), SETTINGS)
+    for row in ("NLSB (stochastic) &", "NLSB (expected) &", "NLSB (expected)* &", "of $U$"):
+        assert row in text
+    without = _tidy(_frame())
+    alone = without[~without["method"].isin(["nlsb_stochastic", "nlsb_expected"])]
+    assert "trained here" not in " ".join(judge(alone, PUBLISHED, SETTINGS.alpha)["claim"])
+
+
+BELOW = {"the error is below NLSB's", "the error is below that of NLSB trained here"}
+
+
 @pytest.mark.parametrize(
     ("changes", "failing"),
     [
         ({}, set()),
-        ({"published": 0.2}, {"the error is below NLSB's", "maps push the source onto the target"}),
+        ({"published": 0.2}, {*BELOW, "maps push the source onto the target"}),
         ({"published": 0.03}, {"maps push the source onto the target"}),
         ({"inside_fraction": 0.1}, {"paths go around obstacles"}),
         ({"cost": 0.26}, {"what is learned is the least action"}),
     ],
 )
 def test_claims_fail_where_their_quantity_does(changes: dict[str, Any], failing: set[str]):
-    judged = judge(_tidy(_frame(**changes)), PUBLISHED, SETTINGS.alpha)
+    judged = judge(_tidy(_frame(**changes)), PUBLISHED, SETTINGS.alpha, SETTINGS.random)
+    assert set(judged["method"]) == {"nlot_newton"}
     assert set(judged[judged["verdict"] == "fails"]["claim"]) == failing
     assert "holds" in set(judged["verdict"])
 
@@ -93,5 +129,5 @@ def test_the_tables_say_what_they_hold():
     assert r"1.37 {\scriptsize$\pm$0.08}" in text
     assert "Perfect map: the floor" in text
     assert "NLOT, exact paths 1,000" in text
-    claims = claims_tex(judge(found, PUBLISHED, SETTINGS.alpha), SETTINGS)
+    claims = claims_tex(judge(found, PUBLISHED, SETTINGS.alpha, SETTINGS.random), SETTINGS)
     assert "Paths go around obstacles" in claims

@@ -9,7 +9,7 @@ from typing import Any
 from w2dual.config import schema
 from w2dual.config.arguments import budget
 from w2dual.config.assembly import PLANE, cell_of, untrained
-from w2dual.config.cells import Cell
+from w2dual.config.cells import Cell, random_map
 from w2dual.config.rows import Row, budget_of, check_known, check_rows, methods, rows
 from w2dual.config.schema import Config
 from w2dual.config.systems.base import Additions, Page, Pairs, System
@@ -26,7 +26,11 @@ def check(config: Config) -> None:
         where = f"lagrangian.settings.{name}.obstacle"
         schema.check_kind(settings["obstacle"], "obstacles", where)
     for row in check_rows(config, "lagrangian", section):
-        cost = config["methods"].get(row.method, {}).get("cost")
+        entry = config["methods"].get(row.method, {})
+        for name in entry.get("by_setting", {}):
+            where = f"methods.{row.method}.by_setting"
+            check_known(section, where, name, "settings", "lagrangian.")
+        cost = entry.get("cost")
         if not row.method or cost not in (None, "action"):
             raise InputError(
                 f"config key `lagrangian.methods`: the method `{row.amortization}` has the cost "
@@ -51,7 +55,11 @@ def cells(config: Config) -> list[Cell]:
 
 
 def _cell(config: Config, row: Row, setting: str, chosen: Mapping[str, Any]) -> Cell:
-    """Gather the settings of a cell: those of its row, and the obstacle of its setting."""
+    """Gather the settings of a cell: those of its row, and the obstacle of its setting.
+
+    What a method's `by_setting` says of the setting goes before its other settings. A method that
+    has no `action` gets the obstacle at full strength alone: it anneals none.
+    """
     section = config["lagrangian"]
     # The bound is that of the points that networks are initialised on.
     grid_settings = section | {"pretraining": untrained(chosen["bound"])}
@@ -62,10 +70,12 @@ def _cell(config: Config, row: Row, setting: str, chosen: Mapping[str, Any]) -> 
         *("lagrangian", section["pair"], PLANE, potential, row, hidden, hidden),
     )
     own = {key: chosen[key] for key in ("strength", "temperature")}
-    own |= {key: chosen[key] for key in ("start_strength", "start_temperature")}
-    method = cell.settings["method"]
-    action = {"action": method["action"] | own} if "action" in method else own
-    changed = method | {"bound": chosen["bound"]} | action
+    method = dict(cell.settings["method"])
+    method |= method.pop("by_setting", {}).get(setting, {})
+    if "action" in method:
+        own |= {key: chosen[key] for key in ("start_strength", "start_temperature")}
+        own = {"action": method["action"] | own}
+    changed = method | {"bound": chosen["bound"]} | own
     settings = cell.settings | {"method": changed, "obstacle": chosen["obstacle"]}
     return dataclasses.replace(cell, name=name, settings=settings)
 
@@ -89,6 +99,7 @@ def table(config: Config) -> dict[str, Any]:
     return {
         "settings": [name for name, chosen in section["settings"].items() if chosen is not None],
         "methods": [row.amortization for row in own],
+        "random": [row.amortization for row in own if random_map(row.kind)],
         "published_samples": evaluation["published_samples"],
         "published_epsilon": evaluation["published_epsilon"],
         "cost_samples": evaluation["cost_samples"],

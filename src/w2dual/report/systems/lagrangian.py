@@ -28,9 +28,9 @@ SYSTEM = System(
     tables={
         "lagrangian": (
             "Marginal errors of maps of Lagrangian costs, next to the published ones (which of a "
-            "run's evaluations those are is inferred), and what their paths cost. What to look "
-            "at: the floor, which the published values do not pass; and below it what tells maps "
-            "apart."
+            "run's evaluations those are is inferred, and so are the settings and the sampling of "
+            "NLSB's), and what their paths cost. What to look at: the floor, which the published "
+            "values do not pass; and below it what tells maps apart."
         ),
         "claims_lagrangian": (
             r"What the talk says of Lagrangian costs, checked on our rows. What to look at: "
@@ -44,8 +44,9 @@ SYSTEM = System(
     figures={
         "lagrangian_paths": (
             "Where maps take samples of the source, and along which paths; shades are $-U$. A row "
-            "for each method. What to look at: whether paths go around the box and through the "
-            "slit's opening, and whether pushed samples fill the target."
+            "for each method, and two for a random map: one drawn path of each sample, and the "
+            "mean of many. What to look at: whether paths go around the box and through the slit's "
+            "opening, and whether pushed samples fill the target."
         ),
     },
     pair=setting,

@@ -124,6 +124,8 @@ class Method(abc.ABC, Generic[AnyState]):
     """Named tuple of what is known of a step; each field is a mean over the batch, a seed."""
     calls_host: bool = False
     """Whether a step has a part that the host computes, as by `jax.pure_callback`."""
+    has_inverse: bool = True
+    """Whether there is a map back; where there is none, `pull` raises and says why."""
 
     @property
     @abc.abstractmethod
@@ -164,7 +166,11 @@ class Method(abc.ABC, Generic[AnyState]):
 
     @abc.abstractmethod
     def pull(self, params: Params, y: Batch) -> Batch:
-        """Return the image of points of the target under the inverse map."""
+        """Return the image of points of the target under the inverse map.
+
+        Raises:
+            InputError: there is none (`has_inverse`).
+        """
 
     def words(self, means: Any) -> list[str]:
         """Word the means of some steps' metrics for the log; each is of shape (seeds,)."""
@@ -377,5 +383,10 @@ def make(settings: Mapping[str, Any], dimension: int) -> Method[Any]:
             kind,
             f"`make` gives {extensions.described(method)}",
             f"expected a `{__name__}.Method`",
+        )
+    if backwards and not method.has_inverse:
+        raise InputError(
+            f"`settings.method.{REVERSED}`: the method `{kind}` has no inverse map, which would be "
+            "its map"
         )
     return Reversed(method) if backwards else method

@@ -28,12 +28,13 @@ from w2dual import amortization, conjugate, potentials
 from w2dual.conjugate.costs import Cost, InnerProduct, SquaredEuclidean
 from w2dual.conjugate.costs.along_paths import Clipped
 from w2dual.decoding import decode
-from w2dual.paths.action import Path, joined, line
+from w2dual.paths.action import Rule, joined, line
 from w2dual.records import InputError
 from w2dual.training import action_paths, health
 from w2dual.training.action_paths import ActionSettings, Paths
 from w2dual.training.methods import optimization
-from w2dual.training.methods.base import Batch, Batches, Divergence, Method, Network, Step, Trees
+from w2dual.training.methods.along_paths import AlongPaths, Scene, Travelled
+from w2dual.training.methods.base import Batch, Batches, Divergence, Network, Step, Trees
 from w2dual.training.methods.optimization import TrainingState
 from w2dual.training.methods.transforms import StepMetrics, dual_and_error
 from w2dual.training.path_training import Fitted, PathSettings
@@ -78,20 +79,8 @@ class Networks(NamedTuple):
 CState = TrainingState[Networks]
 
 
-class Transported(NamedTuple):
-    """Points of the source, where they go, and how.
-
-    Attributes:
-        result: of the solver; `x` is where a point goes, `value` is g^c of it.
-        path: from each point to where it goes, (points, n, seeds, batch); None without paths.
-    """
-
-    result: conjugate.ConjugateResult
-    path: Path | None
-
-
 @dataclass(frozen=True, eq=False)
-class CTransform(Method[CState]):
+class CTransform(AlongPaths[CState]):
     """What is trained: networks, cost, solver and optimisers of one cell."""
 
     potential: nn.Module
@@ -179,15 +168,39 @@ class CTransform(Method[CState]):
         """Return images within the bounds."""
         return y if self.bound is None else jnp.clip(y, -self.bound, self.bound)
 
-    def transport(self, params: Networks, x: Batch) -> Transported:
-        """Return where points of the source go, and their paths."""
-        result = self.ctransform(params, x)
+    @property
+    def scene(self) -> Scene | None:
+        """Where paths are; None for a cost without paths."""
         if self.paths is None:
-            return Transported(result, None)
-        deviation = self.paths.deviation(params.path, x, result.x)
+            return None
+        strength, temperature = (float(number) for number in self.paths.annealing.end)
+        return Scene(self.paths.obstacle, strength, temperature, self.bound)
+
+    @property
+    def rule(self) -> Rule:
+        """How paths are discretised.
+
+        Raises:
+            InputError: there are none.
+        """
+        return self._with_paths().rule
+
+    def travel(self, params: Networks, x: Batch) -> Travelled:
+        """Return where points of the source go, and their paths.
+
+        Raises:
+            InputError: the cost is without paths.
+        """
+        paths, result = self._with_paths(), self.ctransform(params, x)
+        deviation = paths.deviation(params.path, x, result.x)
         first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(result.x, -1, 0)
-        path = joined(first, line(first, last, self.paths.rule) + deviation, last)
-        return Transported(result, path)
+        path = joined(first, line(first, last, paths.rule) + deviation, last)
+        return Travelled(result.x, path, paths.lagrangian().cost(path), result)
+
+    def _with_paths(self) -> Paths:
+        if self.paths is None:
+            raise InputError("the cost of this c-transform is not one of paths; expected `action`")
+        return self.paths
 
     def push(self, params: Networks, x: Batch) -> Batch:
         """Return y_hat(x) of each seed."""

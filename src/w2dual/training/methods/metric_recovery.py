@@ -141,6 +141,7 @@ class MetricRecovery(Method[RecoveryState]):
     divergence: Divergence
     dimension: int
     metrics: ClassVar = StepMetrics
+    has_inverse: ClassVar = False
 
     # -- networks -----------------------------------------------------------------------------
 

@@ -21,3 +21,9 @@ from tests.unit.config.changed import refusal
 )
 def test_settings_of_lagrangian_costs_that_do_not_fit_are_refused(text: str, part: str):
     assert part in refusal(f"lagrangian: {text}")
+
+
+def test_what_a_method_says_of_an_unknown_setting_is_refused():
+    own = "methods: {nlsb: {by_setting: {slot: {penalty: 1.0}}}}"
+    words = "`methods.nlsb.by_setting`: unknown name `slot`; `lagrangian.settings` has box, slit"
+    assert words in refusal(own)
