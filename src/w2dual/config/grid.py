@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from w2dual.config.cells import Cell
@@ -52,8 +52,15 @@ def benchmark_grid(config: Config) -> list[Cell]:
     return hd_grid(config) + baselines_grid(config)
 
 
-def hd_grid(config: Config) -> list[Cell]:
-    """Return the benchmark's cells by potential, then row of its table, then n."""
+def hd_grid(
+    config: Config, wanted: Callable[[int, str, Row], bool] = lambda *_: True
+) -> list[Cell]:
+    """Return the benchmark's cells by potential, then row of its table, then n.
+
+    Args:
+        config: a valid config.
+        wanted: of n, potential and row, whether there is to be a cell.
+    """
     section = config["hd"]
     return [
         _hd_cell(config, dimension, potential, row)
@@ -61,6 +68,7 @@ def hd_grid(config: Config) -> list[Cell]:
         for row in rows(config, section)
         if potential in row.potentials
         for dimension in section["dimensions"]
+        if wanted(dimension, potential, row)
     ]
 
 

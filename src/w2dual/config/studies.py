@@ -10,7 +10,7 @@ from __future__ import annotations
 from w2dual.config.cells import Cell
 from w2dual.config.grid import celeba64_grid, hd_grid
 from w2dual.config.reader import Config
-from w2dual.config.rows import rows
+from w2dual.config.rows import Row, rows
 
 
 def dimensions(config: Config) -> list[int]:
@@ -36,16 +36,13 @@ def method(config: Config, section: str = "hd") -> tuple[str, str] | None:
 
 def studied(config: Config) -> dict[str, list[Cell]]:
     """Return the cells of each potential, by dimension; nothing where no method has both parts."""
-    wanted = method(config)
+    pair, sizes = method(config), dimensions(config)
+    of_all = hd_grid(
+        config, lambda n, _, row: n in sizes and (row.amortization, row.solver) == pair
+    )
     found: dict[str, list[Cell]] = {}
     for potential in config["hd"]["potentials"]:
-        cells = [
-            cell
-            for cell in hd_grid(config)
-            if cell.potential == potential
-            and (cell.amortization, cell.solver) == wanted
-            and cell.dimension in dimensions(config)
-        ]
+        cells = [cell for cell in of_all if cell.potential == potential]
         if cells:
             found[potential] = sorted(cells, key=lambda cell: cell.dimension)
     return found
@@ -73,9 +70,9 @@ def line_search_cell(config: Config) -> Cell | None:
     potential = wanted["potential"] if wanted["potential"] in cells else next(iter(cells))
     there = config["hd"]["dimensions"]
     dimension = wanted["dimension"] if wanted["dimension"] in there else max(there)
-    return next(
-        cell
-        for cell in hd_grid(config)
-        if (cell.dimension, cell.potential) == (dimension, potential)
-        and (cell.amortization, cell.solver) == method(config)
-    )
+    pair = method(config)
+
+    def is_it(n: int, of: str, row: Row) -> bool:
+        return (n, of) == (dimension, potential) and (row.amortization, row.solver) == pair
+
+    return next(iter(hd_grid(config, is_it)))
