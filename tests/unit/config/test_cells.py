@@ -3,7 +3,8 @@
 import copy
 import csv
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -359,10 +360,11 @@ METHOD_LEAVES = [
 ]
 
 
+@functools.cache
 def every_method() -> Config:
     """The paper's config at n = 2 with cells of every potential, loss and solver it names."""
     config = copy.deepcopy(PAPER)
-    config["hd"]["dimensions"] = [2]
+    config["hd"]["dimensions"], config["baselines"]["dimensions"] = [2], [2]
     config["hd"]["methods"] += [
         {"amortization": "none", "solver": "lbfgs"},
         {"amortization": "regression", "solver": "lbfgs_high_precision"},
@@ -375,27 +377,36 @@ def every_method() -> Config:
     return config
 
 
+@functools.cache
+def its_cells() -> tuple[tuple[Cell, str], ...]:
+    """The cells of `every_method`, each with its hash."""
+    return tuple((cell, cell.hash) for cell in grid(every_method()))
+
+
+def names_of(section: Callable[[Config], list[Cell]]) -> set[str]:
+    return {cell.name for cell in section(every_method())}
+
+
 def changed_cells(path: Leaf) -> set[str]:
     """Names of the cells whose settings another value of the leaf changes."""
-    before = every_method()
-    after = with_leaf(before, path, another(get(before, path)))
-    pairs = zip(grid(before), grid(after), strict=True)
+    after = with_leaf(every_method(), path, another(get(every_method(), path)))
     changed = set()
-    for old, new in pairs:
-        assert (old.hash != new.hash) == (old.settings != new.settings)
-        if old.hash != new.hash:
+    for (old, old_hash), new in zip(its_cells(), grid(after), strict=True):
+        differs = old_hash != new.hash
+        assert differs == (old.settings != new.settings)
+        if differs:
             changed.add(old.name)
     return changed
 
 
 @pytest.mark.parametrize("path", HD_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_of_the_benchmark(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in hd_grid(every_method())}
+    assert changed_cells(path) == names_of(hd_grid)
 
 
 @pytest.mark.parametrize("path", SYNTHETIC_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_on_the_plane(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in synthetic_grid(every_method())}
+    assert changed_cells(path) == names_of(synthetic_grid)
 
 
 @pytest.mark.parametrize("path", IMAGE_LEAVES, ids=".".join)
@@ -437,7 +448,7 @@ def test_each_training_setting_reaches_the_cells_of_lagrangian_costs(path: Leaf)
 
 @pytest.mark.parametrize("path", RECOVERY_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_the_cells_that_recover_a_metric(path: Leaf):
-    users = {cell.name for cell in metric_recovery_grid(every_method())}
+    users = names_of(metric_recovery_grid)
     assert len(users) == 3
     assert changed_cells(path) == users
 
@@ -456,7 +467,7 @@ def test_a_cell_that_recovers_a_metric_takes_all_samples_of_its_set():
 
 @pytest.mark.parametrize("path", START_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_of_starts(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in meta_sinkhorn_grid(every_method())}
+    assert changed_cells(path) == names_of(meta_sinkhorn_grid)
 
 
 def test_the_settings_of_both_kinds_of_cells_are_found():
@@ -467,13 +478,14 @@ def test_the_settings_of_both_kinds_of_cells_are_found():
 @pytest.mark.parametrize("path", METHOD_LEAVES, ids=".".join)
 def test_each_setting_of_a_method_reaches_the_cells_that_use_it(path: Leaf):
     section = path[0]
-    config = every_method()
     # Cells on images have a model and a cycle weight of their own.
     own = section == "amortization_model" or path == ("amortizations", "cycle", "weight")
+    within = names_of(hd_grid) | names_of(synthetic_grid) if own else names_of(grid)
     users = {
         cell.name
-        for cell in (hd_grid(config) + synthetic_grid(config) if own else grid(config))
-        if section.rstrip("s") in cell.settings
+        for cell, _ in its_cells()
+        if cell.name in within
+        and section.rstrip("s") in cell.settings
         and (
             section == "amortization_model"
             or path[1]
