@@ -383,6 +383,7 @@ def its_cells() -> tuple[tuple[Cell, str], ...]:
     return tuple((cell, cell.hash) for cell in grid(every_method()))
 
 
+@functools.cache
 def names_of(section: Callable[[Config], list[Cell]]) -> set[str]:
     return {cell.name for cell in section(every_method())}
 
