@@ -12,6 +12,7 @@ rule prepare:
         "logs/prepare/{pair}.log",
     benchmark:
         "results/benchmarks/prepare/{pair}.tsv"
+    priority: 2  # all else waits for it
     conda:
         "../envs/w2dual.yaml"
     threads: config["resources"]["cpus"]

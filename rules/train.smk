@@ -32,6 +32,7 @@ rule train:
         "logs/train/{cell}.log",
     benchmark:
         "results/benchmarks/train/{cell}.tsv"
+    priority: 1  # what lasts longest first: what follows from it fills the other cores
     conda:
         "../envs/w2dual.yaml"
     threads: config["resources"]["cpus"]

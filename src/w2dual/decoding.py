@@ -77,6 +77,7 @@ def _place(source: str, key: str) -> str:
     return f"{source}: `{key}`" if key else f"{source}:"
 
 
+@cache
 def _fields(cls: type) -> dict[str, Field[Any]]:
     return {item.name: item for item in fields(cls) if item.init}
 
@@ -92,8 +93,7 @@ def _has_default(item: Field[Any]) -> bool:
 
 def _value(expected: Any, value: Any, source: str, key: str) -> Any:
     """Return a value of an expected type."""
-    kinds = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
-    classes = [kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)]
+    kinds, classes = _kinds(expected)
     if classes and (isinstance(value, Mapping) or len(kinds) == len(classes)):
         keys = set(value) if isinstance(value, Mapping) else set()
         return decode(
@@ -112,6 +112,13 @@ def _value(expected: Any, value: Any, source: str, key: str) -> Any:
             return value
     words = " or ".join(_words(kind) for kind in kinds)
     raise InputError(f"{_place(source, key)} is {value!r:.60}; expected {words}")
+
+
+@cache
+def _kinds(expected: Any) -> tuple[tuple[Any, ...], tuple[type, ...]]:
+    """Return what a value of an expected type may be, and which of these are dataclasses."""
+    kinds = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
+    return kinds, tuple(kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind))
 
 
 def _tuple(parts: tuple[Any, ...], value: Any, source: str, key: str) -> tuple[Any, ...]:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from w2dual.config.reader import load
 from w2dual.measures import Pair
 
+PUBLISHED = (2, 4, 8, 16, 32, 64, 128)
 PAPER = load([Path(__file__).parents[2] / "config.yaml"])
 
 
@@ -34,6 +37,16 @@ def benchmark(**changes: Any) -> dict[str, Any]:
     budget = {"iterations": 60, "batch_size": 64, "pretraining_iterations": 60}
     given = copy.deepcopy(PAPER["measures"]["benchmark"])
     return _changed(_changed(given, {**small, "generated": given["generated"] | budget}), changes)
+
+
+def published_dimensions() -> list[Any]:
+    """Dimensions of the published weights, as parameters of a test.
+
+    All are of one network and one formula: all but the least, one between and a large one are
+    left to `make test-long`.
+    """
+    within = (2, 16, 128)
+    return [n if n in within else pytest.param(n, marks=pytest.mark.long) for n in PUBLISHED]
 
 
 def plane_pair(name: str, settings: Mapping[str, Any]) -> Pair:

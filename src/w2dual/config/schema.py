@@ -27,6 +27,18 @@ def read() -> dict[str, Any]:
     return yaml.load(SCHEMA.read_text("utf-8"), loader)  # noqa: S506 (both are safe)
 
 
+@cache
+def _validator() -> Any:
+    """Return the class of our validators; to make it takes as long as to check a section."""
+    from jsonschema import Draft202012Validator, validators
+
+    # JSON schema takes 1000.0 for an integer, on which counts fail later, and has no infinity.
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": lambda _, item: _is_integer(item), "number": lambda _, item: is_number(item)}
+    )
+    return validators.extend(Draft202012Validator, {"pattern": _pattern}, type_checker=types)
+
+
 def check(value: Any, schema: Mapping[str, Any], prefix: tuple[str, ...]) -> None:
     """Check a value against a schema.
 
@@ -38,15 +50,8 @@ def check(value: Any, schema: Mapping[str, Any], prefix: tuple[str, ...]) -> Non
     Raises:
         InputError: naming each key that is wrong, its value and what would be right.
     """
-    from jsonschema import Draft202012Validator, validators
-
-    # JSON schema takes 1000.0 for an integer, on which counts fail later, and has no infinity.
-    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": lambda _, item: _is_integer(item), "number": lambda _, item: is_number(item)}
-    )
-    validator = validators.extend(Draft202012Validator, {"pattern": _pattern}, type_checker=types)
     # Keys such as dimensions are integers in YAML; JSON schema knows text keys alone.
-    errors = validator(schema).iter_errors(_text_keys(value))
+    errors = _validator()(schema).iter_errors(_text_keys(value))
     messages = {_explain(error, prefix) for error in errors}
     if messages:
         raise InputError("\n".join(sorted(messages)))

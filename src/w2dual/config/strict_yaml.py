@@ -11,7 +11,6 @@ import copy
 import math
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +76,20 @@ def parse(text: str, name: str, flags: bool = False) -> dict[Any, Any]:
         InputError: it is not a mapping; a key is not a name or is a duplicate; or a value is read
             as something else than what is written. The message names the line.
     """
-    return copy.deepcopy(_parsed(text, name, flags))
+    if (text, flags) not in _READ:
+        if len(_READ) == _MOST_READ:
+            del _READ[next(iter(_READ))]
+        _READ[text, flags] = _parsed(text, name, flags)
+    return copy.deepcopy(_READ[text, flags])
 
 
-@lru_cache(maxsize=16)
+_READ: dict[tuple[str, bool], dict[Any, Any]] = {}
+"""What texts say: the same config is read several times, under several names."""
+_MOST_READ = 16
+
+
 def _parsed(text: str, name: str, flags: bool) -> dict[Any, Any]:
-    """Do what `parse` does; the same config is read several times, and a value may be changed."""
+    """Do what `parse` does, whether or not the text has been read before."""
     if text.lstrip().startswith("{"):
         text = text.replace("\t", " ")  # between JSON's tokens; its strings hold none
     loader = None

@@ -36,16 +36,15 @@ def method(config: Config, section: str = "hd") -> tuple[str, str] | None:
 
 def studied(config: Config) -> dict[str, list[Cell]]:
     """Return the cells of each potential, by dimension; nothing where no method has both parts."""
-    wanted = method(config)
+    wanted, sizes = method(config), dimensions(config)
+    of_all = [
+        cell
+        for cell in cells_in("hd", config)
+        if (cell.amortization, cell.solver) == wanted and cell.dimension in sizes
+    ]
     found: dict[str, list[Cell]] = {}
     for potential in config["hd"]["potentials"]:
-        cells = [
-            cell
-            for cell in cells_in("hd", config)
-            if cell.potential == potential
-            and (cell.amortization, cell.solver) == wanted
-            and cell.dimension in dimensions(config)
-        ]
+        cells = [cell for cell in of_all if cell.potential == potential]
         if cells:
             found[potential] = sorted(cells, key=lambda cell: cell.dimension)
     return found
@@ -73,9 +72,9 @@ def line_search_cell(config: Config) -> Cell | None:
     potential = wanted["potential"] if wanted["potential"] in cells else next(iter(cells))
     there = config["hd"]["dimensions"]
     dimension = wanted["dimension"] if wanted["dimension"] in there else max(there)
+    chosen = (dimension, potential, cells[potential][0].amortization, cells[potential][0].solver)
     return next(
         cell
         for cell in cells_in("hd", config)
-        if (cell.dimension, cell.potential) == (dimension, potential)
-        and (cell.amortization, cell.solver) == method(config)
+        if (cell.dimension, cell.potential, cell.amortization, cell.solver) == chosen
     )

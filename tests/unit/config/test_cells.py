@@ -3,6 +3,7 @@
 import copy
 import csv
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -352,10 +353,11 @@ METHOD_LEAVES = [
 ]
 
 
+@functools.cache
 def every_method() -> Config:
     """The paper's config at n = 2 with cells of every potential, loss and solver it names."""
     config = copy.deepcopy(PAPER)
-    config["hd"]["dimensions"] = [2]
+    config["hd"]["dimensions"], config["baselines"]["dimensions"] = [2], [2]
     config["hd"]["methods"] += [
         {"amortization": "none", "solver": "lbfgs"},
         {"amortization": "regression", "solver": "lbfgs_high_precision"},
@@ -368,27 +370,38 @@ def every_method() -> Config:
     return config
 
 
+@functools.cache
+def its_cells() -> tuple[tuple[Cell, str], ...]:
+    """The cells of `every_method`, each with its hash."""
+    return tuple((cell, cell.hash) for cell in grid(every_method()))
+
+
+@functools.cache
+def names_of(section: str) -> set[str]:
+    """Names of the cells of a section."""
+    return {cell.name for cell in cells_in(section, every_method())}
+
+
 def changed_cells(path: Leaf) -> set[str]:
     """Names of the cells whose settings another value of the leaf changes."""
-    before = every_method()
-    after = with_leaf(before, path, another(get(before, path)))
-    pairs = zip(grid(before), grid(after), strict=True)
+    after = with_leaf(every_method(), path, another(get(every_method(), path)))
     changed = set()
-    for old, new in pairs:
-        assert (old.hash != new.hash) == (old.settings != new.settings)
-        if old.hash != new.hash:
+    for (old, old_hash), new in zip(its_cells(), grid(after), strict=True):
+        differs = old_hash != new.hash
+        assert differs == (old.settings != new.settings)
+        if differs:
             changed.add(old.name)
     return changed
 
 
 @pytest.mark.parametrize("path", HD_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_of_the_benchmark(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in cells_in("hd", every_method())}
+    assert changed_cells(path) == names_of("hd")
 
 
 @pytest.mark.parametrize("path", SYNTHETIC_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_on_the_plane(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in cells_in("synthetic", every_method())}
+    assert changed_cells(path) == names_of("synthetic")
 
 
 @pytest.mark.parametrize("path", IMAGE_LEAVES, ids=".".join)
@@ -439,7 +452,7 @@ def test_what_a_method_says_of_a_setting_goes_before_its_other_settings():
 
 @pytest.mark.parametrize("path", RECOVERY_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_the_cells_that_recover_a_metric(path: Leaf):
-    users = {cell.name for cell in cells_in("metric_recovery", every_method())}
+    users = names_of("metric_recovery")
     assert len(users) == 3
     assert changed_cells(path) == users
 
@@ -458,7 +471,7 @@ def test_a_cell_that_recovers_a_metric_takes_all_samples_of_its_set():
 
 @pytest.mark.parametrize("path", START_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_every_cell_of_starts(path: Leaf):
-    assert changed_cells(path) == {cell.name for cell in cells_in("meta_sinkhorn", every_method())}
+    assert changed_cells(path) == names_of("meta_sinkhorn")
 
 
 def test_the_settings_of_both_kinds_of_cells_are_found():
@@ -469,15 +482,16 @@ def test_the_settings_of_both_kinds_of_cells_are_found():
 @pytest.mark.parametrize("path", METHOD_LEAVES, ids=".".join)
 def test_each_setting_of_a_method_reaches_the_cells_that_use_it(path: Leaf):
     section = path[0]
-    config = every_method()
     # Cells on images have a model and a cycle weight of their own.
     own = section == "amortization_model" or path == ("amortizations", "cycle", "weight")
+    within = (
+        names_of("hd") | names_of("synthetic") if own else {cell.name for cell, _ in its_cells()}
+    )
     users = {
         cell.name
-        for cell in (
-            cells_in("hd", config) + cells_in("synthetic", config) if own else grid(config)
-        )
-        if section.rstrip("s") in cell.settings
+        for cell, _ in its_cells()
+        if cell.name in within
+        and section.rstrip("s") in cell.settings
         and (
             section == "amortization_model"
             or path[1]

@@ -202,6 +202,22 @@ def test_the_papers_config_is_dumped_as_ever():
     assert strict_yaml.dump(paper) == expected
 
 
+def test_a_text_is_read_once_whatever_its_name_and_a_value_may_be_changed(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    text = "a: {b: [1, 2]} # of this test alone"
+    first = strict_yaml.parse(text, "one.yaml")
+    first["a"]["b"].append(3)
+    monkeypatch.setattr(strict_yaml, "_parsed", lambda *_: pytest.fail("read again"))
+    assert strict_yaml.parse(text, "other.yaml") == {"a": {"b": [1, 2]}}
+
+
+def test_not_every_text_is_kept():
+    for number in range(2 * strict_yaml._MOST_READ):
+        assert strict_yaml.parse(f"a: {number}", "my.yaml") == {"a": number}
+    assert len(strict_yaml._READ) == strict_yaml._MOST_READ
+
+
 # ---------------------------------------------------------------- the command line
 
 

@@ -102,7 +102,7 @@ def plain_settings(solver):
     return {k: v for k, v in dataclasses.asdict(solver).items() if k != "line_search"}
 
 
-@pytest.mark.parametrize("dimension", [2, 7, 32])
+@pytest.mark.parametrize("dimension", [2, 32])
 def test_lbfgs_finds_the_closed_form(dimension):
     oracle, solution = quadratic(dimension, seed=3, seeds=2)
     y = points(2, 50, dimension)
@@ -171,7 +171,7 @@ def compiled_solve(kind, line_search, lanes, curvature):
 
 
 PROGRAMS = [
-    *itertools.product(["icnn", "mlp"], ["sequential", "parallel"], [3, 9], ["positive"]),
+    *itertools.product(["icnn", "mlp"], ["sequential", "parallel"], [3], ["positive"]),
     ("mlp", "sequential", 9, "any"),
 ]
 
@@ -210,7 +210,7 @@ def all_at_once(kind, solver):
 
 @pytest.mark.parametrize("kind", ["icnn", "mlp"])
 @pytest.mark.parametrize("solver", [LBFGS, ADAM], ids=["lbfgs", "adam"])
-@pytest.mark.parametrize("lanes", [1, 7, 48])
+@pytest.mark.parametrize("lanes", [1, 7])
 def test_the_queue_changes_no_result(kind, solver, lanes):
     oracle, y, wide = all_at_once(kind, solver)
     narrow = solve(solver, oracle, y, y, lanes=lanes)
@@ -397,6 +397,24 @@ def test_the_parallel_line_searchs_choice_is_the_largest_step_that_fits():
     assert int(result.evaluations[0, 0]) == 1 + 3
 
 
+BEFORE: dict[str, np.ndarray] = {}
+"""What a solver finds with nothing changed, by its kind: found once."""
+
+
+def changes_the_result(base, change, dimension, oracle):
+    y = jnp.asarray(points(1, 8, dimension, seed=3, scale=6.0))
+
+    def found(settings_):
+        solver = conjugate.make(settings_)
+        assert solver is not None
+        return np.asarray(solve(solver, oracle, y, y).x)
+
+    kind = base["kind"]
+    if kind not in BEFORE:
+        BEFORE[kind] = found(base)
+    return not np.array_equal(BEFORE[kind], found(base | change))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -415,19 +433,8 @@ def test_each_lbfgs_setting_reaches_the_solver(name, value):
         jnp.sum(0.5 * curvature[None, None] * x**2, -1),
         curvature[None, None] * x,
     )
-    y = jnp.asarray(points(1, 8, 6, seed=3, scale=6.0))
-    base = dataclasses.asdict(dataclasses.replace(LBFGS, gradient_tolerance=1e-3)) | {
-        "kind": "lbfgs"
-    }
-    other = base | {name: value}
-
-    def run(settings_):
-        solver = conjugate.make(settings_)
-        assert solver is not None
-        return solve(solver, oracle, y, y)
-
-    before, after = run(base), run(other)
-    assert not np.array_equal(before.x, after.x)
+    base = dataclasses.asdict(dataclasses.replace(LBFGS, gradient_tolerance=1e-3))
+    assert changes_the_result(base | {"kind": "lbfgs"}, {name: value}, 6, oracle)
 
 
 @pytest.mark.parametrize(
@@ -443,15 +450,8 @@ def test_each_lbfgs_setting_reaches_the_solver(name, value):
 )
 def test_each_adam_setting_reaches_the_solver(name, value):
     oracle, _ = quadratic(3, seed=3)
-    y = jnp.asarray(points(1, 8, 3, seed=3, scale=6.0))
     base = dataclasses.asdict(ADAM) | {"kind": "adam"}
-
-    def run(settings_):
-        solver = conjugate.make(settings_)
-        assert solver is not None
-        return solve(solver, oracle, y, y)
-
-    assert not np.array_equal(run(base).x, run(base | {name: value}).x)
+    assert changes_the_result(base, {name: value}, 3, oracle)
 
 
 def test_an_unknown_kind_is_refused():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.unit import settings
 
 from w2dual import measures
 from w2dual.jobs import trivial as trivial_job
@@ -22,7 +23,7 @@ PUBLISHED_LINEAR = {2: 14.1, 4: 14.7, 8: 27.1, 16: 41.6, 32: 55.1, 64: 63.9, 128
 
 
 @pytest.mark.benchmark_weights
-@pytest.mark.parametrize("n", list(PUBLISHED_LINEAR))
+@pytest.mark.parametrize("n", settings.published_dimensions())
 def test_linear_maps_error_is_the_published_one(n: int, prepared: Callable[[int], Path]):
     """Within 3 % relative: the published value is from 4,096 points, 1 % noise by itself."""
     samples = 32_768 if n <= 16 else 16_384

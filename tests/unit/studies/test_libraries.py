@@ -16,7 +16,7 @@ from w2dual.evaluation.trained import Trained
 from w2dual.records import InputError
 from w2dual.studies import libraries, line_search
 
-POINTS = 200
+POINTS = 64
 SINGLE = 6
 LEAST = {"jax_zoom": 0.9}
 """JAX's line search gives up at some points before the tolerance, which its gradient norm tells."""
@@ -56,7 +56,17 @@ def optimum(cell: Trained, problem: tuple[Any, Any, Any]) -> np.ndarray:
     return np.array([one.fun for one in found])
 
 
-@pytest.mark.parametrize("name", line_search.ROWS)
+LONG = ("jaxopt_backtracking_strong_wolfe", "jaxopt_backtracking_wolfe")
+"""As `jaxopt_backtracking_armijo`, but for the condition, which has a test below."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in LONG else [])
+        for name in line_search.ROWS
+    ],
+)
 def test_a_row_finds_the_optimum_as_it_does_point_by_point(
     cell: Trained, problem: tuple[Any, Any, Any], optimum: np.ndarray, name: str
 ) -> None:

@@ -82,17 +82,26 @@ def test_a_pair_draws_both_batches_with_the_keys_of_each(pair):
     keys = jax.random.split(jax.random.key(5), (2, 2, 3))
     x, y = jax.jit(lambda keys: pair.sample_both(keys, 8))(keys)
     of_one = x[1, 2], y[0, 1]
-    alone = pair.sample_source(keys[0, 1, 2], 8), pair.sample_target(keys[1, 0, 1], 8)
+
+    @jax.jit
+    def each(key, other):
+        return pair.sample_source(key, 8), pair.sample_target(other, 8)
+
+    alone = each(keys[0, 1, 2], keys[1, 0, 1])
     for got, expected in zip(of_one, alone, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)  # T* has large slopes
 
 
 def test_potentials_as_one_network_map_as_each_of_them():
-    keys = jax.random.split(jax.random.key(2), 2)
-    stacked = icnn_dense.stack([icnn_dense.init(key, N, 0.5) for key in keys])
-    x = 3 * jax.random.normal(jax.random.key(3), (20, N))
-    expected = icnn_dense.push_sum(stacked, 0.3, x)
-    got = icnn_dense.push_joint(icnn_dense.join(stacked), 0.3, x)
+    @jax.jit
+    def mapped():
+        keys = jax.random.split(jax.random.key(2), 2)
+        stacked = icnn_dense.stack([icnn_dense.init(key, N, 0.5) for key in keys])
+        x = 3 * jax.random.normal(jax.random.key(3), (20, N))
+        joint = icnn_dense.push_joint(icnn_dense.join(stacked), 0.3, x)
+        return joint, icnn_dense.push_sum(stacked, 0.3, x)
+
+    got, expected = mapped()
     np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-5 * np.abs(expected).max())
 
 
@@ -113,13 +122,17 @@ def method_of(potential, amortization, solver):
 
 
 def start(method):
-    x = jax.random.normal(jax.random.key(0), (BATCH, N))
-    keys = jax.random.split(jax.random.key(1), len(SEEDS))
-    trees = {
-        name: jax.vmap(lambda key, init=network.init: init(key, x))(keys)
-        for name, network in method.networks.items()
-    }
-    return method.init(method.assemble(trees))
+    @jax.jit
+    def drawn():
+        x = jax.random.normal(jax.random.key(0), (BATCH, N))
+        keys = jax.random.split(jax.random.key(1), len(SEEDS))
+        trees = {
+            name: jax.vmap(lambda key, init=network.init: init(key, x))(keys)
+            for name, network in method.networks.items()
+        }
+        return method.init(method.assemble(trees))
+
+    return drawn()
 
 
 def run(method, state, pair):

@@ -130,7 +130,9 @@ def test_what_a_diverged_seed_was_before_is_evaluated(result):
     assert calm == [0, 8, 16, 24]
 
 
-@pytest.mark.parametrize("saves", [True, False], ids=["after", "before"])
+@pytest.mark.parametrize(
+    "saves", [True, pytest.param(False, marks=pytest.mark.long)], ids=["after", "before"]
+)
 def test_resumed_around_the_spikes_to_the_same_bits(result, pair, tmp_path: Path, saves: bool):
     """Attempts die after chunks that end at steps 1, 4, 8, 12: about the spikes and at them."""
     for chunks in (2, 2, 3):

@@ -23,10 +23,12 @@ PAPER = read([CONFIG])
 SMOKE = load([CONFIG, ROOT / "presets" / "smoke.yaml"])
 DOCUMENT = (
     "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage[margin=18mm,a4paper]{geometry}"
-    "\\usepackage{array,booktabs,graphicx}\\begin{document}\n"
-    "\\setbox1=\\vbox{\\input{table.tex}}\n"
+    "\\usepackage{array,booktabs,graphicx}\\begin{document}\n%s\\end{document}\n"
+)
+PAGE = (
+    "\\setbox1=\\vbox{\\input{%s.tex}}\n"
     "\\ifdim\\dimexpr\\ht1+\\dp1\\relax>.92\\textheight\\errmessage{taller than a page}\\fi\n"
-    "\\noindent\\box1\\end{document}\n"
+    "\\noindent\\box1\\newpage\n"
 )
 
 
@@ -165,13 +167,15 @@ def test_missing_section_is_named() -> None:
 
 
 @pytest.mark.tex
-@pytest.mark.parametrize("table", list(settings.TABLES))
-def test_job_writes_a_table_that_fits_a_page(table: str, tmp_path: Path) -> None:
+def test_job_writes_tables_that_fit_a_page_each(tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
     hyperparameters_job.add_arguments(parser)
-    out = [tmp_path / f"table.{ending}" for ending in ("tex", "csv")]
-    command = [table, "--config", json.dumps(PAPER), "--base", str(CONFIG)]
-    command += ["--tex", str(out[0]), "--csv", str(out[1])]
-    hyperparameters_job.main(parser.parse_args(command))
-    assert pd.read_csv(out[1])["preset"].eq("paper").all()
-    build_pdf(DOCUMENT, {"table.tex": out[0]}, tmp_path / "table.pdf", 0)
+    for table in settings.TABLES:
+        out = [tmp_path / f"{table}.{ending}" for ending in ("tex", "csv")]
+        command = [table, "--config", json.dumps(PAPER), "--base", str(CONFIG)]
+        command += ["--tex", str(out[0]), "--csv", str(out[1])]
+        hyperparameters_job.main(parser.parse_args(command))
+        assert pd.read_csv(out[1])["preset"].eq("paper").all(), table
+    pages = "".join(PAGE % table for table in settings.TABLES)
+    files = {f"{table}.tex": tmp_path / f"{table}.tex" for table in settings.TABLES}
+    build_pdf(DOCUMENT % pages, files, tmp_path / "tables.pdf", 0)

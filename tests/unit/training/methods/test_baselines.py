@@ -166,10 +166,8 @@ def test_lsot_has_the_published_penalty(convex: bool, penalty: float):
 @pytest.mark.usefixtures("wide")
 def test_mm_batch_finds_the_published_argmins_and_losses():
     method, params = made("mm_b", False)
-    values = method.value(params.potential, X)
-    np.testing.assert_array_equal(
-        mm_batch.argmax(values, jnp.asarray(X), jnp.asarray(Y)), [7, 1, 6, 7, 0, 7, 4, 1]
-    )
+    found = jax.jit(lambda f: mm_batch.argmax(method.value(f, X), jnp.asarray(X), jnp.asarray(Y)))
+    np.testing.assert_array_equal(found(params.potential), [7, 1, 6, 7, 0, 7, 4, 1])
     method, params = made("mm_b", True)
     losses = jax.jit(method.loss)(params, X, Y)[1]
     np.testing.assert_allclose(2 * losses.potential_loss, 9.0981704e-04, rtol=1e-7)
@@ -277,8 +275,13 @@ def test_a_step_moves_both_potentials_and_is_that_of_the_parts_of_a_batch(name: 
     keys = jax.random.split(jax.random.key(0), 2)
     points = jax.random.normal(jax.random.key(1), (2, 4, 2, 8, 2))
     network = method.networks["potential"].init
-    tree = jax.vmap(lambda key: network(key, jnp.ones((1, 2))))(keys)
-    start = method.init(Both(tree, jax.tree.map(jnp.copy, tree)))
+
+    @jax.jit
+    def drawn(keys: Any) -> Any:
+        tree = jax.vmap(lambda key: network(key, jnp.ones((1, 2))))(keys)
+        return method.init(Both(tree, tree))
+
+    start = drawn(keys)
     whole = jax.jit(method.update)(start, Drawn(*points))
 
     if name not in ("w2", "ls"):  # of which each point stands for itself
@@ -367,15 +370,17 @@ def test_mmv1_finds_the_argmin_and_stops_by_the_mean():
     method = replace(method, potential=near, inner=mmv1.Settings(300, 0.1, 1e-3))
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, "f4")[None], near.project(weights(0)))
     y = jnp.asarray(Y[None], "f4")
-    start = method.start(jnp.int32(3), y, None)
+    start = jax.jit(lambda: method.start(jnp.int32(3), y, None))()
     assert ((start >= 0) & (start < 1)).all()
     found = jax.jit(lambda: method.argmin(params, y, start, None))()
     norms = np.sqrt((np.asarray(found.gradient[0]) ** 2).mean(-1))
     assert norms.mean() < 1e-3
     assert 10 < int(found.iterations[0]) < 300
     assert not found.running[0]
-    np.testing.assert_allclose(method.push(Both(params, params), found.x), y, atol=0.01)
-    none = replace(method, inner=mmv1.Settings(2, 0.1, 1e-3)).argmin(params, y, start, None)
+    pushed = jax.jit(lambda x: method.push(Both(params, params), x))(found.x)
+    np.testing.assert_allclose(pushed, y, atol=0.01)
+    short = replace(method, inner=mmv1.Settings(2, 0.1, 1e-3))
+    none = jax.jit(lambda: short.argmin(params, y, start, None))()
     assert none.running[0]
     assert int(none.iterations[0]) == 2
 
