@@ -31,6 +31,15 @@ def test_a_run_is_smoothed_by_evaluations_as_the_notebooks_are():
     assert found[BOTH[1]].tolist() == pytest.approx([1, 1, 1])
 
 
+def test_errors_that_fall_as_a_power_are_continued_by_it():
+    """Whatever they did in the first tenth."""
+    steps = np.arange(0, 2001, 100)
+    falling = 3.0 * np.maximum(steps, 1) ** -0.5
+    errors = np.where(steps < 200, 50.0, falling)
+    history = pd.DataFrame({"step": steps, BOTH[0]: errors})
+    assert baselines.at_steps(history, 20001) == pytest.approx(3.0 * 20001**-0.5)
+
+
 def test_a_record_without_its_history_is_named(tmp_path: Path):
     with pytest.raises(InputError, match="holds no records"):
         baselines.read(tmp_path)
