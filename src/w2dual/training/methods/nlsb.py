@@ -283,12 +283,9 @@ class Bridge(AlongPaths[NState]):
         return jnp.concatenate(list(parts), axis=1)
 
     def _moved(self, gradients: Networks, state: NState) -> tuple[Networks, Networks]:
-        def one(gradient: Any, optimizer: Any, old: Any) -> tuple[Any, Any]:
-            updates, optimizer = self.optimizer.update(gradient, optimizer, old)
-            return optax.apply_updates(old, updates), optimizer
-
+        step = jax.vmap(partial(optimization.moved, self.optimizer))
         moved = [
-            (None, None) if old is None else jax.vmap(one)(gradient, optimizer, old)
+            (None, None) if old is None else step(gradient, optimizer, old)
             for gradient, optimizer, old in zip(
                 gradients, state.optimizer, state.params, strict=True
             )
