@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.kept import INVERSE, Collection, paths
 from benchmarks.paper_budget import changed, value
 from benchmarks.render import table
-from w2dual.config.names import method_words
+from w2dual.config.names import method_words, words
 from w2dual.config.reader import load
 from w2dual.records import InputError, read_json
 from w2dual.results.published import published_cells
@@ -45,14 +45,15 @@ def read(folder: Path) -> list[Record]:
     """Return the records of a folder by dimension, and the better dual objective first.
 
     Raises:
-        InputError: there is none, or the paper's method is missing for a dimension.
+        InputError: there is none.
     """
     found = [read_json(path) for path in paths(folder)]
     return sorted(found, key=lambda record: (_n(record), *_order(record, found)))
 
 
 def _order(record: Record, records: Sequence[Record]) -> tuple[float, str]:
-    gain = gains(record, usual(records, _n(record)))
+    beside = usual(records, _n(record))
+    gain = gains(record, beside) if beside else []
     return (-float(np.mean(gain)) if gain else np.inf, record["cell"]["name"])
 
 
@@ -64,16 +65,9 @@ def _key(record: Record) -> tuple[str, str]:
     return record["cell"]["amortization"], record["cell"]["solver"]
 
 
-def usual(records: Sequence[Record], n: int) -> Record:
-    """Return the record of the paper's method in n dimensions.
-
-    Raises:
-        InputError: there is none.
-    """
-    for record in records:
-        if _n(record) == n and _key(record) == USUAL:
-            return record
-    raise InputError(f"no record of {method_words(*USUAL)} for n = {n}, which others stand beside")
+def usual(records: Sequence[Record], n: int) -> Record | None:
+    """Return the record of the paper's method in n dimensions, if there is one."""
+    return next((item for item in records if _n(item) == n and _key(item) == USUAL), None)
 
 
 def gains(record: Record, other: Record) -> list[float]:
@@ -101,7 +95,8 @@ def errors(record: Record, column: str) -> str:
 
 
 def _name(record: Record) -> str:
-    return method_words(*_key(record)) if _key(record) == USUAL else record["cell"]["amortization"]
+    loss, solver = _key(record)
+    return method_words(loss, solver) if (loss, solver) == USUAL else words(loss)
 
 
 def _seeds(record: Record) -> str:
@@ -121,10 +116,15 @@ def choice_table(records: Sequence[Record]) -> str:
     rows = []
     for record in records:
         beside = usual(records, _n(record))
+        if beside is None:
+            raise InputError(
+                f"no record of {method_words(*USUAL)} for n = {_n(record)}, which others stand "
+                "beside; train it too"
+            )
         gain = gains(record, beside)
         settings = record["cell"]["settings"]
         own = {key: item for key, item in settings.get("method", {}).items() if key != "kind"}
-        what = changed({"cell": {"settings": {**settings, "method": None}}}, beside)
+        what = changed({"cell": {"settings": {**settings, "method": None}}}, beside["cell"])
         what = ", ".join([what, *(f"`{key}: {item}`" for key, item in own.items())]).strip(", ")
         gained = f"{1e3 * np.mean(gain):.2f}" if gain and record is not beside else "--"
         rows.append([f"{_n(record)}, {_steps(record):,}", f"{_name(record)}: {what or 'as is'}"])
@@ -161,14 +161,15 @@ def paper_best(n: int) -> tuple[str, str]:
 
 def text(folder: Path) -> str:
     """Return the generated part of the document."""
-    choice, fresh = read(folder / "choice"), read(folder / "fresh")
+    fresh = read(folder / "fresh")
+    choice = read(folder / "choice") if (folder / "choice").is_dir() else []
     both = [*choice, *fresh]
     devices = sorted({record["provenance"]["device"] for record in both})
     commits = sorted({record["provenance"]["git_commit"] for record in both})
     parts = [
         f"Trained on {'; '.join(devices)}; commit {', '.join(commits)}. L2-UVP in percent.",
         "### What was tried, with the seeds that chose",
-        choice_table(choice),
+        choice_table(choice) if choice else "No cells are recorded yet.",
         "### Fresh seeds",
         fresh_table(fresh),
     ]

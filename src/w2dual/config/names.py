@@ -51,6 +51,7 @@ WORDS = {
     "enot_table": "ENOT, settings of its table",
     "enot_widths": "ENOT, the paper's widths",
     "enot_pairs": "ENOT, given the true pairs",
+    "enot_pairs_widths": "ENOT, the paper's widths, given the true pairs",
     "ours": "Ours",
     "mlp_linear": "MLP, linear output",
     "conv_icnn": "ConvICNN",

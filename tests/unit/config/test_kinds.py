@@ -18,8 +18,8 @@ def test_what_there_is():
         "amortization_model": ["gradient", "mlp_skip", "unet"],
         "methods": [
             *("ctransform", "dual", "enot", "lsot", "maximin", "maximin_map", "meta_dual"),
-            *("meta_w2gn", "metric_recovery", "mm_batch", "mmv1", "nlsb", "w2gn", "w2gn_images"),
-            "wgan_qc",
+            *("meta_w2gn", "metric_recovery", "mm_batch", "mmv1", "nlsb", "refined_dual"),
+            *("w2gn", "w2gn_images", "wgan_qc"),
         ],
         "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],

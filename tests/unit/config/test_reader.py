@@ -83,6 +83,10 @@ def test_presets_are_valid_and_shrink_budgets_alone(path: Path):
         assert potentials == {cell.potential for cell in cells_in("synthetic", paper)}
         kinds = {settings["kind"] for settings in reader.pairs(preset).values()}
         assert kinds == {settings["kind"] for settings in known.values()} - {"sphere"}
+    elif path.stem.startswith("ours"):  # studies of one method of the paper's, and of ours
+        added = {"mlp_softplus"} if path.stem == "ours" else set()
+        assert {"method": "ours"} in preset["hd"]["more_methods"]
+        assert len(preset["hd"]["methods"]) == 1
     else:
         assert preset["hd"]["methods"] == paper["hd"]["methods"]
         assert preset["hd"]["potentials"] == paper["hd"]["potentials"]

@@ -266,7 +266,7 @@ class DualProblem(Conjugating[DualState]):
         return Networks(*new_params), Networks(*new_states)
 
     def _loss(
-        self, params: Networks, x: Array, y: Array, x_hat: Array, weights: Weights | None
+        self, params: Networks, x: Array, y: Array, x_hat: Array, weights: Weights | None = None
     ) -> tuple[Array, StepMetrics]:
         """-V plus the amortization loss for one seed; x, y, x_hat: (batch, n)."""
         of_x, of_y = (None, None) if weights is None else weights
