@@ -30,14 +30,6 @@ rule curves:
         " --published {params.published:q} --pdf {output.pdf} --png {output.png} > {log} 2>&1"
 
 
-def category_of(figure):
-    """Where a figure is in the report of `snakemake --report`."""
-    if figure in PLANE_FIGURES:
-        return "Figures on the plane"
-    section = FIGURES_OF[figure]
-    return ADDED[section].category if section in ADDED else "Figures of CelebA64"
-
-
 rule figure:
     """One figure of cells on the plane or of CelebA64, from their parameters."""
     input:

@@ -1,4 +1,4 @@
-# What the rules of pairs of measures and of figures take, by the names of pairs and figures.
+# What rules take as input, by the names of pairs, tables, tasks and figures.
 
 # Pairs that are laws over discrete measures.
 TASKS = tasks(config)
@@ -81,3 +81,31 @@ def cells_of_figure(figure):
 def pairs_of_figure(figure):
     """Prepared files of the cells that a figure shows, in their order."""
     return [f"results/measures/{CELLS[name].pair}.safetensors" for name in cells_of_figure(figure)]
+
+
+def cells_of(potential):
+    """Names of the cells of one table, row by row."""
+    return [name for name, cell in HD.items() if cell.potential == potential]
+
+
+def metrics_of(*sections):
+    """The tidy metrics of systems beside the paper's own, where the preset has their cells."""
+    return [f"results/metrics/{name}.csv" for name in sections if name in ADDED]
+
+
+def tables_of(section):
+    """What may be a table of a system beside the paper's own, as a wildcard's constraint."""
+    return "|".join(ADDED[section].tables) if section in ADDED else "^$"
+
+
+def starts_of(task):
+    """Names of the cells that were trained on a task of discrete measures."""
+    return [cell.name for cell in CELLS_OF["meta_sinkhorn"].values() if cell.pair == task]
+
+
+def category_of(figure):
+    """Where a figure is in the report of `snakemake --report`."""
+    if figure in PLANE_FIGURES:
+        return "Figures on the plane"
+    section = FIGURES_OF[figure]
+    return ADDED[section].category if section in ADDED else "Figures of CelebA64"

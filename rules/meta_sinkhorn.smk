@@ -9,11 +9,6 @@ wildcard_constraints:
     starts_figure="|".join(ADDITIONS["meta_sinkhorn"].drawn(config)) if TASKS else "^$",
 
 
-def starts_of(task):
-    """Names of the cells that were trained on a task of discrete measures."""
-    return [cell.name for cell in CELLS_OF["meta_sinkhorn"].values() if cell.pair == task]
-
-
 rule start_study:
     """Every start by every solver on held-out pairs; alone on the machine, since it times them."""
     input:

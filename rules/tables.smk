@@ -1,21 +1,6 @@
 # Metrics of cells -> one tidy file per potential -> the paper's tables.
 
 
-def cells_of(potential):
-    """Names of the cells of one table, row by row."""
-    return [name for name, cell in HD.items() if cell.potential == potential]
-
-
-def metrics_of(*sections):
-    """The tidy metrics of systems beside the paper's own, where the preset has their cells."""
-    return [f"results/metrics/{name}.csv" for name in sections if name in ADDED]
-
-
-def tables_of(section):
-    """What may be a table of a system beside the paper's own, as a wildcard's constraint."""
-    return "|".join(ADDED[section].tables) if section in ADDED else "^$"
-
-
 rule aggregate:
     """One row per cell and seed; a cell that is missing or unreadable is an error."""
     input:

@@ -64,9 +64,9 @@ def plain() -> list[Any]:
     return [state.params for state in trained(methods.make(cell(), N))]
 
 
-def same(found: Any, expected: Any, **close: float) -> None:
+def same(found: Any, expected: Any, rtol: float, atol: float) -> None:
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(one, other, **close)
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=atol)
 
 
 def test_without_additions_it_is_the_plain_dual():
