@@ -75,8 +75,8 @@ def in_archive(name):
 
 
 def bundle_plan(kept):
-    """What the job needs to know, as JSON."""
-    return as_json(
+    """What the job needs to know, as JSON; the config in its own order, which tables have."""
+    return json.dumps(
         {
             "config": config,
             "files": sorted({str(name) for name in kept} | set(optional_files())),

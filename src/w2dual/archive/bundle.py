@@ -140,7 +140,7 @@ def machine_of(plan: Plan, root: Path, outputs: Path) -> scrub.Machine:
         path, metadata = outputs / name, None
         if name.endswith(".json") and path.is_file():
             metadata = read_json(path)
-        elif name.startswith("results/conjugation/") and path.is_file():
+        elif _of_study(name) and path.is_file():
             _, metadata = load_arrays(path)
         made = metadata.get("provenance") if isinstance(metadata, dict) else None
         if isinstance(made, dict) and isinstance(made.get("host"), str):
@@ -215,6 +215,13 @@ def _inside(plan: Plan, name: str) -> str:
     return os.path.normpath(os.path.join(plan.folder, name))
 
 
+def _of_study(name: str) -> bool:
+    """Whether a file has arrays of a study, with provenance: neither of a cell nor of a pair."""
+    if not name.endswith(".safetensors") or name.startswith("results/measures/"):
+        return False
+    return not name.endswith("/params.safetensors")
+
+
 def _content(path: Path, name: str, machine: scrub.Machine) -> bytes:
     if name.endswith("/params.safetensors"):
         content = one_seed(path, path.with_name("metrics.json"))
@@ -223,7 +230,7 @@ def _content(path: Path, name: str, machine: scrub.Machine) -> bytes:
         content = scrub.text(text, machine).encode()
     elif name.endswith(".json"):
         content = scrub.json_text(path.read_bytes(), machine)
-    elif name.startswith("results/conjugation/"):
+    elif _of_study(name):
         arrays, metadata = load_arrays(path)
         content = _packed_arrays(arrays, scrub.record(metadata, machine))
     else:

@@ -42,8 +42,8 @@ _Dumper.add_implicit_resolver("!number", _NUMBER_ELSEWHERE, list("-+.0123456789"
 
 
 def dump(value: Any) -> str:
-    """Return the YAML text of plain data, such that `parse` reads the same data from it."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=100)
+    """Return the YAML text of plain data, from which `parse` reads the same, in the same order."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def load(path: str | Path, flags: bool = False) -> dict[Any, Any]:

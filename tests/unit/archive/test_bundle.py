@@ -1,11 +1,15 @@
 """What goes into an archive; that it passes its own verification is in `test_verify`."""
 
 import json
+from pathlib import Path
 
+import pytest
 from tests.unit.settings import PAPER
 
-from w2dual.archive import bundle
-from w2dual.config import reader
+from w2dual.archive import bundle, commands
+from w2dual.config import reader, strict_yaml
+
+ROOT = Path(__file__).parents[3]
 
 PATHS = {
     "metric_recovery": {"weights": {"circle": "/home/me/circle.pt"}},
@@ -32,3 +36,14 @@ def test_the_config_of_an_archive_names_no_folder_of_this_machine():
         },
     }
     assert found == json.loads(json.dumps(reader.merge(PAPER, named)))
+
+
+@pytest.mark.parametrize("preset", [None, "smoke", "laptop"])
+def test_the_config_of_an_archive_says_the_same_settings_in_the_same_order(preset: str | None):
+    """What a table shows in the config's order is compared with what the archive's config says."""
+    more = [ROOT / "presets" / f"{preset}.yaml"] if preset else []
+    config = reader.load([ROOT / "config.yaml", *more])
+    again = strict_yaml.parse(strict_yaml.dump(bundle._without_paths(config)), "config.yaml")
+    assert commands.ADDED
+    for job, adds in commands.ADDED.items():
+        assert adds.settings[job](again) == adds.settings[job](config)

@@ -155,12 +155,14 @@ def test_whoever_logs_in_can_make_an_archive(
         history.write_text(before)
 
 
-def test_hosts_of_all_records_are_taken_out(run: tuple[Path, dict], tmp_path: Path):
+@pytest.mark.parametrize("room", ["conjugation", "meta_sinkhorn", "color"])
+def test_hosts_of_all_records_are_taken_out(run: tuple[Path, dict], tmp_path: Path, room: str):
     """Also those of studies; and their names out of logs that were written there."""
     root, record = run
     made = {"provenance": {"host": "gpu23", "git_commit_unknown": f"{root} is not a git checkout"}}
-    study = "results/conjugation/hd2.safetensors"
+    study = f"results/{room}/hd2.safetensors"
     write_json(root / RUN / "results" / "conjugation" / "times.json", made)
+    (root / RUN / study).parent.mkdir(exist_ok=True)
     save_arrays(root / RUN / study, {}, made)
     log = root / RUN / "logs" / "train" / f"{HD}.log"
     log.write_text("ran on gpu23\n")
