@@ -187,7 +187,7 @@ def test_a_row_that_the_paper_lacks_says_its_steps_and_is_no_improvement_of_the_
     """It may be the best of the table all the same."""
     mine = {"amortization": "ours", "solver": "lbfgs", "iterations": 25000}
     given = summary.TableSettings.from_json(settings(methods=[*METHODS, mine]))
-    values = full() | {("ours", "lbfgs", 2): [0.01, 0.01], ("ours", "lbfgs", 4): [0.02, 0.02]}
+    values = full(ours_lbfgs_2=[0.01, 0.01], ours_lbfgs_4=[0.02, 0.02])
     tidy = summary.hd_tidy(metrics(values), "mlp", PUBLISHED, given)
     steps = tidy[tidy["source"] == "ours"].groupby("amortization")["iterations"].unique()
     assert {name: list(found) for name, found in steps.items()} == {
