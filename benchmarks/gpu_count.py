@@ -42,6 +42,8 @@ ARCHITECTURE = "sm_90a"
 MODULE = "jit_run"
 """What XLA calls the loop."""
 COMPILERS = ("jax", "jaxlib", "jax-cuda12-pjrt", "nvidia-cuda-nvcc-cu12")
+PLANNED = re.compile(r"^Total bytes: (\d+)", re.MULTILINE)
+"""In XLA's report of its buffers."""
 THUNK = re.compile(r"^( *)\d+: (k\w+)(.*)")
 GROUPS = ("kCommandBuffer", "kSequential")
 HOST = re.compile(r"kHost|kInfeed|kOutfeed|kSend|kRecv")
@@ -66,6 +68,7 @@ class Count:
         registers: of a thread of our own kernels, the most; empty where there is none.
         spilled_bytes: stores of what does not fit the registers, of all our own kernels.
         shared_bytes: of a block of our own kernels, the most.
+        memory_bytes: of the card, as XLA plans it: arguments, results and all between.
         compile_cpu_s: seconds of processor time that compiling took, where it was counted.
         program: digest of the program and of what compiles it.
     """
@@ -79,6 +82,7 @@ class Count:
     registers: int | str
     spilled_bytes: int | str
     shared_bytes: int | str
+    memory_bytes: int
     compile_cpu_s: float
     program: str
 
@@ -255,9 +259,23 @@ def counted(name: str, dump: Path, own: set[str], seconds: float, digest: str) -
         largest.nested,
         thunks.round_trips,
         *of_kernels,
+        memory_bytes=planned_memory(dump),
         compile_cpu_s=seconds,
         program=digest,
     )
+
+
+def planned_memory(dump: Path) -> int:
+    """Return the bytes of all buffers of the program in XLA's dump.
+
+    Raises:
+        LookupError: the dump has no report of them.
+    """
+    (path,) = dump.glob(f"*{MODULE}.*memory-usage-report.txt")
+    found = PLANNED.search(path.read_text())
+    if not found:
+        raise LookupError(f"{path}: no line `Total bytes`")
+    return int(found[1])
 
 
 def read() -> dict[str, Count]:
@@ -314,7 +332,8 @@ def summary(rows: Iterable[Count]) -> list[str]:
 
     lines = [f"{len(rows)} cells"]
     lines += [
-        most(name) for name in ("step", "solver", "registers", "shared_bytes", "compile_cpu_s")
+        most(name)
+        for name in ("step", "solver", "registers", "shared_bytes", "memory_bytes", "compile_cpu_s")
     ]
     for name, words in (
         ("nested", "loops within the solver's"),

@@ -1,7 +1,7 @@
 """The programs of cells as a GPU runs them, on a machine without one.
 
-Shapes are all that a program is made from, so no weights are needed: a pair of the benchmark, and
-one of CelebA64, has zeros in their place.
+Shapes are all that a program is made from, so neither weights nor data are needed: pairs whose
+preparation takes files, or long, have zeros in their place.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from w2dual.measures.base import FORMAT, Moments
 from w2dual.measures.benchmark import icnn_dense
 from w2dual.measures.celeba64 import generator, icnn_conv
 from w2dual.measures.celeba64.weights import PUBLISHED, PUBLISHED_WIDTHS
-from w2dual.measures.pairs import benchmark, celeba64
+from w2dual.measures.pairs import benchmark, celeba64, grid_images, snapshots
 from w2dual.measures.preparation import DEFAULT_KIND, prepare
 from w2dual.measures.preparation.benchmark import parse_pair
 from w2dual.records import InputError
@@ -35,6 +35,8 @@ from w2dual.training import loop, methods
 from w2dual.training.pretraining import fresh_params
 
 ROOT = Path(__file__).parents[1]
+MNIST = {"train": 60_000, "held_out": 10_000}
+"""Images of its two files."""
 
 
 @functools.cache
@@ -127,6 +129,10 @@ def pair_shapes(name: str) -> Any:
         pair = _zeros(parse_pair(name))
     elif settings["kind"] == celeba64.KIND:
         pair = _images()
+    elif settings["kind"] == grid_images.KIND:
+        pair = _digits(settings)
+    elif settings["kind"] == snapshots.KIND:
+        pair = _samples(settings)
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pair.safetensors"
@@ -147,6 +153,25 @@ def _images() -> celeba64.CelebaPair:
     moments = {item.name: axes.get(item.name.split("_")[0]) for item in fields(Moments)}
     arrays |= {name: np.zeros(shape) for name, shape in moments.items() if shape is not None}
     return celeba64.from_arrays(arrays, metadata, "zeros")
+
+
+def _digits(settings: dict[str, Any]) -> grid_images.GridImages:
+    """Return as many images as MNIST has, of one bright pixel each."""
+    side = settings["side"]
+    arrays = {name: np.zeros((count, side**2), np.uint8) for name, count in MNIST.items()}
+    for images in arrays.values():
+        images[:, 0] = 1
+    metadata = {"dimension": side**2} | {key: settings[key] for key in ("side", "epsilon")}
+    return grid_images.from_arrays(arrays, metadata)
+
+
+def _samples(settings: dict[str, Any]) -> snapshots.SnapshotPair:
+    """Return samples at successive times, all in the middle of their rectangle."""
+    low, high = np.array(settings["bounds"]).T
+    samples = np.broadcast_to((low + high) / 2, (settings["times"], settings["samples"], len(low)))
+    return snapshots.from_arrays(
+        *snapshots.to_arrays(samples, low, high, settings["truth"], "middle")
+    )
 
 
 def _of_zeros(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

@@ -61,6 +61,10 @@ def config_cells() -> dict[str, Cell]:
 # ---------------------------------------------------------------- launches
 
 
+OTHERS = ["pair", "potential", "method", "operations", "spilled bytes", "memory, GB"]
+"""Columns of the cells that are not of the benchmark."""
+
+
 def launches(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
     """Tabulate operations a step: outside loops, then loops and the operations of a turn."""
 
@@ -75,16 +79,17 @@ def launches(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
     dimensions = sorted({cell.dimension for cell in hd})
     kinds: dict[tuple[str, str], dict[int, str]] = {}
     for cell in hd:
-        method = words(cell.amortization)
-        if "method" not in cell.settings:
-            method = method_words(cell.amortization, cell.solver)
-        kinds.setdefault((words(cell.potential), method), {})[cell.dimension] = cell.name
+        kinds.setdefault((words(cell.potential), _method(cell)), {})[cell.dimension] = cell.name
     rows = [
         [*kind, *(entry(names[n]) if n in names else "" for n in dimensions)]
         for kind, names in kinds.items()
     ]
     plane = [
-        [cell.pair, words(cell.potential), entry(name), str(counts[name].spilled_bytes or 0)]
+        [
+            *(cell.pair, words(cell.potential), _method(cell)),
+            *(entry(name), str(counts[name].spilled_bytes or 0)),
+            f"{counts[name].memory_bytes / 1e9:.2f}",
+        ]
         for name, cell in cells.items()
         if cell not in hd and name in counts
     ]
@@ -94,10 +99,16 @@ def launches(counts: dict[str, Count], cells: dict[str, Cell]) -> str:
             f"Counted: {len(counts)} of {len(cells)} cells. `a + b x c`: a operations a step, and "
             "b loops (stages), the largest of which has c a turn.",
             table(["potential", "method", *(f"n = {n}" for n in dimensions)], rows),
-            table(["pair", "potential", "operations", "spilled bytes"], plane),
+            table(OTHERS, plane),
             lines,
         ]
     )
+
+
+def _method(cell: Cell) -> str:
+    """Return a cell's method in words."""
+    own = "method" in cell.settings
+    return words(cell.amortization) if own else method_words(cell.amortization, cell.solver)
 
 
 # ---------------------------------------------------------------- equality

@@ -36,7 +36,9 @@ condition:
     000: kCommandBuffer [source | sink]
         005: kCustomKernel [source] loop_add_fusion grid: [1, 1, 1]
 """
-KEPT = gpu_count.Count("hd2-mlp-cycle-none", 140, 0, 0, 0, 0, "", "", "", 9.5, "0123456789ab")
+KEPT = gpu_count.Count(
+    "hd2-mlp-cycle-none", 140, 0, 0, 0, 0, "", "", "", 68872559, 9.5, "0123456789ab"
+)
 
 
 def test_operations_are_counted_by_the_loops_they_are_in():
@@ -65,6 +67,17 @@ def test_our_own_kernels_are_those_that_a_program_names():
     text = 'call @__gpu$xla.gpu.triton(%1) {backend_config = {ir = "", name = "conjugate_adam"}}'
     assert gpu_count.OWN.findall(text) == ["conjugate_adam"]
     assert gpu_count.OWN.findall('custom_call @Sharding(%1) {name = "a"}') == []
+
+
+def test_memory_is_what_xla_plans_for_all_buffers(tmp_path):
+    report = tmp_path / "module_0001.jit_run.sm_9.0_gpu_after_optimizations-memory-usage-report.txt"
+    report.write_text(
+        "Memory Space: default (color=0)\nTotal bytes: 68872559 (65.68MiB)\n  25.00MiB\n"
+    )
+    assert gpu_count.planned_memory(tmp_path) == 68872559
+    report.write_text("nothing known\n")
+    with pytest.raises(LookupError, match="Total bytes"):
+        gpu_count.planned_memory(tmp_path)
 
 
 def test_registers_are_those_of_every_kernel_of_a_name():
@@ -117,7 +130,7 @@ def test_all_cells_of_the_paper_can_be_named():
         gpu_programs.chosen(["hd3-mlp"])
 
 
-@pytest.mark.parametrize("pair", ["hd256", "images"])
+@pytest.mark.parametrize("pair", ["hd256", "images", "mnist", "circle"])
 def test_a_pair_has_shapes_without_weights(pair):
     shapes = gpu_programs.pair_shapes(pair)
     n = shapes.dimension
