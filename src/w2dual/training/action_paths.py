@@ -78,21 +78,25 @@ class Paths:
         self, params: Any, x: Batch, y: Batch, step: Int[Array, ""] | int | None = None
     ) -> Interior:
         """Return the deviation of the paths that are used, polished where they are."""
-        found = self.training.network.deviation(params, x, y)
         if not self.first_newton:
-            return found
+            return self.training.network.deviation(params, x, y)
         first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0)
-        straight = line(first, last, self.rule)
+        return self._interior(params, x, y, step) - line(first, last, self.rule)
+
+    def _interior(
+        self, params: Any, x: Batch, y: Batch, step: Int[Array, ""] | int | None
+    ) -> Interior:
+        """Return the interior points of the best paths found."""
+        first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0)
+        predicted = line(first, last, self.rule) + self.training.network.deviation(params, x, y)
         now = self._strength(step)
 
         def at(temperature: Float[Array, ""]) -> Lagrangian:
             return self._at(Strength(now.strength, jnp.maximum(temperature, now.temperature)))
 
         stages, bends = (*self.stages, now.temperature), (0.0, *self.bends)
-        best = search.search(
-            at, first, last, stages, bends, self.first_newton, start=straight + found
-        )
-        return best.path[1:-1] - straight
+        best = search.search(at, first, last, stages, bends, self.first_newton, start=predicted)
+        return best.path[1:-1]
 
     def cost(
         self, params: Any, x: Batch, start: Batch, step: Int[Array, ""] | int | None = None
@@ -106,7 +110,7 @@ class Paths:
                 return self.training.network.deviation(params, *ends)
 
             return Predicted(lagrangian, deviation), x
-        known = self.deviation(params, x, start, step)
+        known = self._interior(params, x, start, step)
         flat = jnp.moveaxis(known.reshape(-1, *known.shape[2:]), 0, -1)
         return Polished(lagrangian, self.newton), Anchored(x, flat)
 

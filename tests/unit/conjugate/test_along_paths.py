@@ -12,9 +12,10 @@ import pytest
 from w2dual.backend import jit
 from w2dual.conjugate.costs.along_paths import Anchored, Clipped, Polished, Predicted
 from w2dual.conjugate.costs.squared_euclidean import SquaredEuclidean
-from w2dual.paths import polyline
+from w2dual.paths import polyline, search
 from w2dual.paths.action import Action, Rule, joined, line
 from w2dual.paths.obstacles.hill import Hill
+from w2dual.paths.obstacles.slit import Slit
 
 RULE = Rule(16)
 HILL = Action(partial(Hill(), strength=0.05, temperature=0.1), RULE)
@@ -41,8 +42,7 @@ def _exact(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
 def test_polished_paths_have_the_exact_cost_and_its_gradient():
     x, y = _ends()
     near = y + 0.03  # the anchor's end point: a step of the solver away
-    known = _exact(x, near)[1] - line(x, near, RULE)
-    context = Anchored(x, known.reshape(-1, *SHAPE[1:]))
+    context = Anchored(x, _exact(x, near)[1].reshape(-1, *SHAPE[1:]))
     value, gradient = jit(Polished(HILL, 2).value_and_gradient)(y, context)
     np.testing.assert_allclose(value, _exact(x, y)[0], rtol=1e-5)
     step = 0.01
@@ -50,6 +50,28 @@ def test_polished_paths_have_the_exact_cost_and_its_gradient():
         move = jnp.zeros(SHAPE).at[i].set(step)
         slope = (_exact(x, y + move)[0] - _exact(x, y - move)[0]) / (2 * step)
         np.testing.assert_allclose(gradient[i], slope, atol=2e-4)  # of order 0.1
+
+
+def test_a_path_around_a_sharp_edge_stays_there_when_its_end_moves():
+    # Interior points that went along with the end would be in the wall, and Newton's method stuck.
+    slit = Slit(half_thickness=0.1, half_opening=0.25)
+    x = jnp.array([-1.1, 0.8]).reshape(2, 1, 1)
+    y = jnp.array([[1.1, 1.1, 1.0], [0.6, -0.2, -0.9]]).reshape(2, 1, 3)
+    x, moved = jnp.broadcast_to(x, y.shape), y + jnp.array([0.05, -0.1]).reshape(2, 1, 1)
+    rule = Rule(64)
+
+    def at(temperature: jax.Array) -> Action:
+        return Action(partial(slit, strength=1.0, temperature=temperature), rule)
+
+    def best(y: jax.Array) -> search.Best:
+        return search.search(at, x, y, (0.1, 0.05, 0.02, 0.01), (0.0, 0.5, -0.5, 1.0, -1.0), 12)
+
+    find = jit(best)
+    known, wanted = find(y).path[1:-1], find(moved).cost
+    found, _ = jit(Polished(at(jnp.asarray(0.01)), 2).value_and_gradient)(
+        moved, Anchored(x, known.reshape(-1, *y.shape[1:]))
+    )
+    np.testing.assert_allclose(found, wanted, rtol=0.01)
 
 
 def test_a_predicted_path_holds_its_deviation_fixed():

@@ -1,8 +1,9 @@
 """c(x, y) = the least cost of a path from x to y, as a function of its end point y.
 
-The path is what a network says, as published, or the best polyline near one that is known. Either
-way the gradient in y holds the path's deviation from the straight line fixed. At the best path that
-is exact (the envelope theorem); at a network's, value and gradient disagree by what it falls short.
+The path is what a network says, as published, or the best polyline near one that is known. The
+gradient in y holds a network's path's deviation from the straight line fixed, and a polyline's
+interior points. At the best path both are exact (the envelope theorem); at a network's, value and
+gradient disagree by what it falls short.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Predicted:
 
     def value_and_gradient(self, x: Vectors, context: Vectors) -> tuple[Lanes, Vectors]:
         """Return the cost of the path from the context to x, and its gradient in x."""
-        return along(self.lagrangian, context, x, self.deviation(context, x))
+        deviation, rule = self.deviation(context, x), self.lagrangian.rule
+        return along(self.lagrangian, context, x, lambda y: line(context, y, rule) + deviation)
 
 
 class Anchored(NamedTuple):
@@ -43,17 +45,19 @@ class Anchored(NamedTuple):
 
     Attributes:
         x: first points of the paths.
-        deviation: of a path to a nearby end point, all coordinates of its interior points in one
-            axis.
+        interior: points of a path to a nearby end point, all their coordinates in one axis.
     """
 
     x: Float[Array, "n seeds lanes"]
-    deviation: Float[Array, "coordinates seeds lanes"]
+    interior: Float[Array, "coordinates seeds lanes"]
 
 
 @dataclass(frozen=True, eq=False)
 class Polished:
     """The cost of the best path near a known one, found by some Newton steps.
+
+    They start at the known path's interior points as they are. Its curvature says how far these
+    follow the end point: hardly at a sharp edge, which a path that is moved along would enter.
 
     Attributes:
         lagrangian: what a path costs.
@@ -65,10 +69,9 @@ class Polished:
 
     def value_and_gradient(self, x: Vectors, context: Anchored) -> tuple[Lanes, Vectors]:
         """Return the cost of the path from the context's point to x, and its gradient in x."""
-        straight = line(context.x, x, self.lagrangian.rule)
-        start = straight + context.deviation.reshape(straight.shape)
+        start = context.interior.reshape(-1, *x.shape)
         found = polyline.minimise(self.lagrangian, context.x, x, start, self.steps).interior
-        return along(self.lagrangian, context.x, x, found - straight)
+        return along(self.lagrangian, context.x, x, lambda _: found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +95,12 @@ class Clipped:
 
 
 def along(
-    lagrangian: Lagrangian, x: Vectors, y: Vectors, deviation: Interior
+    lagrangian: Lagrangian, x: Vectors, y: Vectors, interior: Callable[[Vectors], Interior]
 ) -> tuple[Lanes, Vectors]:
-    """Return the cost of paths, and its gradient in y with the deviation held fixed."""
+    """Return the cost of paths, and its gradient in y; `interior` are their points by y."""
 
     def total(y: Vectors) -> tuple[Array, Lanes]:
-        path = joined(x, line(x, y, lagrangian.rule) + deviation, y)
-        cost = lagrangian.cost(path)
+        cost = lagrangian.cost(joined(x, interior(y), y))
         return jnp.sum(cost), cost
 
     gradient, value = jax.grad(total, has_aux=True)(y)
