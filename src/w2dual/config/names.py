@@ -65,6 +65,7 @@ WORDS = {
     "plain": "MLP, plain",
     "plain_elu": "MLP, plain, ELU",
     "metric_recovery": "Metric recovery",
+    "scarvelis": "Scarvelis and Solomon, trained here",
     "circle": "circle",
     "x_paths": "X paths",
     "nlot": "NLOT",

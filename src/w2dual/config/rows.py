@@ -291,6 +291,12 @@ def budget_of(config: Mapping[str, Any], row: Row, grid: Mapping[str, Any], key:
     return {**grid[key], **entry.get(key, {})}
 
 
+def for_name(settings: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
+    """Return a method's settings, of which what `key` says of a name goes before the others."""
+    rest = {other: value for other, value in settings.items() if other != key}
+    return rest | settings.get(key, {}).get(name, {})
+
+
 def at_dimension(settings: Mapping[str, Any], n: int) -> dict[str, Any]:
     """Return settings in which a value `dimension` has become the number n."""
     return {key: float(n) if value == "dimension" else value for key, value in settings.items()}

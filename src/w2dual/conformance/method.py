@@ -119,7 +119,8 @@ class _Suite(Suite[Method[Any]]):
     @property
     def maps(self) -> tuple[str, ...]:
         """Names of the maps that there are."""
-        return ("push", "pull") if self.made.has_inverse else ("push",)
+        there = {"push": self.made.has_map, "pull": self.made.has_inverse}
+        return tuple(name for name, has in there.items() if has)
 
     # -- checks -------------------------------------------------------------------------------
 
@@ -203,7 +204,8 @@ class _Suite(Suite[Method[Any]]):
                 f"`{name}` gives {extensions.described(image)} for points of shape (seeds, points, "
                 f"n) = {self.x.shape}; expected floats of the same",
             )
-        maps = "maps" if self.made.has_inverse else "map (no inverse)"
+        words = {2: "maps", 1: "map (no inverse)", 0: "no map"}
+        maps = words[len(self.maps)]
         return f"state, {maps}, and the metrics {', '.join(fields)} of shape (seeds,)"
 
     def traced(self, made: Method[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -355,6 +357,8 @@ class _Suite(Suite[Method[Any]]):
                 _close(found[:, ::2], changed[:, ::2]),
                 f"`{name}` of a point changes with the other points of the batch",
             )
+        if not self.maps:
+            return "there is no map"
         return "maps of a point depend on no other point"
 
     def shares(self) -> str:

@@ -1,7 +1,7 @@
 """Learned metrics beside the true ones: the direction that each is cheapest along, both ways.
 
-A panel for each set: the learned direction black, the true one grey, over the samples, which get
-lighter with time.
+A row for each method, a panel for each set: the learned direction black, the true one grey, over
+the samples, which get lighter with time.
 
 # DIFFERS: in the published figures the titles of mass splitting and of the crossing paths are
 # exchanged; here each panel has its own.
@@ -18,20 +18,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from w2dual.config.names import words
+from w2dual.evaluation.kinds.alignment import LearnsMetric
 from w2dual.evaluation.trained import Trained
 from w2dual.measures.pairs.snapshots import SnapshotPair
 from w2dual.measures.snapshots import alignment
 from w2dual.measures.snapshots.truths import TRUTHS
 from w2dual.plots import style
 from w2dual.records import InputError
-from w2dual.training.methods.metric_recovery import MetricRecovery
 
-METHODS = (MetricRecovery,)
+METHODS = (LearnsMetric,)
 """Of whose cells this figure can be drawn."""
 SIDE = 21
 """Arrows along a side, as published."""
 PAGE_WIDTH_IN = 7.0
 HEAD_IN, FOOT_IN, EDGE_IN, GAP_IN = 0.32, 0.25, 0.1, 0.1
+LINE_IN = 0.14
+"""Of a title, more where it names the method."""
 LIGHTEST, DARKEST = 0.25, 0.95
 """Of the colour map, at the last and the first time."""
 
@@ -56,16 +58,25 @@ def draw(cells: Sequence[Trained]) -> Figure:
 
 
 def side_by_side(cells: Sequence[Trained]) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a square panel for each cell, titled by its set and its alignment."""
-    count = len(cells)
+    """Return a figure with a square panel for each cell: a row for each method, a column a set.
+
+    Panels are titled by their set and its alignment, and by the method where there are several.
+    """
+    rows = list(dict.fromkeys(cell.cell.amortization for cell in cells))
+    columns = list(dict.fromkeys(cell.cell.pair for cell in cells))
+    count = len(columns)
     side = (PAGE_WIDTH_IN - 2 * EDGE_IN - (count - 1) * GAP_IN) / max(count, 3)
-    height = side + HEAD_IN + FOOT_IN
+    several = len(rows) > 1
+    row = side + HEAD_IN + several * LINE_IN
+    height = max(len(rows), 1) * row + FOOT_IN
     first = (PAGE_WIDTH_IN - count * side - (count - 1) * GAP_IN) / 2
     figure = Figure(figsize=(PAGE_WIDTH_IN, height))
     panels = []
-    for place, cell in enumerate(cells):
-        left = first + place * (side + GAP_IN)
-        box = (left / PAGE_WIDTH_IN, FOOT_IN / height, side / PAGE_WIDTH_IN, side / height)
+    for cell in cells:
+        left = first + columns.index(cell.cell.pair) * (side + GAP_IN)
+        below = len(rows) - 1 - rows.index(cell.cell.amortization)
+        bottom_in = FOOT_IN + below * row
+        box = (left / PAGE_WIDTH_IN, bottom_in / height, side / PAGE_WIDTH_IN, side / height)
         axes = figure.add_axes(box)
         pair = snapshots_of(cell)
         (left_x, bottom), (right_x, top) = np.asarray(pair.low), np.asarray(pair.high)
@@ -74,7 +85,7 @@ def side_by_side(cells: Sequence[Trained]) -> tuple[Figure, list[Axes]]:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.grid(visible=False)
-        axes.set_title(_title(cell), pad=2)
+        axes.set_title(_title(cell, several), pad=2)
         panels.append(axes)
     return figure, panels
 
@@ -90,11 +101,12 @@ def snapshots_of(cell: Trained) -> SnapshotPair:
     return cell.pair
 
 
-def _title(cell: Trained) -> str:
+def _title(cell: Trained, several: bool) -> str:
     name = words(cell.cell.pair)
     own = next(entry for entry in cell.record["seeds"] if entry["seed"] == cell.seed)
     made = ", GENERATED samples" if cell.record["measures"]["source"] == "generated" else ""
-    return f"{name[:1].upper()}{name[1:]}{made}\nalignment {own['alignment']:.3f}"
+    method = f"{words(cell.cell.amortization)}\n" if several else ""
+    return f"{method}{name[:1].upper()}{name[1:]}{made}\nalignment {own['alignment']:.3f}"
 
 
 def samples(axes: Axes, pair: SnapshotPair, alpha: float = 1.0) -> None:

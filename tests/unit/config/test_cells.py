@@ -336,6 +336,7 @@ LAGRANGIAN_LEAVES = [
     for path in leaves({"lagrangian": PAPER["lagrangian"]})
     if path[1:] not in {("methods",), ("pair",)} and path[-1] != "kind"
 ]
+SETS = PAPER["metric_recovery"]["sets"]
 RECOVERY_LEAVES = [
     path
     for path in leaves({"metric_recovery": PAPER["metric_recovery"]})
@@ -452,21 +453,50 @@ def test_what_a_method_says_of_a_setting_goes_before_its_other_settings():
 
 @pytest.mark.parametrize("path", RECOVERY_LEAVES, ids=".".join)
 def test_each_training_setting_reaches_the_cells_that_recover_a_metric(path: Leaf):
-    users = names_of("metric_recovery")
-    assert len(users) == 3
+    """But for what a method sets itself, or has no use for: widths."""
+    own = {
+        name
+        for name, entry in PAPER["methods"].items()
+        if path[1] == "training"
+        and (path[2] in entry.get("training", {}) or (path[2] == "hidden" and "hidden" in entry))
+    }
+    cells = cells_in("metric_recovery", PAPER)
+    assert len(cells) == 6
+    users = {cell.name for cell in cells if cell.amortization not in own}
+    assert len(users) in (3, 6)
     assert changed_cells(path) == users
 
 
-def test_a_cell_that_recovers_a_metric_takes_all_samples_of_its_set():
-    by_pair = {cell.pair: cell for cell in cells_in("metric_recovery", PAPER)}
-    assert {name: cell.training.batch_size for name, cell in by_pair.items()} == {
-        "circle": 100,
-        "mass_splitting": 100,
-        "x_paths": 200,
+def test_what_a_method_says_of_a_set_goes_before_its_other_settings_and_its_trainings():
+    cells = {cell.name: cell.settings for cell in cells_in("metric_recovery", PAPER)}
+    found = {
+        name: (own["rounds"], own["groups"], own["first_penalty"], own["later_penalty"])
+        for name, own in ((name, cells[f"{name}-scarvelis"]["method"]) for name in SETS)
     }
-    assert by_pair["circle"].dimension == 48
+    assert found == {
+        "circle": (1, 1, 1e-3, 1e-3),
+        "mass_splitting": (1, 1, 2.0, 1e-2),
+        "x_paths": (1, 2, 1e-2, 1e-3),
+    }
+    trainings = [cells[f"{name}-scarvelis"]["training"] for name in SETS]
+    assert [training["weight_decay"] for training in trainings] == [5e-2, 5e-3, 2e-2]
+    # 300 steps of the potentials, and 20,000 or 6,000 of the metric.
+    steps = [20_300, 6_300, 20_300]
+    assert [training["iterations"] for training in trainings] == steps
+    assert not any(
+        "by_set" in own["method"] or "training" in own["method"] for own in cells.values()
+    )
+
+
+def test_a_cell_that_recovers_a_metric_takes_all_samples_of_its_set():
+    cells = cells_in("metric_recovery", PAPER)
+    samples = {"circle": 100, "mass_splitting": 100, "x_paths": 200}
+    assert len(cells) == 6
+    assert all(cell.training.batch_size == samples[cell.pair] for cell in cells)
+    assert {cell.dimension for cell in cells if cell.pair == "circle"} == {48}
     bounds = [[-2.5, 15.0], [-15.0, 15.0]]
-    assert by_pair["mass_splitting"].settings["method"]["bounds"] == bounds
+    of_one = [cell for cell in cells if cell.pair == "mass_splitting"]
+    assert all(cell.settings["method"]["bounds"] == bounds for cell in of_one)
 
 
 @pytest.mark.parametrize("path", START_LEAVES, ids=".".join)
@@ -547,7 +577,7 @@ def test_each_setting_reaches_its_networks(name: str):
 
 def test_hashes_tell_cells_apart_and_stay_the_same():
     hashes = [cell.hash for cell in grid(PAPER)]
-    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 3
+    assert len(set(hashes)) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 6
     assert hashes == [cell.hash for cell in grid(copy.deepcopy(PAPER))]
 
 

@@ -19,7 +19,7 @@ def test_what_there_is():
         "methods": [
             *("ctransform", "dual", "enot", "lsot", "maximin", "maximin_map", "meta_dual"),
             *("meta_w2gn", "metric_recovery", "mm_batch", "mmv1", "nlsb", "refined_dual"),
-            *("w2gn", "w2gn_images", "wgan_qc"),
+            *("scarvelis", "w2gn", "w2gn_images", "wgan_qc"),
         ],
         "obstacles": ["box", "hill", "slit", "well"],
         "measures.synthetic": ["images", "synthetic"],

@@ -10,7 +10,7 @@ from w2dual.config import schema
 from w2dual.config.arguments import budget
 from w2dual.config.assembly import PLANE, cell_of, untrained
 from w2dual.config.cells import Cell, random_map
-from w2dual.config.rows import Row, budget_of, check_known, check_rows, methods, rows
+from w2dual.config.rows import Row, budget_of, check_known, check_rows, for_name, methods, rows
 from w2dual.config.schema import Config
 from w2dual.config.systems.base import Additions, Page, Pairs, System
 from w2dual.records import InputError
@@ -70,8 +70,7 @@ def _cell(config: Config, row: Row, setting: str, chosen: Mapping[str, Any]) -> 
         *("lagrangian", section["pair"], PLANE, potential, row, hidden, hidden),
     )
     own = {key: chosen[key] for key in ("strength", "temperature")}
-    method = dict(cell.settings["method"])
-    method |= method.pop("by_setting", {}).get(setting, {})
+    method = for_name(cell.settings["method"], "by_setting", setting)
     if "action" in method:
         own |= {key: chosen[key] for key in ("start_strength", "start_temperature")}
         own = {"action": method["action"] | own}

@@ -8,10 +8,13 @@ from typing import Any
 
 from w2dual.config.assembly import PLANE, cell_of, untrained
 from w2dual.config.cells import Cell
-from w2dual.config.rows import Row, check_known, check_rows, methods, rows
+from w2dual.config.rows import Row, check_known, check_rows, for_name, methods, rows
 from w2dual.config.schema import Config
 from w2dual.config.systems.base import Additions, Page, Pairs, System
 from w2dual.records import InputError
+
+BASELINE = "scarvelis"
+"""Kind of method whose rows are of those that the talk's claim compares with."""
 
 
 def check(config: Config) -> None:
@@ -35,6 +38,8 @@ def check(config: Config) -> None:
                 f"config key `metric_recovery.methods`: {row.amortization} names no potential of "
                 "its own; expected one of `methods` that does, such as `metric_recovery`"
             )
+        for name in config["methods"][row.method].get("by_set", {}):
+            check_known(measures, f"methods.{row.method}.by_set", name, "snapshots", "measures.")
 
 
 def cells(config: Config) -> list[Cell]:
@@ -46,7 +51,8 @@ def cells(config: Config) -> list[Cell]:
 def _cell(config: Config, row: Row, name: str) -> Cell:
     """Gather the settings of a cell: those of its row, and what its set says of its samples.
 
-    A point is a row through the times, and a step takes all samples; nothing is pre-trained.
+    A point is a row through the times, and a step takes all samples; nothing is pre-trained. What a
+    method's `by_set` says of the set goes before its other settings and its training's.
     """
     section, chosen = config["metric_recovery"], config["measures"]["snapshots"][name]
     side = max(abs(end) for pair in chosen["bounds"] for end in pair)
@@ -61,8 +67,10 @@ def _cell(config: Config, row: Row, name: str) -> Cell:
         config | {"metric_recovery": grid_settings},
         *("metric_recovery", name, dimension, row.potentials[0], row, hidden, hidden),
     )
-    method = cell.settings["method"] | {"bounds": chosen["bounds"]}
-    return dataclasses.replace(cell, settings=cell.settings | {"method": method})
+    method = for_name(cell.settings["method"], "by_set", name) | {"bounds": chosen["bounds"]}
+    training = cell.settings["training"] | method.pop("training", {})
+    settings = cell.settings | {"method": method, "training": training}
+    return dataclasses.replace(cell, settings=settings)
 
 
 def pairs(config: Config) -> Pairs:
@@ -76,9 +84,14 @@ def table(config: Config) -> dict[str, Any]:
     """Return how to print the table of recovered metrics, and how its numbers were made."""
     section = config["metric_recovery"]
     sets = {name: config["measures"]["snapshots"][name] for name in section["sets"]}
+    own, steps = rows(config, section), {}
+    for cell in cells(config):
+        steps.setdefault(cell.amortization, {})[cell.pair] = cell.training.iterations
     return {
         "sets": list(sets),
-        "methods": [row.amortization for row in rows(config, section)],
+        "methods": [row.amortization for row in own],
+        "baselines": [row.amortization for row in own if row.kind == BASELINE],
+        "steps": steps,
         "grid": section["evaluation"]["grid"],
         "preset": config["preset"],
         "budget": {

@@ -41,18 +41,26 @@ def cheapest(metrics: Float[Any, "*points 2 2"], where: str) -> Float[np.ndarray
     """Return the eigenvector of the smallest eigenvalue of each symmetric matrix.
 
     Raises:
-        InputError: a matrix is not symmetric and positive, and so no metric.
+        InputError: a matrix is no metric.
+    """
+    check(metrics, where)
+    return np.linalg.eigh(np.asarray(metrics, np.float64))[1][..., :, 0]
+
+
+def check(metrics: Float[Any, "*points 2 2"], where: str) -> None:
+    """Check that matrices are metrics.
+
+    Raises:
+        InputError: one is not symmetric and positive.
     """
     matrices = np.asarray(metrics, np.float64)
     skew = np.abs(matrices - np.swapaxes(matrices, -1, -2)).max(initial=0.0)
-    values, vectors = np.linalg.eigh(matrices)
-    smallest = values.min(initial=np.inf)
+    smallest = np.linalg.eigvalsh(matrices).min(initial=np.inf)
     if not (np.isfinite(matrices).all() and skew < 1e-5 and smallest > 0):
         raise InputError(
             f"{where}: is no metric: expected symmetric matrices with eigenvalues above 0, found "
             f"one with {smallest:.3g}, and {skew:.3g} between its halves"
         )
-    return vectors[..., :, 0]
 
 
 def _unit(vectors: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points 2"]:

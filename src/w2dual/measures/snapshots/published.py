@@ -8,6 +8,9 @@ dictionaries, in float64, some of whose layers the network does not use (their p
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -63,7 +66,19 @@ def directions(
         values = values @ weight.T + bias
         if index < len(layers) - 1:
             values = np.logaddexp(0.0, values)
-    factor = values.reshape(-1, 2, 2)
-    tensor = np.swapaxes(factor, 1, 2) @ factor + FLOOR * np.eye(2)
-    across = alignment.cheapest(tensor, name)
-    return np.stack([-across[:, 1], across[:, 0]], axis=1)
+    found = tensor(values)
+    alignment.check(found, name)
+    return cheap(found)
+
+
+def tensor(outputs: Float[Any, "*points 4"], like: ModuleType = np) -> Float[Any, "*points 2 2"]:
+    """Return N^T N + 1e-3 I of the network's outputs; `like` is NumPy or JAX's."""
+    factor = outputs.reshape(*outputs.shape[:-1], 2, 2)
+    columns = like.sum(factor[..., :, :, None] * factor[..., :, None, :], axis=-3)
+    return columns + like.broadcast_to(FLOOR * np.eye(2, dtype=outputs.dtype), columns.shape)
+
+
+def cheap(tensor: Float[Any, "*points 2 2"], like: ModuleType = np) -> Float[Any, "*points 2"]:
+    """Return the direction that the metric is cheapest along: the tensor's largest axis."""
+    angle = like.arctan2(2 * tensor[..., 0, 1], tensor[..., 0, 0] - tensor[..., 1, 1]) / 2
+    return like.stack([like.cos(angle), like.sin(angle)], axis=-1)

@@ -25,7 +25,7 @@ SYSTEM = System(
         "metric_recovery": (
             "How well metrics learned from samples of successive times are aligned with those "
             "that the samples moved under. What to look at: our rows against the published ones, "
-            "and how far all are above chance."
+            "Scarvelis and Solomon's metric as trained here, and how far all are above chance."
         ),
         "hyperparameters_metric_recovery": (
             "Settings of the cells that recover a metric, from the config that ran. What to look "
@@ -35,15 +35,15 @@ SYSTEM = System(
     figures={
         "metric_fields": (
             "The direction that a metric is cheapest along, learned (black) and true (grey), over "
-            "the samples, lighter with time. The published figure exchanges the titles of mass "
-            "splitting and of the X paths [seen on the poster]; here each panel has its own. What "
-            "to look at: where there are samples, whether black and grey lie on one line; "
-            "elsewhere nothing is learned, and the score counts it too."
+            "the samples, lighter with time; a row of panels for each method. The published figure "
+            "exchanges the titles of mass splitting and of the X paths [seen on the poster]; here "
+            "each panel has its own. What to look at: where there are samples, whether black and "
+            "grey lie on one line; elsewhere nothing is learned, and the score counts it too."
         ),
         "metric_paths": (
             "Samples of the first time (black), taken through the maps of all times along the "
-            "paths that the network predicts (red), over the samples. What to look at: whether "
-            "paths stay among the samples from the first time to the last."
+            "paths that the network predicts (red), over the samples, for methods that have maps. "
+            "What to look at: whether paths stay among the samples from the first time to the last."
         ),
     },
     facts=facts,

@@ -53,7 +53,7 @@ PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
 """Numbers outside are shown with a power of ten."""
 _SOURCES = (
     *("paper", "w2ot", "benchmark", "ours", "optax", "OTT", "PyTorch", "enot"),
-    *("meta-ot", "lagrangian-ot", "jaxopt", "NLSB"),
+    *("meta-ot", "lagrangian-ot", "jaxopt", "NLSB", "Scarvelis and Solomon"),
 )
 """What a source in a comment of the config may begin with."""
 _SOURCE = re.compile(rf"\[((?:{'|'.join(_SOURCES)})[^\]]*)\]")

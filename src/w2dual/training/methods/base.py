@@ -124,6 +124,8 @@ class Method(abc.ABC, Generic[AnyState]):
     """Named tuple of what is known of a step; each field is a mean over the batch, a seed."""
     calls_host: bool = False
     """Whether a step has a part that the host computes, as by `jax.pure_callback`."""
+    has_map: bool = True
+    """Whether points of the source are taken anywhere; where not, `push` raises and says why."""
     has_inverse: bool = True
     """Whether there is a map back; where there is none, `pull` raises and says why."""
 
@@ -162,7 +164,11 @@ class Method(abc.ABC, Generic[AnyState]):
 
     @abc.abstractmethod
     def push(self, params: Params, x: Batch) -> Batch:
-        """Return the image of points of the source."""
+        """Return the image of points of the source.
+
+        Raises:
+            InputError: there is none (`has_map`).
+        """
 
     @abc.abstractmethod
     def pull(self, params: Params, y: Batch) -> Batch:

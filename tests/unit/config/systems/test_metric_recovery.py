@@ -19,3 +19,11 @@ def test_what_metric_recovery_names_is_known():
     assert "`measures.synthetic` has the same name" in message
     none = load("metric_recovery: {sets: []}")
     assert not {"circle", "mass_splitting", "x_paths"} & set(reader.pairs(none))
+
+
+def test_what_a_method_says_of_an_unknown_set_is_refused():
+    message = refusal("methods: {scarvelis: {by_set: {square: {rounds: 2}}}}")
+    assert "`methods.scarvelis.by_set`: unknown name `square`; `measures.snapshots` has" in message
+    message = refusal("methods: {scarvelis: {by_set: {circle: {hidden: [4]}}}}")
+    assert "methods.scarvelis.by_set.circle" in message
+    assert "hidden" in message

@@ -19,7 +19,8 @@ def settings(**changes: Any) -> RecoverySettings:
     preset = {"name": "paper", "label": "the paper's settings", "reduced": False}
     budget = {"iterations": 3001, "batch_size": 100, "seeds": [0, 1], "evaluation_samples": 100}
     record = {"sets": SETS, "methods": ["metric_recovery"], "grid": 100}
-    record |= {"preset": preset, "budget": budget}
+    record |= {"preset": preset, "budget": budget, "baselines": []}
+    record["steps"] = {"metric_recovery": dict.fromkeys(SETS, 3001)}
     return RecoverySettings.from_json(record | changes)
 
 
@@ -68,6 +69,30 @@ def test_the_claim_is_decided_on_the_published_samples_alone():
     preset = {"name": "paper", "label": "less", "reduced": True}
     frame = table.tidy(of_files, None, PUBLISHED, settings(preset=preset))
     assert table.claim(frame, "metric_recovery")[2] == "inconclusive"
+
+
+def test_the_baseline_trained_here_is_a_row_that_ours_are_compared_with():
+    """On the same samples; it is no row that the talk's claim is about."""
+    steps = {"circle": 20300, "x_paths": 40600}
+    both = settings(
+        methods=["metric_recovery", "scarvelis"],
+        baselines=["scarvelis"],
+        steps={"metric_recovery": dict.fromkeys(SETS, 3001), "scarvelis": steps},
+    )
+    theirs = metrics().assign(amortization="scarvelis", alignment=[0.9, 0.9, 0.96, 0.96])
+    frame = table.tidy(pd.concat([metrics(), theirs]), None, PUBLISHED, both)
+    row = frame[frame["name"] == "scarvelis"].set_index("set")
+    assert row["mean"].to_dict() == pytest.approx({"circle": 0.9, "x_paths": 0.96})
+    assert row["iterations"].to_dict() == steps
+    text = table.tex(frame, both)
+    assert r"Scarvelis and Solomon, trained here & 0.900" in text
+    assert "Metric recovery 3,001; Scarvelis and Solomon, trained here 20,300, 40,600." in text
+    assert r"\textbf{The weight of the regularisation is inferred}" in text
+    assert "is above the row Scarvelis and Solomon, trained here on 1 of 2 sets." in text
+    assert text.count("Claim (talk)") == 1
+    lost = theirs.assign(status="diverged", alignment=float("nan"))
+    frame = table.tidy(pd.concat([metrics(), lost]), None, PUBLISHED, both)
+    assert "trained here on 2 of 2 sets." in table.tex(frame, both)
 
 
 def test_weights_that_a_user_has_are_a_row_of_their_own():
