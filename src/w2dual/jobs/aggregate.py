@@ -1,4 +1,4 @@
-"""The job `aggregate`: the metrics of cells in one tidy file."""
+"""The job `aggregate`: gather the metrics of cells into one tidy file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from w2dual.records import json_argument
 from w2dual.results.aggregate import METRICS, aggregate
+
+WRITES = ("--out",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
