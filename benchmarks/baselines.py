@@ -35,8 +35,6 @@ NOTEBOOKS = "notebooks.csv"
 NOTEBOOK_DIMENSION = 16
 BEGIN = "<!-- baselines: begin; `python -m benchmarks.baselines render` writes what stands here -->"
 END = "<!-- baselines: end -->"
-NEAR = 3.0
-"""Times the published value: a method that is further off is one to look into."""
 FURTHEST = 15
 """Times its steps, to which a run's errors are continued by a line."""
 SPAN = 200
@@ -188,10 +186,8 @@ def text(folder: Path) -> str:
     records = read(folder)
     notebooks = pd.read_csv(folder / NOTEBOOKS)
     same = [pair for pair in records if _dimension(pair[0]) == NOTEBOOK_DIMENSION]
-    devices = sorted({record["provenance"]["device"] for record, _ in records})
-    commits = sorted({record["provenance"]["git_commit"] for record, _ in records})
     parts = [
-        f"Trained on {'; '.join(devices)}; commit {', '.join(commits)}.",
+        kept.origin(record for record, _ in records),
         "### As many steps as the notebooks",
         order_sentence(same, notebooks),
         curve_table(same, notebooks),

@@ -10,9 +10,10 @@ import argparse
 import csv
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.render import insert
 from w2dual.archive import scrub
@@ -138,3 +139,10 @@ def paths(folder: Path) -> list[Path]:
     if not found:
         raise InputError(f"{folder}: holds no records; `keep` puts them there")
     return found
+
+
+def origin(records: Iterable[Mapping[str, Any]]) -> str:
+    """Return a sentence: on which devices records were trained, and from which commits."""
+    made = [record["provenance"] for record in records]
+    devices, commits = (sorted({one[key] for one in made}) for key in ("device", "git_commit"))
+    return f"Trained on {'; '.join(devices)}; commit {', '.join(commits)}."

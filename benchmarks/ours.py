@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.kept import INVERSE, Collection, paths
+from benchmarks.kept import INVERSE, Collection, origin, paths
 from benchmarks.paper_budget import changed, value
 from benchmarks.render import table
 from w2dual.config.names import method_words, words
@@ -163,11 +163,8 @@ def text(folder: Path) -> str:
     """Return the generated part of the document."""
     fresh = read(folder / "fresh")
     choice = read(folder / "choice") if (folder / "choice").is_dir() else []
-    both = [*choice, *fresh]
-    devices = sorted({record["provenance"]["device"] for record in both})
-    commits = sorted({record["provenance"]["git_commit"] for record in both})
     parts = [
-        f"Trained on {'; '.join(devices)}; commit {', '.join(commits)}. L2-UVP in percent.",
+        f"{origin([*choice, *fresh])} L2-UVP in percent.",
         "### What was tried, with the seeds that chose",
         choice_table(choice) if choice else "No cells are recorded yet.",
         "### Fresh seeds",

@@ -7,8 +7,9 @@ from snakemake.io import get_flag_value
 from snakemake.utils import format as format_command
 from w2dual.subcommands import JOBS
 
-# The jobs whose tables the archive makes again when it is verified.
+# The jobs whose tables the archive makes again when it is verified, and what they load by name.
 RENDERING = [f"jobs.{name.replace('-', '_')}" for name, job in JOBS.items() if job.exact]
+RENDERING += sorted(set(MEASURED.values()))
 
 
 def bundled():

@@ -22,6 +22,7 @@ from w2dual.config.systems import ADDITIONS, SYSTEMS
 from w2dual.config.systems.meta_sinkhorn import tasks
 from w2dual.environment import PYTHON
 from w2dual.records import file_sha256
+from w2dual.results import measured
 from w2dual.cluster.resources import Requests
 
 if set(ROOT) & set("{}"):  # Snakemake fills in wildcards there
@@ -74,6 +75,10 @@ CURVED = [
     for name in cells
     if section not in ADDED or ADDED[section].curved
 ]
+# How a cell is measured -> the module that says it.
+MEASURED = {
+    name: measured.module_of(section) for section, cells in CELLS_OF.items() for name in cells
+}
 DIMENSIONS = {cell.pair: cell.dimension for cell in CELLS.values()}
 PAIRS = pairs(config)
 POTENTIALS = potentials(config, config["hd"])

@@ -21,7 +21,7 @@ rule curves:
     conda:
         "../envs/w2dual.yaml"
     params:
-        code=lambda wc: code_of("curves"),
+        code=lambda wc: code_of("curves", [MEASURED[wc.cell]]),
         published=lambda wc, input: PUBLISHED,
     message:
         "Drawing {output.pdf}"

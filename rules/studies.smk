@@ -36,10 +36,12 @@ def all_cores():
     """As many threads as there are cores for jobs, so that a job runs alone on this machine.
 
     On a cluster a job has its cores to itself, as many as it asks for: those of a training job. There
-    this is evaluated once more within the job, where Snakemake's `--cores` are the node's.
+    this is evaluated once more within the job, where Snakemake's `--cores` are the node's. A preset
+    whose times mean nothing does without.
     """
     cores = workflow.resource_settings.cores
-    if workflow.remote_exec or not isinstance(cores, int):
+    alone = config["resources"]["timed_alone"] and isinstance(cores, int)
+    if workflow.remote_exec or not alone:
         return config["resources"]["cpus"]
     return max(cores, config["resources"]["cpus"])
 

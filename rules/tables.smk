@@ -126,7 +126,7 @@ rule aggregate_synthetic:
     conda:
         "../envs/w2dual.yaml"
     params:
-        code=lambda wc: code_of("aggregate"),
+        code=lambda wc: code_of("aggregate", [measured.module_of("synthetic")]),
         cells=lambda wc: hashes(SYNTHETIC),
     message:
         "Gathering the metrics of the cells on the plane"
@@ -147,7 +147,7 @@ rule aggregate_added:
     conda:
         "../envs/w2dual.yaml"
     params:
-        code=lambda wc: code_of("aggregate"),
+        code=lambda wc: code_of("aggregate", [measured.module_of(wc.added)]),
         cells=lambda wc: hashes(CELLS_OF[wc.added]),
         words=lambda wc, input: ADDED[wc.added].words,
     message:

@@ -52,7 +52,7 @@ def rows(
     None stands for the value that the seed would have had.
     """
     name = f"hd{cell.dimension}-{cell.potential}-{cell.amortization}-{cell.solver}"
-    one = dict.fromkeys(aggregate.COLUMNS["hd"], None) | {
+    one = dict.fromkeys(aggregate.columns(aggregate.HD), None) | {
         "cell": name,
         "pair": f"hd{cell.dimension}",
         "dimension": int(cell.dimension),

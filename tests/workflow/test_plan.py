@@ -117,9 +117,14 @@ def test_a_timing_holds_all_cores_here_and_those_of_a_training_job_on_a_cluster(
     checkout: Checkout,
 ) -> None:
     """Planned again within a SLURM job, where `--cores` are the node's, it must ask for no more."""
-    for mode, held in (("default", 7), ("remote", 1)):
+    laptop = ("--configfile", "presets/laptop.yaml")
+    for mode, preset, held in (
+        ("default", laptop, 7),
+        ("remote", laptop, 1),
+        ("default", ("--configfile", "presets/smoke.yaml"), 1),
+    ):
         run = checkout.snakemake(
-            *("--dry-run", "--cores", "7", "--mode", mode, "--configfile", "presets/smoke.yaml"),
+            *("--dry-run", "--cores", "7", "--mode", mode, *preset),
             "--",
             "results/conjugation/lbfgs_line_search.json",
         )

@@ -18,6 +18,7 @@ import pytest
 from w2dual import closure
 from w2dual.config.cells import Cell, modules, pair_modules, preparation_modules
 from w2dual.config.reader import load, pairs
+from w2dual.results import measured
 from w2dual.subcommands import JOBS
 
 from .conftest import Checkout, copy_checkout
@@ -423,6 +424,12 @@ def kinds_of_run(run: dict[str, Any], config: dict[str, Any]) -> list[str]:
         kinds += preparation_modules(json.loads(words[words.index("--settings") + 1])["kind"])
     if run["job"] == "bundle":  # it verifies what it wrote, and so makes the tables again
         kinds += [f"jobs.{n.replace('-', '_')}" for n, known in JOBS.items() if known.exact]
+        kinds += [f"results.measured.{kind}" for kind in measured.kinds()]
+    if run["job"] == "aggregate" and "--kind" in words:
+        kinds.append(measured.module_of(words[words.index("--kind") + 1]))
+    if run["job"] == "curves":
+        record = json.loads((folder / words[words.index("--metrics") + 1]).read_text())
+        kinds.append(f"results.measured.{measured.headlines()[record['headline']['column']]}")
     if run["job"] == "trivial":
         kinds += pair_modules("benchmark")
     if run["job"] in ("conjugation-study", "line-search"):

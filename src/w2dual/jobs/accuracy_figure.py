@@ -1,4 +1,4 @@
-"""The job `accuracy-figure`: accuracy against cost or dimension, or seed by seed, drawn."""
+"""The job `accuracy-figure`: draw accuracy against cost, dimension, or by seed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_picture
 from w2dual.plots.accuracy import FIGURES, write
 from w2dual.records import json_argument
 from w2dual.results.summary import TableSettings
+
+WRITES = ("--pdf", "--png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

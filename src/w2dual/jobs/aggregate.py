@@ -1,4 +1,4 @@
-"""The job `aggregate`: the metrics of cells in one tidy file."""
+"""The job `aggregate`: gather the metrics of cells into one tidy file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import argparse
 from pathlib import Path
 
 from w2dual.records import json_argument
-from w2dual.results.aggregate import METRICS, aggregate
+from w2dual.results import measured
+from w2dual.results.aggregate import aggregate
+
+WRITES = ("--out",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cells", required=True, help="expected cells, [{name, hash}, ...]: JSON or a file of it"
     )
-    parser.add_argument("--kind", choices=METRICS, default="hd", help="of the cells [%(default)s]")
+    parser.add_argument(
+        "--kind",
+        choices=measured.kinds(),
+        default=measured.DEFAULT,
+        help="of the cells [%(default)s]",
+    )
     parser.add_argument("--out", type=Path, required=True, help="tidy .csv to write")
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the job."""
-    aggregate(args.metrics, json_argument(args.cells), args.out, args.kind)
+    aggregate(args.metrics, json_argument(args.cells), args.out, measured.of(args.kind))

@@ -1,4 +1,4 @@
-"""The job `baselines-table`: the benchmark's own methods next to their published values."""
+"""The job `baselines-table`: render the benchmark's own methods beside its values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables import baselines
 from w2dual.results.verdict import VerdictSettings
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

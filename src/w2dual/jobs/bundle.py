@@ -1,4 +1,4 @@
-"""The job `bundle`: the archive for reviewers."""
+"""The job `bundle`: make the archive for reviewers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `celeba64-table`: a table of the CelebA64 cells."""
+"""The job `celeba64-table`: render a table of the CelebA64 cells."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.celeba64 import TABLES, Inputs, write
 from w2dual.results.celeba64 import ImageSettings
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

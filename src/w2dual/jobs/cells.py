@@ -1,4 +1,4 @@
-"""The job `cells`: the cells of a config, or the record of one of them."""
+"""The job `cells`: list the cells of a config, or print the record of one."""
 
 from __future__ import annotations
 

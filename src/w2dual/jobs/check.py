@@ -1,4 +1,4 @@
-"""The job `check`: the conformance tests that our own kinds pass, run on any module."""
+"""The job `check`: check a module of your own: a solver, a potential, a loss or a pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `claims`: the paper's claims about its tables, checked."""
+"""The job `claims`: check the paper's claims about its tables."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from w2dual.report.tables.claims import write
 from w2dual.results.celeba64 import ImageSettings
 from w2dual.results.claims import PriorWork
 from w2dual.results.verdict import VerdictSettings
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

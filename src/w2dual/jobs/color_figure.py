@@ -1,4 +1,4 @@
-"""The job `color-figure`: images whose colours are moved."""
+"""The job `color-figure`: draw images whose colours are moved."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from w2dual.backend import configure
 from w2dual.jobs.options import add_picture
 from w2dual.plots.meta_color import write
+
+WRITES = ("--pdf", "--png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `color-study`: predictions for held-out pairs of images, fine-tuned and judged."""
+"""The job `color-study`: fine-tune a trained cell's predictions for held-out pairs of images."""
 
 from __future__ import annotations
 

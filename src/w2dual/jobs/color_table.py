@@ -1,4 +1,4 @@
-"""The job `color-table`: a table of colour transport."""
+"""The job `color-table`: render a table of colour transport."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.meta_color import TABLES, write
 from w2dual.results.meta_color import ColorSettings
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

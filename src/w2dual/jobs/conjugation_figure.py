@@ -1,4 +1,4 @@
-"""The job `conjugation-figure`: the studies of conjugation, drawn."""
+"""The job `conjugation-figure`: draw the studies of conjugation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from w2dual.jobs.options import add_picture
 from w2dual.plots.conjugation import write
+
+WRITES = ("--pdf", "--png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `conjugation-study`: a trained cell's conjugations, followed."""
+"""The job `conjugation-study`: follow a trained cell's conjugations."""
 
 from __future__ import annotations
 

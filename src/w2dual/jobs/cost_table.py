@@ -1,4 +1,4 @@
-"""The job `cost-table`: a table of run times or conjugations."""
+"""The job `cost-table`: render a table of run times or conjugations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.costs import QUANTITIES, write
 from w2dual.results.summary import TableSettings
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `curves`: the training curves of one cell, drawn."""
+"""The job `curves`: draw the training curves of one cell."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from w2dual.jobs.options import add_picture
 from w2dual.plots.curves import write
+
+WRITES = ("--pdf", "--png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

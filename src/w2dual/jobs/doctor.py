@@ -1,4 +1,4 @@
-"""The job `doctor`: will `snakemake --profile slurm all` run here, and with which settings?"""
+"""The job `doctor`: check that the workflow can run on this cluster."""
 
 from __future__ import annotations
 

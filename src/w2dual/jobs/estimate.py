@@ -1,4 +1,4 @@
-"""The job `estimate`: what a config's cells cost, before any of them is started."""
+"""The job `estimate`: predict what a config's cells cost, before they start."""
 
 from __future__ import annotations
 

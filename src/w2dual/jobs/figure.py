@@ -1,4 +1,4 @@
-"""The job `figure`: a figure of cells on the plane or of CelebA64."""
+"""The job `figure`: draw a figure of cells on the plane or of CelebA64."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.backend import configure
 from w2dual.jobs.options import add_trained_cells, trained_cells
 from w2dual.plots.figure import module_of, write
 from w2dual.records import InputError
+
+WRITES = ("--pdf", "--png", "--gif")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `hyperparameters`: a table of the settings that ran."""
+"""The job `hyperparameters`: render a table of the settings that ran."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.settings import TABLES, write
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

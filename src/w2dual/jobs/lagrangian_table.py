@@ -1,4 +1,4 @@
-"""The job `lagrangian-table`: the table of Lagrangian costs, or the claims that it bears on."""
+"""The job `lagrangian-table`: render the table of Lagrangian costs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.lagrangian import TABLES, write
 from w2dual.results.lagrangian import LagrangianSettings
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `line-search`: line searches timed on trained cells."""
+"""The job `line-search`: time line searches on trained cells."""
 
 from __future__ import annotations
 

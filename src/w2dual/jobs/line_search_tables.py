@@ -1,4 +1,4 @@
-"""The job `line-search-tables`: what `line-search` found, as a table."""
+"""The job `line-search-tables`: render the results of line-search."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from w2dual.jobs.options import add_table
 from w2dual.report.tables.line_search import RENDERERS, write
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `meta-sinkhorn`: what starts are worth to solvers of entropic transport."""
+"""The job `meta-sinkhorn`: compare starts of solvers of entropic transport."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `meta-sinkhorn-figure`: errors by start, digits that morph, or supply on the sphere."""
+"""The job `meta-sinkhorn-figure`: draw the comparison of starts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from w2dual.jobs.options import add_picture
 from w2dual.plots.meta_sinkhorn import FIGURES, write
+
+WRITES = ("--pdf", "--png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

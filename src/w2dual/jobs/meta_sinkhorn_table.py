@@ -1,4 +1,4 @@
-"""The job `meta-sinkhorn-table`: starts by solvers of entropic transport, or the claims."""
+"""The job `meta-sinkhorn-table`: render the comparison of starts, or its claims."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.meta_sinkhorn import TABLES, write
 from w2dual.results.meta_sinkhorn import TableSettings, read
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `metric-recovery-table`: the table of recovered metrics."""
+"""The job `metric-recovery-table`: render the table of recovered metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.metric_recovery import RecoverySettings, write
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `prepare`: one pair of measures, with its ground truth."""
+"""The job `prepare`: make one pair of measures, with its ground truth."""
 
 from __future__ import annotations
 

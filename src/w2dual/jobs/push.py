@@ -1,4 +1,4 @@
-"""The job `push`: points of your own, mapped by the ground truth or a trained cell."""
+"""The job `push`: map your own points by the ground truth or a trained cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `rebuild`: tables and figures of an unpacked archive again, without any training."""
+"""The job `rebuild`: make an unpacked archive's tables and figures again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `recolour`: the colours of two images of your own, moved to each other's."""
+"""The job `recolour`: move the colours of two images of your own to each other's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `report`: evaluation.pdf."""
+"""The job `report`: typeset evaluation.pdf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `retrain`: one cell of an unpacked archive trained again, and compared."""
+"""The job `retrain`: train one cell of an unpacked archive again, and compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `score-metrics`: the alignment of metrics from a user's copy of published weights."""
+"""The job `score-metrics`: score metrics that others have learned, by their weights."""
 
 from __future__ import annotations
 

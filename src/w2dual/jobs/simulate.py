@@ -1,4 +1,4 @@
-"""The job `simulate`: a config's cells on a cluster, on paper."""
+"""The job `simulate`: simulate a config's cells on a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `status`: the cells in training, and the finished ones."""
+"""The job `status`: show how far cells are, running and finished."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job `synthetic-table`: the table of the cells on the plane."""
+"""The job `synthetic-table`: render the table of the cells on the plane."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.synthetic import SyntheticSettings, write
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `table`: a table of the HD evaluation."""
+"""The job `table`: render one table of the HD evaluation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.hd import write_hd
 from w2dual.results.summary import TableSettings
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `table-page`: a tidy table as a page of the report."""
+"""The job `table-page`: set a tidy table as a page of the report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from w2dual.report.page import write
+
+WRITES = ("--html",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

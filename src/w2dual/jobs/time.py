@@ -1,4 +1,4 @@
-"""The job `time`: seconds per step of training on the device at hand, for `estimate`."""
+"""The job `time`: time training on the device at hand, for estimate."""
 
 from __future__ import annotations
 

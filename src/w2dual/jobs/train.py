@@ -1,4 +1,4 @@
-"""The job `train`: all seeds of one cell, from its record and a prepared pair."""
+"""The job `train`: train all seeds of one cell."""
 
 from __future__ import annotations
 

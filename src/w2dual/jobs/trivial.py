@@ -1,4 +1,4 @@
-"""The job `trivial`: maps that need no training, evaluated."""
+"""The job `trivial`: evaluate maps that need no training."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 from w2dual import seeds
 from w2dual.measures.trivial import write
+
+WRITES = ("--out",)
+COMPUTES = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `trivial-table`: the table of the maps that need no training."""
+"""The job `trivial-table`: render the table of the maps that need no training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from w2dual.records import json_argument
 from w2dual.report.tables.hd import write_trivial
 from w2dual.results.summary import TableSettings
+
+WRITES = ("--tex",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `unpack`: an archive as files, after checking that it is safe to unpack."""
+"""The job `unpack`: check that an archive is safe, and unpack it."""
 
 from __future__ import annotations
 

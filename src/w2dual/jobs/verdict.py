@@ -1,4 +1,4 @@
-"""The job `verdict`: one word for each published cell: reproduced, better, worse, ..."""
+"""The job `verdict`: judge each published cell: reproduced, better, worse, ..."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from w2dual.jobs.options import add_table
 from w2dual.records import json_argument
 from w2dual.report.tables.verdict import write
 from w2dual.results.verdict import VerdictSettings
+
+WRITES = ("--tex", "--csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

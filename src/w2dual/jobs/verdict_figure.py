@@ -1,4 +1,4 @@
-"""The job `verdict-figure`: the verdict, drawn."""
+"""The job `verdict-figure`: draw the verdict."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from w2dual.jobs.options import add_picture
 from w2dual.plots.verdict import write
+
+WRITES = ("--pdf", "--png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The job `verify`: an archive checked: hashes, crate, tables, a sample of cells."""
+"""The job `verify`: check an archive: hashes, crate, tables, a sample of cells."""
 
 from __future__ import annotations
 

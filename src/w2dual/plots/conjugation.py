@@ -24,7 +24,7 @@ from w2dual.config.names import method_words, potential_words, words
 from w2dual.plots import style
 from w2dual.plots.curves import by_seed, read_history
 from w2dual.records import InputError
-from w2dual.studies.conjugation import STARTS, Study, read
+from w2dual.studies.conjugation_record import STARTS, Study, read
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,72 +21,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from w2dual.config.names import cell_method_words, potential_words, words
 from w2dual.plots import style
 from w2dual.records import InputError, read_json
-from w2dual.results import aggregate, celeba64, lagrangian
+from w2dual.results import aggregate, celeba64, lagrangian, measured
 from w2dual.results.frames import read_csv
+from w2dual.results.measured.base import Curves, Measured
+from w2dual.results.measured.hd import MEASURED as HD
 from w2dual.results.published import published_cells
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Errors:
-    """What the left panel shows.
-
-    Attributes:
-        kind: of the cell, a key of `aggregate.METRICS`.
-        forward, inverse: columns of the history.
-        label: of the axis.
-        floors: of both, fields of a seed's final record; None where the optimum is 0.
-        labels: what the two columns are called.
-    """
-
-    kind: str
-    forward: str
-    inverse: str
-    label: str
-    floors: tuple[str, str] | None = None
-    labels: tuple[str, str] = ("forward", "inverse")
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns that a history needs."""
-        return ("seed", "step", self.forward, self.inverse)
-
-
-ERRORS = {
-    "l2_uvp_forward_percent": Errors(
-        "hd", "l2_uvp_forward_percent", "l2_uvp_inverse_percent", "L²-UVP (%)"
-    ),
-    "w2_forward": Errors(
-        "synthetic",
-        "w2_forward",
-        "w2_inverse",
-        "squared W2",
-        ("w2_floor_forward", "w2_floor_inverse"),
-    ),
-    "w2": Errors(
-        "lagrangian",
-        "w2",
-        "published",
-        "squared distance",
-        ("w2_floor", "published_floor"),
-        ("squared W2", "entropic, few samples"),
-    ),
-    "dual_gap_forward_percent": Errors(
-        "meta_color",
-        "dual_gap_forward_percent",
-        "dual_gap_inverse_percent",
-        "gap of the dual (% of W2²)",
-    ),
-    "first_error": Errors(
-        "meta_sinkhorn",
-        "first_error",
-        "marginal_error",
-        "error of the marginals",
-        labels=("after one iteration", "as predicted"),
-    ),
-}
-"""By the column of the cell's headline."""
 OBJECTIVE = "dual_objective"
 """Column of the history that a method without conjugates does not have."""
 PUBLISHED_LIMIT = 100.0  # percent; the paper prints no value above it
@@ -95,8 +36,8 @@ PUBLISHED_LIMIT = 100.0  # percent; the paper prints no value above it
 BLOW_UP = 30.0
 
 
-def errors_of(record: Any, path: Path) -> Errors:
-    """Return what the cell of a metrics record is measured by.
+def errors_of(record: Any, path: Path) -> tuple[Measured, Curves]:
+    """Return what the cell of a metrics record is measured by, and which errors are drawn.
 
     Raises:
         InputError: the record names no headline, or one that is not drawn; the message names
@@ -104,11 +45,13 @@ def errors_of(record: Any, path: Path) -> Errors:
     """
     headline = record.get("headline") if isinstance(record, Mapping) else None
     column = headline.get("column") if isinstance(headline, Mapping) else None
-    if column not in ERRORS:
+    known = measured.headlines()
+    by = measured.of(known[column]) if column in known else None
+    if by is None or by.curves is None:
         raise InputError(
-            f"{path}: headline.column is {column!r}, expected one of {', '.join(ERRORS)}"
+            f"{path}: headline.column is {column!r}, expected one of {', '.join(known)}"
         )
-    return ERRORS[column]
+    return by, by.curves
 
 
 def read_history(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -139,7 +82,7 @@ def common_mean(values: pd.DataFrame) -> pd.Series:
 
 def draw(
     record: Mapping[str, Any],
-    errors: Errors,
+    errors: Curves,
     history: pd.DataFrame,
     published: Mapping[str, Any] | None,
 ) -> Figure:
@@ -147,11 +90,11 @@ def draw(
 
     Args:
         record: the cell's metrics record.
-        errors: what it is measured by.
+        errors: which are drawn.
         history: a row for each seed and evaluation.
         published: the paper's `mean` and `diverged` of this cell, or None where it has none.
     """
-    heading = title(record["cell"], errors)
+    heading = title(record["cell"])
     more = 0.12 * heading.count("\n")
     height = 2.0 + more
     figure = Figure(figsize=(style.COLUMN_WIDTH_IN, height))
@@ -198,7 +141,7 @@ def draw(
     return figure
 
 
-def title(cell: Mapping[str, Any], errors: Errors) -> str:
+def title(cell: Mapping[str, Any]) -> str:
     """Name a cell in words, as in "Cycle + L-BFGS; MLP potential, n = 2".
 
     On the plane the pair comes first, and the method stands in a line of its own.
@@ -212,7 +155,7 @@ def title(cell: Mapping[str, Any], errors: Errors) -> str:
     return f"{pair[:1].upper()}{pair[1:]}; {potential}\n{method}"
 
 
-def footnote(record: Mapping[str, Any], errors: Errors) -> str:
+def footnote(record: Mapping[str, Any], errors: Curves) -> str:
     """Say what lines are, which seeds diverged, and what keeps the numbers from being the paper's.
 
     One line each, so that no figure of the usual width cuts them off.
@@ -260,7 +203,7 @@ def _published_line(axes: Axes, published: Mapping[str, Any] | None) -> None:
     axes.axhline(value, color=style.BLACK, linestyle="--", linewidth=0.7, label=label)
 
 
-def _final(axes: Axes, record: Mapping[str, Any], errors: Errors, floors: tuple[str, str]) -> None:
+def _final(axes: Axes, record: Mapping[str, Any], errors: Curves, floors: tuple[str, str]) -> None:
     """Draw the final evaluation: floors as dashed lines and, where all seeds ran, errors as dots.
 
     Its samples are more than the curves', and the fewer they are, the higher are error and floor.
@@ -341,10 +284,10 @@ def write(metrics: Path, history: Path, published: Path, pdf: Path, png: Path) -
         InputError: a file cannot be used.
     """
     record = read_json(metrics)
-    errors = errors_of(record, metrics)
-    aggregate.rows_of_cell(record, metrics, errors.kind)
+    by, errors = errors_of(record, metrics)
+    aggregate.rows_of_cell(record, metrics, by)
     rows = read_history(history, errors.columns)
-    value = published_value(published, record["cell"]) if errors.kind == "hd" else None
+    value = published_value(published, record["cell"]) if by is HD else None
     with style.style():
         style.save(draw(record, errors, rows, value), pdf, png)
     log.info("%s, %s: written", pdf, png)

@@ -19,6 +19,8 @@ from w2dual.report.tables import celeba64 as celeba64_tables
 from w2dual.report.tables.synthetic import SyntheticSettings
 from w2dual.results import aggregate, celeba64
 from w2dual.results.celeba64 import ImageSettings
+from w2dual.results.measured import synthetic
+from w2dual.results.measured.hd import MEASURED as HD
 from w2dual.results.summary import TableSettings, seeds_in_words
 
 IMAGES = "celeba64"
@@ -27,6 +29,8 @@ BASELINES = "baselines"
 """Kind of the cells of the benchmark's own methods."""
 IMAGE_BASELINES = "celeba64_baselines"
 """Kind of the cells of these on images."""
+_MEASURED = {"hd": HD, IMAGES: HD, BASELINES: HD, "synthetic": synthetic.MEASURED}
+_MEASURED |= {system.kind: system.measured for system in SYSTEMS}
 SOURCES = {
     "mirror": "the published weights, from a local mirror",
     "download": "the published weights, downloaded",
@@ -93,7 +97,7 @@ def read_metrics(
     files = [(path, "hd") for path in hd] + [(path, "synthetic") for path in synthetic]
     files += [(path, IMAGES) for path in images] + [(path, BASELINES) for path in baselines]
     files += [(path, kind) for kind, paths in (systems or {}).items() for path in paths]
-    parts = [aggregate.read(path, _measured_as(kind)).assign(kind=kind) for path, kind in files]
+    parts = [aggregate.read(path, _MEASURED[kind]).assign(kind=kind) for path, kind in files]
     frame = pd.concat(parts, ignore_index=True)
     on_images = (frame["kind"] == BASELINES) & frame["pair"].str.startswith(celeba64.PREFIX)
     frame["kind"] = frame["kind"].mask(on_images, IMAGE_BASELINES)
@@ -104,11 +108,6 @@ def read_metrics(
             + ", ".join(str(path) for path, _ in files)
         )
     return frame
-
-
-def _measured_as(kind: str) -> str:
-    """Return the key of `aggregate.METRICS` of a kind of cells."""
-    return "hd" if kind in (IMAGES, BASELINES) else kind
 
 
 def image_part(frame: pd.DataFrame) -> pd.DataFrame:

@@ -16,52 +16,14 @@ import pandas as pd
 
 from w2dual.records import InputError, atomic_path, read_json
 from w2dual.results.frames import read_csv
+from w2dual.results.measured.base import Measured
+from w2dual.results.measured.hd import MEASURED as HD
 
 log = logging.getLogger(__name__)
 
 FORMAT = 2
 STATUSES = ("finished", "diverged")
 CELL_FIELDS = ("name", "pair", "dimension", "potential", "amortization", "solver", "hash")
-CONJUGATE_METRICS = (
-    "conjugate_iterations_mean",
-    "conjugate_gradient_norm_median",
-    "conjugate_gradient_norm_max",
-)
-METRICS = {
-    "hd": (
-        "l2_uvp_forward_percent",
-        "l2_uvp_inverse_percent",
-        "cosine_forward",
-        "cosine_inverse",
-        "dual_objective",
-        *CONJUGATE_METRICS,
-    ),
-    "synthetic": (
-        *(
-            f"{name}_{end}"
-            for name in ("sinkhorn", "sinkhorn_floor", "w2", "w2_floor")
-            + ("cost", "monge_gap", "cycle")
-            for end in ("forward", "inverse")
-        ),
-        "dual_objective",
-        *CONJUGATE_METRICS,
-    ),
-    "lagrangian": (
-        *("w2", "w2_floor", "published", "published_floor", "cost", "cost_reference"),
-        *("own_cost", "path_gap", "inside_fraction", "w2_expected", "published_expected"),
-        *("cost_expected", "inside_fraction_expected", "dual_objective", *CONJUGATE_METRICS),
-    ),
-    "metric_recovery": ("alignment",),
-    "meta_color": (
-        "dual_gap_forward_percent",
-        "dual_gap_inverse_percent",
-        "cycle_forward",
-        "cycle_inverse",
-    ),
-    "meta_sinkhorn": ("marginal_error", "first_error", "dual_objective"),
-}
-"""What the cells of each kind are measured by: with a known optimal map, without, and by a metric
-that they learn."""
 CONJUGATE_STATUSES = (
     "converged",
     "iteration_limit",
@@ -73,16 +35,6 @@ SPIKES = ("steps", "largest_loss", "first_step", "last_step")
 """What is recorded of the steps of training whose loss was a spike."""
 BEFORE = ("before_divergence_step", "before_divergence")
 """Of a diverged seed: the step of its last evaluation, and the headline there."""
-BEST = {
-    "hd": ("l2_uvp_forward_percent", "l2_uvp_inverse_percent"),
-    "synthetic": (),
-    "lagrangian": (),
-    "metric_recovery": (),
-    "meta_color": ("dual_gap_forward_percent", "dual_gap_inverse_percent"),
-    "meta_sinkhorn": ("marginal_error", "first_error"),
-}
-"""Metrics of which the best evaluation of a seed's history is gathered too, with its step: infinite
-where none was finite, and empty only in metrics of an older version, which did not keep it."""
 TIMINGS = (
     "seconds_per_step",
     "steps_per_second",
@@ -94,8 +46,11 @@ TIMINGS = (
     "conjugation_ms_high",
 )
 """Of the whole job, all its seeds together, and so the same for each of them."""
-COLUMNS = {
-    kind: (
+
+
+def columns(by: Measured) -> tuple[str, ...]:
+    """Return the columns of the tidy frame of cells that are measured in one way."""
+    return (
         "cell",
         *CELL_FIELDS[1:],
         "seed",
@@ -103,8 +58,8 @@ COLUMNS = {
         "diverged_at_step",
         "steps",
         *BEFORE,
-        *measured,
-        *(f"best_{name}{part}" for name in BEST[kind] for part in ("", "_step")),
+        *by.metrics,
+        *(f"best_{name}{part}" for name in by.best for part in ("", "_step")),
         *(f"conjugate_{status}" for status in CONJUGATE_STATUSES),
         *(f"training_{status}" for status in CONJUGATE_STATUSES),
         "worst_conjugate_residual",
@@ -119,23 +74,25 @@ COLUMNS = {
         "git_commit",
         "ended",
     )
-    for kind, measured in METRICS.items()
-}
-INTEGERS = (
-    "diverged_at_step",
-    "steps",
-    "before_divergence_step",
-    *(f"{when}_{status}" for when in ("conjugate", "training") for status in CONJUGATE_STATUSES),
-    *(f"spikes_{name}" for name in SPIKES if name != "largest_loss"),
-    *(f"best_{name}_step" for names in BEST.values() for name in names),
-)
+
+
+def _integers(by: Measured) -> tuple[str, ...]:
+    """Return those of `columns` that hold whole numbers."""
+    return (
+        "diverged_at_step",
+        "steps",
+        "before_divergence_step",
+        *(f"{at}_{status}" for at in ("conjugate", "training") for status in CONJUGATE_STATUSES),
+        *(f"spikes_{name}" for name in SPIKES if name != "largest_loss"),
+        *(f"best_{name}_step" for name in by.best),
+    )
 
 
 def aggregate(
     metrics_files: Sequence[Path],
     expected_cells: Sequence[Mapping[str, Any]],
     out_csv: Path,
-    kind: str = "hd",
+    by: Measured = HD,
 ) -> pd.DataFrame:
     """Write the tidy frame of all expected cells to `out_csv` and return it.
 
@@ -145,7 +102,7 @@ def aggregate(
         out_csv: rows are sorted by pair, potential, amortization, solver and seed, so the same
             inputs give the same bytes. An empty field is a number that was not finite, or that
             the cell does not have.
-        kind: of the cells, a key of `METRICS`.
+        by: what the cells are measured by.
 
     Raises:
         InputError: a file is missing, unreadable, of another format, of a cell that is not
@@ -157,7 +114,7 @@ def aggregate(
     origin: dict[str, Path] = {}
     for path in metrics_files:
         record = read_json(path)
-        found = rows_of_cell(record, path, kind)
+        found = rows_of_cell(record, path, by)
         name = found[0]["cell"]
         if name in origin:
             raise InputError(f"{path}: cell {name} was already given by {origin[name]}")
@@ -177,7 +134,7 @@ def aggregate(
         raise InputError(
             f"no metrics file for {len(missing)} of {len(expected)} cells: {', '.join(missing)}"
         )
-    frame = tidy(rows, kind)
+    frame = tidy(rows, by)
     _check_one_origin(frame, "preset", by=None, what="presets")
     _check_one_origin(frame, "measures_sha256", by="pair", what="prepared files of the measures")
     with atomic_path(out_csv) as partial:
@@ -193,16 +150,16 @@ def aggregate(
     return frame
 
 
-def tidy(rows: Iterable[Mapping[str, Any]], kind: str = "hd") -> pd.DataFrame:
+def tidy(rows: Iterable[Mapping[str, Any]], by: Measured = HD) -> pd.DataFrame:
     """Return rows as a frame in one order of rows and columns, with whole numbers kept whole."""
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS[kind]))
-    for column in frame.columns.intersection(list(INTEGERS)):
+    frame = pd.DataFrame(list(rows), columns=list(columns(by)))
+    for column in _integers(by):
         frame[column] = frame[column].astype("Int64")
     order = ["dimension", "pair", "potential", "amortization", "solver", "seed"]
     return frame.sort_values(order, kind="stable", ignore_index=True)
 
 
-def rows_of_cell(record: Any, path: Path, kind: str = "hd") -> list[dict[str, Any]]:
+def rows_of_cell(record: Any, path: Path, by: Measured = HD) -> list[dict[str, Any]]:
     """Return the rows of one metrics record, one for each seed, after checking it.
 
     Raises:
@@ -237,10 +194,12 @@ def rows_of_cell(record: Any, path: Path, kind: str = "hd") -> list[dict[str, An
     seeds = _field(record, "seeds", list, path)
     _check_seeds(cell, seeds, path)
     headline = _field(_field(record, "headline", dict, path), "column", str, path, "headline.")
-    return [common | _seed_fields(entry, path, kind, headline) for entry in seeds]
+    return [common | _seed_fields(entry, path, by, headline) for entry in seeds]
 
 
-def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str, headline: str) -> dict[str, Any]:
+def _seed_fields(
+    entry: Mapping[str, Any], path: Path, by: Measured, headline: str
+) -> dict[str, Any]:
     where = f"seed {entry['seed']}: "
     status = entry.get("status")
     if status not in STATUSES:
@@ -262,9 +221,9 @@ def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str, headline: str)
         "status": status,
         "diverged_at_step": entry.get("diverged_at_step"),
         "steps": _field(entry, "steps", int, path, where),
-        **{name: _number(entry, name, path, where) for name in METRICS[kind]},
+        **{name: _number(entry, name, path, where) for name in by.metrics},
         **before,
-        **_best(entry, path, kind, where),
+        **_best(entry, path, by, where),
         **{f"conjugate_{name}": counts.get(name) for name in CONJUGATE_STATUSES},
         **{
             f"training_{name}": _field(training, name, int, path, where)
@@ -275,8 +234,8 @@ def _seed_fields(entry: Mapping[str, Any], path: Path, kind: str, headline: str)
     }
 
 
-def _best(entry: Mapping[str, Any], path: Path, kind: str, where: str) -> dict[str, Any]:
-    """Return the best evaluation of each of `BEST`; infinite where no evaluation was finite.
+def _best(entry: Mapping[str, Any], path: Path, by: Measured, where: str) -> dict[str, Any]:
+    """Return the best evaluation of each of `by.best`; infinite where no evaluation was finite.
 
     Nothing of metrics that an older version wrote, which lack it.
     """
@@ -284,7 +243,7 @@ def _best(entry: Mapping[str, Any], path: Path, kind: str, where: str) -> dict[s
         return {}
     best = _field(entry, "best", dict, path, where)
     found: dict[str, Any] = {}
-    for name in BEST[kind]:
+    for name in by.best:
         inside = f"{where}best.{name}."
         one = _field(best, name, dict, path, f"{where}best.")
         value = _number(one, "value", path, inside)
@@ -356,10 +315,10 @@ def _check_one_origin(frame: pd.DataFrame, column: str, by: str | None, what: st
             )
 
 
-def read(path: Path, kind: str = "hd") -> pd.DataFrame:
+def read(path: Path, by: Measured = HD) -> pd.DataFrame:
     """Read what `aggregate` wrote.
 
     Raises:
         InputError: the file is missing, unreadable, or lacks columns; the message names it.
     """
-    return read_csv(path, COLUMNS[kind], keep_default_na=False, na_values=[""])
+    return read_csv(path, columns(by), keep_default_na=False, na_values=[""])

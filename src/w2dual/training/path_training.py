@@ -68,6 +68,7 @@ class _Fit(NamedTuple):
     fitted: Fitted
     average: Float[Array, " seeds"]
     running: Array
+    taken: Int[Array, " seeds"]
     steps: Int[Array, ""]
 
 
@@ -129,7 +130,7 @@ class PathTraining:
         lagrangian: Lagrangian,
         most: Int[Array, ""],
         over: str | None,
-    ) -> tuple[Fitted, Int[Array, ""]]:
+    ) -> tuple[Fitted, Int[Array, " seeds"]]:
         """Fit the network to fresh pairs of points.
 
         Args:
@@ -140,7 +141,7 @@ class PathTraining:
             over: as of `Method.update`.
 
         Returns:
-            The network, and the steps of the seed that took most.
+            The network, and the steps that each seed took.
         """
 
         def body(fit: _Fit) -> _Fit:
@@ -153,15 +154,17 @@ class PathTraining:
                 jax.tree.map(keep, new, fit.fitted),
                 average,
                 fit.running & (average >= self.settings.stop),
+                fit.taken + fit.running,
                 fit.steps + 1,
             )
 
         seeds = jax.tree.leaves(fitted.params)[0].shape[0]
-        start = _Fit(fitted, jnp.ones(seeds), jnp.ones(seeds, bool), jnp.zeros((), jnp.int32))
+        none = jnp.zeros(seeds, jnp.int32)
+        start = _Fit(fitted, jnp.ones(seeds), jnp.ones(seeds, bool), none, jnp.int32(0))
         found = jax.lax.while_loop(
             lambda fit: jnp.any(fit.running) & (fit.steps < most), body, start
         )
-        return found.fitted, found.steps
+        return found.fitted, found.taken
 
 
 def _choose(pick: Array, new: Array, old: Array) -> Array:

@@ -427,7 +427,7 @@ def costs(tmp_path: Path) -> str:
             amortization="regression",
             solver="lbfgs_high_precision",
             hidden="64-64",
-            batch_size=256,
+            batch_size=128,
             **own,
         )
         for potential in sorted(
@@ -479,14 +479,14 @@ def test_the_table_says_what_it_does_not_know(costs: str, capsys: pytest.Capture
     out = capsys.readouterr().out
     # 4 known cells of 1000 steps at 3.6 s, 600 of pre-training at 20 ms, 5 s: 3617 s each; and
     # 5 on the plane of 300 steps at 3.6 s, 800 of pre-training at 20 ms, 5 s: 1101 s each; and
-    # 1 on images of 150 steps at 3.6 s, 300 of pre-training at 20 ms, 5 s: 551 s
-    assert "total: at least 5.7 CPU hours of 1 thread(s)" in out
+    # 1 on images of 100 steps at 3.6 s, 300 of pre-training at 20 ms, 5 s: 371 s
+    assert "total: at least 5.65 CPU hours of 1 thread(s)" in out
     assert "basis: 10 measured, 2 unknown" in out
     assert "UNKNOWN, and not in the total: 2 of 12 cells" in out
     assert "of all others finished cells tell: --from FOLDER" in out
     # one of the longer cells on each device, then 1 or 2 of the shorter: 5819 s at most
     assert "wall clock: at least 1.62 hours on 4 device(s)" in out
-    assert "{2: 95, 768: 15}" in out  # 60.3 min * 1.5, 12.2 min * 1.5
+    assert "{2: 95, 768: 10}" in out  # 60.3 min * 1.5, 6.2 min * 1.5
     assert "[1] first steps, on a pair (2026-01-02, commit cccccccccc)" in out
     lines = [line.split() for line in out.splitlines() if line.startswith("hd2-")]
     assert len(lines) == 6
@@ -501,7 +501,7 @@ def test_the_record_adds_up(costs: str, capsys: pytest.CaptureFixture[str]):
     assert record["total"]["unknown"] == 0
     assert record["total"]["basis"] == {"measured": 10, "assumed": 2}
     hours = [item["hours"] for item in record["cells"]]
-    assert hours == pytest.approx([3617 / 3600] * 6 + [1101 / 3600] * 5 + [551 / 3600])
+    assert hours == pytest.approx([3617 / 3600] * 6 + [1101 / 3600] * 5 + [371 / 3600])
     assert record["total"]["hours"] == pytest.approx(sum(hours))
     assert record["by_dimension"]["2"]["hours"] == pytest.approx(sum(hours[:-1]))
     assert record["by_dimension"]["768"]["hours"] == pytest.approx(hours[-1])

@@ -137,6 +137,22 @@ def test_the_dual_passes() -> None:
     assert not failed(verdicts)
 
 
+@pytest.mark.long
+def test_a_method_of_paths_passes() -> None:
+    """The steps of a fit are the one metric that counts what a loop of all seeds does."""
+    (subject,) = subjects("method", "nlot_newton", PAPER)
+    given = subject.settings["method"]
+    small = {"action": given["action"] | {"segments": 8}, "path": given["path"] | {"hidden": [8]}}
+    widths = {
+        part: subject.settings[part] | {"hidden": [8]}
+        for part in ("potential", "amortization_model")
+    }
+    settings: dict[str, Any] = subject.settings | widths | {"method": given | small}
+    verdicts = method.verdicts(settings["method"]["kind"], settings)
+    assert len(verdicts) == 13
+    assert not failed(verdicts)
+
+
 def test_the_entries_of_a_config_are_examined_with_their_parts() -> None:
     config = merge(
         PAPER,

@@ -43,7 +43,7 @@ def plane_history(lengths: dict[int, int]) -> pd.DataFrame:
 
 def drawn(one: dict[str, Any], frame: pd.DataFrame, published: dict[str, Any] | None) -> Figure:
     with style.style():
-        return curves.draw(one, curves.errors_of(one, Path("metrics.json")), frame, published)
+        return curves.draw(one, curves.errors_of(one, Path("metrics.json"))[1], frame, published)
 
 
 def texts(figure: Figure) -> str:
@@ -77,7 +77,7 @@ def test_a_title_says_of_the_duals_methods_alone_that_there_is_no_solver(
 ) -> None:
     cell = record(solver)["cell"]
     cell["settings"] |= {"method": {"kind": kind}} if kind else {}
-    assert curves.title(cell, curves.ERRORS["w2_forward"]) == f"{method}; MLP potential, n = 2"
+    assert curves.title(cell) == f"{method}; MLP potential, n = 2"
 
 
 def test_diverged_seed_is_crossed_and_ends_the_mean() -> None:

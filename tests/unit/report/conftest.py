@@ -16,6 +16,7 @@ from tests.unit.results.test_aggregate import (
 
 from w2dual.report import facts
 from w2dual.results.aggregate import aggregate
+from w2dual.results.measured.synthetic import MEASURED as SYNTHETIC
 
 
 @pytest.fixture
@@ -31,5 +32,5 @@ def frame(tmp_path: Path) -> pd.DataFrame:
         planes.append(plane_record(pair, potential))
     planes[1]["seeds"][0] = plane_seed(0, None, "diverged")
     out = tmp_path / "synthetic.csv"
-    aggregate(write(tmp_path, *planes), expected(*planes), out, "synthetic")
+    aggregate(write(tmp_path, *planes), expected(*planes), out, SYNTHETIC)
     return facts.read_metrics([tmp_path / "hd.csv"], [out])

@@ -12,7 +12,9 @@ import pytest
 
 from w2dual.evaluation import conjugation_time
 from w2dual.records import InputError
-from w2dual.results.aggregate import COLUMNS, METRICS, TIMINGS, aggregate, read
+from w2dual.results.aggregate import TIMINGS, aggregate, columns, read
+from w2dual.results.measured.hd import MEASURED as HD
+from w2dual.results.measured.synthetic import MEASURED as SYNTHETIC
 
 
 def seed(number: int, value: float | None = 0.5, status: str = "finished") -> dict[str, Any]:
@@ -61,9 +63,9 @@ def record(solver: str = "lbfgs", seeds: tuple[int, ...] = (0, 1)) -> dict[str, 
 def plane_seed(number: int, value: float | None = 0.02, status: str = "finished") -> dict[str, Any]:
     """A seed on the plane: `value` as its distances, half of it as their floors."""
     hd = seed(number, None, status)
-    one = {key: kept for key, kept in hd.items() if key not in METRICS["hd"]}
+    one = {key: kept for key, kept in hd.items() if key not in HD.metrics}
     floor = None if value is None else value / 2
-    figures = {key: floor if "floor" in key else value for key in METRICS["synthetic"]}
+    figures = {key: floor if "floor" in key else value for key in SYNTHETIC.metrics}
     return one | figures
 
 
@@ -230,9 +232,9 @@ def test_each_kind_of_cell_has_its_own_columns(tmp_path: Path) -> None:
     one = plane_record(potential="mlp_leaky")
     other = plane_record(potential="icnn_leaky")
     paths, wanted = write(tmp_path, one, other), expected(one, other)
-    aggregate(paths, wanted, tmp_path / "out.csv", "synthetic")
-    frame = read(tmp_path / "out.csv", "synthetic")
-    assert list(frame.columns) == list(COLUMNS["synthetic"])
+    aggregate(paths, wanted, tmp_path / "out.csv", SYNTHETIC)
+    frame = read(tmp_path / "out.csv", SYNTHETIC)
+    assert list(frame.columns) == list(columns(SYNTHETIC))
     assert frame["potential"].tolist() == ["icnn_leaky"] * 2 + ["mlp_leaky"] * 2
     assert frame["w2_forward"].tolist() == [0.02] * 4
     assert frame["w2_floor_forward"].tolist() == [0.01] * 4
@@ -245,7 +247,7 @@ def test_cell_of_the_other_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="seed 0: l2_uvp_forward_percent is missing"):
         aggregate(write(tmp_path, plane), expected(plane), tmp_path / "out.csv")
     with pytest.raises(InputError, match="seed 0: sinkhorn_forward is missing"):
-        aggregate(write(tmp_path, hd), expected(hd), tmp_path / "out.csv", "synthetic")
+        aggregate(write(tmp_path, hd), expected(hd), tmp_path / "out.csv", SYNTHETIC)
 
 
 def test_read_names_a_file_without_the_columns(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from w2dual.evaluation.trained import Trained
 from w2dual.plots import conjugation as drawing
 from w2dual.plots import style
 from w2dual.records import InputError, save_arrays
-from w2dual.studies import conjugation
-from w2dual.studies.conjugation import SOLVERS, STARTS, Study
+from w2dual.studies import conjugation, conjugation_record
+from w2dual.studies.conjugation import SOLVERS
+from w2dual.studies.conjugation_record import STARTS, Study
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,7 @@ SETTINGS = {
 def study(cell: Trained) -> Study:
     values, samples = conjugation.study(cell, SETTINGS)
     metadata = {
-        "format": conjugation.FORMAT,
+        "format": conjugation_record.FORMAT,
         "kind": conjugation.STREAM,
         "cell": cell.record["cell"],
         "preset": cell.record["preset"],
@@ -92,8 +93,8 @@ def test_normalised_goes_from_0_to_1_for_each_point(study: Study) -> None:
 
 
 def test_the_file_holds_all_of_it(study: Study, tmp_path: Path) -> None:
-    conjugation.write(tmp_path / "study.safetensors", study)
-    found = conjugation.read(tmp_path / "study.safetensors")
+    conjugation_record.write(tmp_path / "study.safetensors", study)
+    found = conjugation_record.read(tmp_path / "study.safetensors")
     assert found.metadata["cell"]["name"] == study.metadata["cell"]["name"]
     for key, values in study.values.items():
         np.testing.assert_array_equal(found.values[key], values)
@@ -101,7 +102,7 @@ def test_the_file_holds_all_of_it(study: Study, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.samples[start].gap, sample.gap)
     save_arrays(tmp_path / "other.safetensors", {}, {"format": 1})
     with pytest.raises(InputError, match=r"other.safetensors: holds no conjugation study"):
-        conjugation.read(tmp_path / "other.safetensors")
+        conjugation_record.read(tmp_path / "other.safetensors")
 
 
 def test_more_points_than_samples_are_refused(cell: Trained) -> None:

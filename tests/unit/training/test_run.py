@@ -19,7 +19,8 @@ from w2dual.evaluation import l2_uvp as metrics
 from w2dual.measures.pairs import gaussian
 from w2dual.measures.preparation import synthetic as preparation
 from w2dual.records import load_arrays, read_json, save_arrays
-from w2dual.results import aggregate
+from w2dual.results.measured.hd import MEASURED as HD
+from w2dual.results.measured.synthetic import MEASURED as SYNTHETIC
 from w2dual.training import files, health, loop, run
 from w2dual.training.checkpoint import Checkpoints
 from w2dual.training.methods.dual import make as make_problem
@@ -264,7 +265,7 @@ def test_the_job_writes_all_files_and_refuses_a_wrong_pair(pair_file, pair, tmp_
     assert record["seeds"][0]["seed"] == 3
     assert record["provenance"]["packages"]["jax"]
     assert record["headline"] == {"column": "l2_uvp_forward_percent", "label": "L2-UVP %"}
-    assert set(aggregate.METRICS["hd"]) <= record["seeds"][0].keys()
+    assert set(HD.metrics) <= record["seeds"][0].keys()
     assert record["measures"].keys() == {"source", "var_source", "var_target", "sha256"}
     assert record["measures"]["var_target"] == pytest.approx(float(pair.var_target))
     assert out["history.csv"].read_text().splitlines()[0].split(",") == [
@@ -288,8 +289,8 @@ def test_the_job_trains_a_cell_on_the_plane(plane_file, tmp_path):
     assert record["measures"].keys() == {"source", "sha256"}
     assert [seed["seed"] for seed in record["seeds"]] == [4, 2]
     for seed in record["seeds"]:
-        assert set(aggregate.METRICS["synthetic"]) <= seed.keys()
-        assert all(seed[name] is not None for name in aggregate.METRICS["synthetic"])
+        assert set(SYNTHETIC.metrics) <= seed.keys()
+        assert all(seed[name] is not None for name in SYNTHETIC.metrics)
         # Of the conjugates at samples of the target, and not of those for the cycle.
         assert sum(seed["conjugate_status"].values()) == 48
         assert seed["w2_forward"] > seed["w2_floor_forward"] > 0

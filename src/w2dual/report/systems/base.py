@@ -10,6 +10,7 @@ import pandas as pd
 
 from w2dual.config.names import words
 from w2dual.report.latex import escape
+from w2dual.results.measured.base import Measured
 
 Facts = list[tuple[str, str]]
 """Lines of the first page's table: what, and its value, in words."""
@@ -33,7 +34,8 @@ class System:
     """One system's part of the report.
 
     Attributes:
-        kind: of its cells, in the column `kind` of the metrics: a key of `aggregate.METRICS`.
+        kind: of its cells, in the column `kind` of the metrics.
+        measured: what its cells are measured by.
         title: what the first page calls it.
         section: title of its section.
         tables: captions of its tables, that of its settings too, ready for LaTeX.
@@ -46,6 +48,7 @@ class System:
     """
 
     kind: str
+    measured: Measured
     title: str
     section: str
     tables: Mapping[str, str]

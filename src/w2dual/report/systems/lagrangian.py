@@ -6,6 +6,7 @@ from w2dual.config.names import words
 from w2dual.report.latex import escape
 from w2dual.report.systems.base import Row, System
 from w2dual.results import lagrangian
+from w2dual.results.measured.lagrangian import MEASURED
 
 
 def setting(row: Row) -> str:
@@ -15,6 +16,7 @@ def setting(row: Row) -> str:
 
 SYSTEM = System(
     kind="lagrangian",
+    measured=MEASURED,
     title="Lagrangian costs",
     section="Lagrangian costs",
     introduction=(

@@ -6,6 +6,7 @@ import pandas as pd
 
 from w2dual.report.systems.base import System
 from w2dual.report.tables import meta_color as table
+from w2dual.results.measured.meta_color import MEASURED
 
 
 def facts(part: pd.DataFrame) -> list[tuple[str, str]]:
@@ -29,6 +30,7 @@ def sources(part: pd.DataFrame) -> list[str]:
 
 SYSTEM = System(
     kind="meta_color",
+    measured=MEASURED,
     title="Colour transport",
     section="Meta OT: colour transport",
     introduction=(

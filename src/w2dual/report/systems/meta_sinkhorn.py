@@ -7,6 +7,7 @@ import pandas as pd
 from w2dual.config.names import words
 from w2dual.report.latex import escape
 from w2dual.report.systems.base import System
+from w2dual.results.measured.meta_sinkhorn import MEASURED
 
 PACKAGED = "packaged"
 """Source of measures that are a stand-in of an installed package."""
@@ -36,6 +37,7 @@ def warnings(part: pd.DataFrame) -> list[str]:
 
 SYSTEM = System(
     kind="meta_sinkhorn",
+    measured=MEASURED,
     title="Meta OT, discrete",
     section="Meta OT: starts of entropic transport",
     introduction=(

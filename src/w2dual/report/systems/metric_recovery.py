@@ -6,6 +6,7 @@ import pandas as pd
 
 from w2dual.config.names import words
 from w2dual.report.systems.base import System
+from w2dual.results.measured.metric_recovery import MEASURED
 
 SOURCES = {"generated": "made here", "file": "of a file"}
 
@@ -19,6 +20,7 @@ def facts(part: pd.DataFrame) -> list[tuple[str, str]]:
 
 SYSTEM = System(
     kind="metric_recovery",
+    measured=MEASURED,
     title="Recovered metrics",
     section="Metrics recovered from samples",
     tables={

@@ -22,6 +22,7 @@ from w2dual.report.tables.hd import budget_notes
 from w2dual.results import aggregate
 from w2dual.results.lagrangian import EXPECTED, STOCHASTIC, LagrangianSettings, tidy
 from w2dual.results.lagrangian_claims import TRIALS, judge
+from w2dual.results.measured.lagrangian import MEASURED
 from w2dual.results.summary import seeds_in_words
 
 log = logging.getLogger(__name__)
@@ -194,7 +195,7 @@ def write(
     Raises:
         InputError: a file cannot be used; nothing is written then.
     """
-    numbers = tidy(aggregate.read(metrics, "lagrangian"), published, settings)
+    numbers = tidy(aggregate.read(metrics, MEASURED), published, settings)
     text = table_tex(numbers, settings)
     if name == "claims_lagrangian":
         numbers = judge(numbers, published, settings.alpha, settings.random)

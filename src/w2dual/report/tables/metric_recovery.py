@@ -17,6 +17,7 @@ from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_
 from w2dual.report.tables.hd import budget_notes
 from w2dual.results import aggregate
 from w2dual.results.frames import read_csv
+from w2dual.results.measured.metric_recovery import MEASURED
 from w2dual.results.published import read_published
 from w2dual.results.summary import Budget, Entry, check_cell, seeds_in_words
 from w2dual.studies.published_metrics import COLUMNS as SCORES
@@ -254,7 +255,7 @@ def write(
     if not settings.sets or not settings.methods:
         raise InputError("table metric_recovery: there is no set or no method to show")
     found = tidy(
-        aggregate.read(metrics, "metric_recovery"),
+        aggregate.read(metrics, MEASURED),
         pd.concat([read_csv(path, SCORES) for path in scores]) if scores else None,
         published,
         settings,

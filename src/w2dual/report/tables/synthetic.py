@@ -20,6 +20,7 @@ from w2dual.records import InputError
 from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
 from w2dual.report.tables.hd import budget_notes
 from w2dual.results import aggregate
+from w2dual.results.measured.synthetic import MEASURED
 from w2dual.results.summary import Budget, Entry, check_cell, seeds_in_words
 
 QUANTITIES = {
@@ -229,6 +230,6 @@ def write(metrics: Path, cells: Any, settings: SyntheticSettings, tex: Path, csv
     named = isinstance(cells, list) and all(isinstance(name, str) for name in cells)
     if not named or not cells or len(set(cells)) < len(cells):
         raise InputError(f"--cells: expected a list of different names, not {cells!r:.60}")
-    tidy = synthetic_tidy(aggregate.read(metrics, "synthetic"), cells, settings)
+    tidy = synthetic_tidy(aggregate.read(metrics, MEASURED), cells, settings)
     text = synthetic_tex(tidy, settings)
     write_table(tex, text, csv, tidy)

@@ -247,7 +247,7 @@ class CTransform(AlongPaths[CState]):
             lagrangian = self.paths.lagrangian(state.step)
             fitted, losses, _ = self.paths.training.step(fitted, x, y_hat, lagrangian, over)
             metrics = metrics._replace(path_loss=losses)
-        metrics = metrics._replace(fit_steps=jnp.full_like(metrics.loss, fit_steps))
+        metrics = metrics._replace(fit_steps=fit_steps.astype(metrics.loss.dtype))
         number = state.step + 1
         (kept, optimizers), diverged_at = self.divergence.settle(
             state,
@@ -262,11 +262,14 @@ class CTransform(AlongPaths[CState]):
 
     def _fitted(
         self, state: CState, batches: Batches, over: str | None
-    ) -> tuple[Fitted, Int[Array, ""]]:
-        """Return the network of paths after the fit that is due before this step, if one is."""
+    ) -> tuple[Fitted, Int[Array, " seeds"]]:
+        """Return the network of paths after the fit that is due before this step, if one is.
+
+        And how many steps each seed took of it.
+        """
         fitted = Fitted(state.params.path, state.optimizer.path)
         if self.paths is None:
-            return fitted, jnp.zeros((), jnp.int32)
+            return fitted, jnp.zeros_like(state.diverged_at)
         training = self.paths.training
 
         def ends(index: Int[Array, ""]) -> tuple[Batch, Batch]:

@@ -254,16 +254,15 @@ class DualProblem(Conjugating[DualState]):
         self, gradients: Networks, opt_state: Networks, params: Networks
     ) -> tuple[Networks, Networks]:
         """Return the parameters of one seed and the optimiser's state after a gradient step."""
-        new_params, new_states = [], []
-        for gradient, state, old in zip(gradients, opt_state, params, strict=True):
-            new = old  # no amortization model: there is nothing to update
-            if old is not None:
-                updates, state = self.optimizer.update(gradient, state, old)
-                new = optax.apply_updates(old, updates)
-            new_params.append(new)
-            new_states.append(state)
-        new_params[0] = potentials.projected(self.potential, new_params[0])
-        return Networks(*new_params), Networks(*new_states)
+        (potential, of_potential), model = (
+            # No amortization model: there is nothing to update.
+            (old, state)
+            if old is None
+            else optimization.moved(self.optimizer, gradient, state, old)
+            for gradient, state, old in zip(gradients, opt_state, params, strict=True)
+        )
+        potential = potentials.projected(self.potential, potential)
+        return Networks(potential, model[0]), Networks(of_potential, model[1])
 
     def _loss(
         self, params: Networks, x: Array, y: Array, x_hat: Array, weights: Weights | None = None

@@ -91,9 +91,12 @@ class Maximin(TwoPotentials):
 
     def inner_loss(self, inverse: Params, potential: Params, y: Points) -> tuple[Array, Any]:
         """Return C's loss of one seed, twice: as what is descended, and as its metric."""
-        xi = self.mapped(inverse, y)
-        loss = jnp.mean(self.value(potential, xi) - jnp.sum(xi * y, axis=-1))
+        loss = self.inner_mean(potential, self.mapped(inverse, y), y)
         return loss, loss
+
+    def inner_mean(self, potential: Params, xi: Points, y: Points) -> Array:
+        """Return mean(D(xi) - <xi, y>) of one seed."""
+        return jnp.mean(self.value(potential, xi) - jnp.sum(xi * y, axis=-1))
 
 
 def make(settings: Mapping[str, Any], dimension: int) -> Maximin:

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from w2dual import extensions
 from w2dual.amortization.models import make_model
 from w2dual.records import InputError
+from w2dual.training.methods import optimization
 from w2dual.training.methods.base import Batch, Network, Params
 from w2dual.training.methods.maximin import Maximin, Settings
 from w2dual.training.methods.two_potentials import (
@@ -69,8 +70,9 @@ class MaximinMap(Maximin):
         """Take one step on H; its running statistics are those after the batch."""
         y = whole(y, over)  # statistics are of all of a batch
         gradient, (loss, statistics) = slopes(self.inner_loss, inverse, potential, y, over=over)
-        updates, optimizer = jax.vmap(self.optimizer.update)(gradient, optimizer, inverse)
-        moved: Any = optax.apply_updates(inverse, updates)
+        moved, optimizer = jax.vmap(partial(optimization.moved, self.optimizer))(
+            gradient, optimizer, inverse
+        )
         return {**moved, STATISTICS: statistics}, optimizer, loss
 
     def inner_loss(
@@ -78,7 +80,7 @@ class MaximinMap(Maximin):
     ) -> tuple[Array, tuple[Array, Params]]:
         """Return H's loss of one seed; and again, with the running statistics after it."""
         xi, statistics = self.mapped_in_training(inverse, y)
-        loss = jnp.mean(self.value(potential, xi) - jnp.sum(xi * y, axis=-1))
+        loss = self.inner_mean(potential, xi, y)
         return loss, (loss, statistics)
 
     # -- H --------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -184,10 +185,9 @@ class MetaDual(Method[MetaState]):
 
         found = jax.vmap(one)(state.params, batches.source(), batches.target())
         gradients, metrics = found if over is None else jax.lax.pmean(found, over)
-        updates, optimizer = jax.vmap(self.optimizer.update)(
+        new, optimizer = jax.vmap(partial(optimization.moved, self.optimizer))(
             gradients, state.optimizer, state.params
         )
-        new = optax.apply_updates(state.params, updates)
         alive, number = state.diverged_at < 0, state.step + 1
         (params, optimizer), diverged_at = self.divergence.settle(
             state, metrics.loss, new, (optimizer, state.optimizer)

@@ -309,7 +309,7 @@ class MetricRecovery(Method[RecoveryState]):
             error,
             conjugated.iterations,
             path_loss,
-            jnp.full(seeds, fit_steps, jnp.float32),
+            fit_steps.astype(jnp.float32),
         )
         new, optimizers = zip(
             potential, model, (fitted.params, fitted.optimizer), metric, strict=True
@@ -338,7 +338,7 @@ class MetricRecovery(Method[RecoveryState]):
 
     def _fitted(
         self, state: RecoveryState, x: Problems, y: Problems, over: str | None
-    ) -> tuple[Fitted, Int[Array, ""]]:
+    ) -> tuple[Fitted, Int[Array, " seeds"]]:
         """Return the network of paths after the fit that is due before this step, if one is.
 
         The steps of a fit take two times after two times: at first paths between points of both in

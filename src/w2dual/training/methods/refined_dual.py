@@ -94,20 +94,20 @@ class Networks(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Means of the features over all points so far; no features where nothing is calibrated."""
+    """Means of the features over all points so far."""
 
     source: Float[Array, "seeds features"]
     target: Float[Array, "seeds features"]
 
 
 class RefinedState(NamedTuple):
-    """As `optimization.TrainingState`, with what is known of both measures."""
+    """As `optimization.TrainingState`, with what is known of both measures; None if nothing is."""
 
     params: Networks
     optimizer: dual.Networks
     step: Int[Array, ""]
     diverged_at: Int[Array, " seeds"]
-    known: Known
+    known: Known | None
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,12 @@ class RefinedDual(Conjugating[RefinedState]):
     def init(self, params: Networks) -> RefinedState:
         """Start training from parameters with a leading axis of seeds; nothing is known yet."""
         begun = self.early.init(params.trained)
-        seeds = begun.diverged_at.shape[0]
-        zeros = jnp.zeros((seeds, _number(self.dimension, self.settings.calibration)))
-        return RefinedState(
-            params, begun.optimizer, begun.step, begun.diverged_at, Known(zeros, jnp.copy(zeros))
-        )
+        known = None
+        if self.settings.calibration != "none":
+            seeds = begun.diverged_at.shape[0]
+            zeros = jnp.zeros((seeds, _number(self.dimension, self.settings.calibration)))
+            known = Known(zeros, jnp.copy(zeros))
+        return RefinedState(params, begun.optimizer, begun.step, begun.diverged_at, known)
 
     def update(
         self, state: RefinedState, batches: Batches, over: str | None = None
@@ -211,18 +212,18 @@ class RefinedDual(Conjugating[RefinedState]):
         problem: DualProblem,
         count: int,
         params: dual.Networks,
-        known: Known,
+        known: Known | None,
         step: Int[Array, ""],
         batches: Batches,
         over: str | None,
-    ) -> tuple[dual.Networks, StepMetrics, health.Summary | None, Known]:
+    ) -> tuple[dual.Networks, StepMetrics, health.Summary | None, Known | None]:
         """Return what `DualProblem.gradients` does of so many batches, and what is known then."""
         x, y = (
             jnp.concatenate([draw(index) for index in range(count)], axis=1)
             for draw in (batches.source, batches.target)
         )
         weights = None
-        if self.settings.calibration != "none":
+        if known is not None:
             of_x, source = self._calibrated(x, known.source, step, over)
             of_y, target = self._calibrated(y, known.target, step, over)
             weights, known = Weights(of_x, of_y), Known(source, target)
@@ -248,9 +249,7 @@ class RefinedDual(Conjugating[RefinedState]):
 
 
 def features(points: Float[Array, "... n"], kind: str) -> Float[Array, "... features"]:
-    """Return the features of points: none, 2 n `squares`, or n (n + 3) / 2 `products`."""
-    if kind == "none":
-        return points[..., :0]
+    """Return the features of points: 2 n `squares`, or n (n + 3) / 2 `products`."""
     n = points.shape[-1]
     if kind == "squares":
         return jnp.concatenate([points, points**2], axis=-1)

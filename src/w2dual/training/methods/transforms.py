@@ -13,7 +13,7 @@ from w2dual import potentials
 
 
 class StepMetrics(NamedTuple):
-    """Of one update, for each seed; means over all points. `fit_steps` is of the paths' fits."""
+    """Of one update, for each seed; means over all points. `fit_steps` are its own of a fit."""
 
     loss: Float[Array, " seeds"]
     dual_objective: Float[Array, " seeds"]

@@ -17,7 +17,7 @@ from w2dual.records import InputError
 from w2dual.report.latex import build_pdf, error_lines, escape
 from w2dual.report.tables import hd
 from w2dual.results import summary
-from w2dual.results.aggregate import COLUMNS
+from w2dual.results.aggregate import HD, columns
 
 PUBLISHED = Path(__file__).parents[4] / "tables" / "published"
 METHODS = [
@@ -51,7 +51,7 @@ def metrics(
     rows = []
     for (amortization, solver, n), seeds in values.items():
         for seed, value in enumerate(seeds):
-            row = dict.fromkeys(COLUMNS["hd"])
+            row = dict.fromkeys(columns(HD))
             row |= {"cell": f"hd{n}-{potential}-{amortization}-{solver}", "pair": f"hd{n}"}
             row |= {"dimension": n, "potential": potential, "amortization": amortization}
             row |= {"solver": solver, "seed": seed, "preset": preset}
@@ -60,7 +60,7 @@ def metrics(
             row |= {"before_divergence": before if value is None else None}
             row |= {"measures_source": (sources or {}).get(n, "mirror")}
             rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS["hd"]))
+    return pd.DataFrame(rows, columns=list(columns(HD)))
 
 
 def full(**changes: list[float | None]) -> dict[tuple[str, str, int], list[float | None]]:

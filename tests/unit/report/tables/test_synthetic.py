@@ -17,6 +17,7 @@ from w2dual.records import InputError
 from w2dual.report.latex import build_pdf
 from w2dual.report.tables import synthetic
 from w2dual.results import aggregate
+from w2dual.results.measured.synthetic import MEASURED
 
 MOON = [f"maf_moon-{potential}-regression-lbfgs" for potential in ("icnn_leaky", "mlp_leaky")]
 GAUSS = "gauss8-icnn_leaky-regression-lbfgs"
@@ -44,8 +45,8 @@ def records() -> dict[str, dict[str, Any]]:
 def frame(cells: dict[str, dict[str, Any]], folder: Path) -> pd.DataFrame:
     ordered = list(cells.values())
     out = folder / "synthetic.csv"
-    aggregate.aggregate(write(folder, *ordered), expected(*ordered), out, "synthetic")
-    return aggregate.read(out, "synthetic")
+    aggregate.aggregate(write(folder, *ordered), expected(*ordered), out, MEASURED)
+    return aggregate.read(out, MEASURED)
 
 
 def rendered(
