@@ -125,7 +125,7 @@ def test_the_summary_names_the_largest_and_what_none_should_have():
 
 
 def test_all_cells_of_the_paper_can_be_named():
-    assert len(gpu_programs.cells()) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 6
+    assert len(gpu_programs.cells()) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 9
     with pytest.raises(InputError, match="no cell hd3-mlp"):
         gpu_programs.chosen(["hd3-mlp"])
 

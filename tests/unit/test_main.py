@@ -55,7 +55,7 @@ def test_light_jobs_start_without_jax_and_pandas():
     )
     run = python("-c", code)
     assert run.stderr.strip() == "[]"
-    assert len(run.stdout.splitlines()) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 6
+    assert len(run.stdout.splitlines()) == 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 9
 
 
 def test_output_for_which_there_is_no_room_is_an_error_without_traceback():

@@ -23,7 +23,7 @@ def test_paper_config_plans_every_cell_of_all_tables_in_time(checkout: Checkout)
     took_s = cpu_s() - before_s
     assert run.returncode == 0, run.stdout
     plan = planned(run.stdout)
-    cells = 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 6
+    cells = 128 + 80 + 32 + 21 + 24 + 9 + 5 + 12 + 9
     assert plan["train"] == plan["cell"] == cells
     assert len(trained(run.stdout)) == cells
     assert plan["prepare"] == 8 + 10 + 4 + 1 + 3 + 1  # of images the generator once, for all pairs

@@ -65,6 +65,7 @@ WORDS = {
     "plain": "MLP, plain",
     "plain_elu": "MLP, plain, ELU",
     "metric_recovery": "Metric recovery",
+    "metric_recovery_short": "Metric recovery, short paths",
     "scarvelis": "Scarvelis and Solomon, trained here",
     "circle": "circle",
     "x_paths": "X paths",
