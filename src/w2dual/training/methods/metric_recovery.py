@@ -69,7 +69,7 @@ class MetricSettings:
         hidden: widths of the network of directions.
         activation: of its hidden layers.
         small_eigenvalue: of the metric, along the direction; across it is 1.
-        learning_rate: of AdamW, constant.
+        learning_rate: of AdamW; decays as that of the duals, which would else fall behind.
         weight_decay: of AdamW.
         warm_up: iterations up to which the metric is left as it is.
         every: iterations between two of its steps.
@@ -138,6 +138,7 @@ class MetricRecovery(Method[RecoveryState]):
     low: tuple[float, float]
     high: tuple[float, float]
     optimizer: optax.GradientTransformation
+    final_factor: float
     divergence: Divergence
     dimension: int
     metrics: ClassVar = StepMetrics
@@ -152,9 +153,12 @@ class MetricRecovery(Method[RecoveryState]):
 
     @property
     def metric_optimizer(self) -> optax.GradientTransformation:
-        """AdamW at a constant rate."""
-        own = self.schedule
-        return optax.flatten(optax.adamw(own.learning_rate, weight_decay=own.weight_decay))
+        """AdamW, at a rate that decays as that of the duals."""
+        own, rate = self.schedule, self.schedule.learning_rate
+        if self.final_factor != 1:
+            steps = max(1, (self.paths.iterations - 1 - own.warm_up) // own.every)
+            rate = optax.cosine_decay_schedule(rate, steps, self.final_factor)
+        return optax.flatten(optax.adamw(rate, weight_decay=own.weight_decay))
 
     @property
     def networks(self) -> Mapping[str, Network]:
@@ -467,6 +471,7 @@ def make(settings: Mapping[str, Any], dimension: int) -> MetricRecovery:
         low=(left, bottom),
         high=(right, top),
         optimizer=moved.optimizer,
+        final_factor=settings["training"]["final_learning_rate_factor"],
         divergence=moved.divergence,
         dimension=dimension,
     )
