@@ -115,6 +115,22 @@ def test_the_metric_moves_after_the_warm_up_at_its_steps_only(trained: Any):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("factor", [1.0, 0.1])
+def test_the_metrics_rate_decays_as_that_of_the_duals(factor: float):
+    cell = settings()
+    cell["training"]["final_learning_rate_factor"] = factor
+    optimizer = make(cell, 2 * TIMES).metric_optimizer
+    params = {"w": jnp.zeros(1)}
+    steps = (100 - 1 - 9) // 2  # of the metric, after its warm-up
+
+    def step(state: Any, _: Any) -> tuple[Any, Any]:
+        updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
+        return state, updates["w"][0]
+
+    state, sizes = jax.lax.scan(step, optimizer.init(params), None, steps + 1)
+    np.testing.assert_allclose(sizes[jnp.array([0, -1])], [-0.01, -0.01 * factor], rtol=1e-3)
+
+
 def test_all_times_start_the_same_and_go_their_own_ways(trained: Any):
     _, states = trained
     first, last = (np.asarray(states[i].params.potential["dense_0"]["kernel"]) for i in (0, -1))
