@@ -119,7 +119,9 @@ def test_the_metric_moves_after_the_warm_up_at_its_steps_only(trained: Any):
 def test_the_metrics_rate_decays_as_that_of_the_duals(factor: float):
     cell = settings()
     cell["training"]["final_learning_rate_factor"] = factor
-    optimizer = make(cell, 2 * TIMES).metric_optimizer
+    method = make(cell, 2 * TIMES)
+    assert isinstance(method, MetricRecovery)
+    optimizer = method.metric_optimizer
     params = {"w": jnp.zeros(1)}
     steps = (100 - 1 - 9) // 2  # of the metric, after its warm-up
 
