@@ -22,8 +22,6 @@ from w2dual.results.verdict import INCONCLUSIVE, MISSING
 
 TRIALS = 3
 """Of each published value [talk]."""
-WALLS = ("box", "slit")
-"""Settings whose obstacle is a wall."""
 TOLERANCE = 0.01
 """Of the cost, relative: how far above the best known counts as optimal."""
 YES, NO, OPEN = Comparison(0.0, 1.0), Comparison(1.0, 0.0), Comparison(1.0, 1.0)
@@ -76,10 +74,10 @@ def at_the_floor(rows: Rows, known: Known) -> list[Comparison]:
 
 
 def outside_walls(rows: Rows, known: Known) -> list[Comparison]:
-    """For box and slit: no path of any seed enters the obstacle."""
+    """For each setting whose obstacle is a wall: no path of any seed enters it."""
     del known
-    found = [rows.get((setting, "inside")) for setting in WALLS]
-    return [YES if row["mean"] == 0.0 else NO for row in found if row is not None]
+    found = [row["mean"] for (_, quantity), row in rows.items() if quantity == "inside"]
+    return [YES if mean == 0.0 else NO for mean in found if not math.isnan(mean)]
 
 
 def at_the_least_cost(rows: Rows, known: Known) -> list[Comparison]:

@@ -74,21 +74,14 @@ class Paths:
     def _at(self, now: Strength) -> Lagrangian:
         return Action(lambda x: self.obstacle(x, now.strength, now.temperature), self.rule)
 
-    def deviation(
+    def interior(
         self, params: Any, x: Batch, y: Batch, step: Int[Array, ""] | int | None = None
     ) -> Interior:
-        """Return the deviation of the paths that are used, polished where they are."""
-        if not self.first_newton:
-            return self.training.network.deviation(params, x, y)
-        first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0)
-        return self._interior(params, x, y, step) - line(first, last, self.rule)
-
-    def _interior(
-        self, params: Any, x: Batch, y: Batch, step: Int[Array, ""] | int | None
-    ) -> Interior:
-        """Return the interior points of the best paths found."""
+        """Return the interior points of the network's paths, or of the best near them found."""
         first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0)
         predicted = line(first, last, self.rule) + self.training.network.deviation(params, x, y)
+        if not self.first_newton:
+            return predicted
         now = self._strength(step)
 
         def at(temperature: Float[Array, ""]) -> Lagrangian:
@@ -110,7 +103,7 @@ class Paths:
                 return self.training.network.deviation(params, *ends)
 
             return Predicted(lagrangian, deviation), x
-        known = self._interior(params, x, start, step)
+        known = self.interior(params, x, start, step)
         flat = jnp.moveaxis(known.reshape(-1, *known.shape[2:]), 0, -1)
         return Polished(lagrangian, self.newton), Anchored(x, flat)
 

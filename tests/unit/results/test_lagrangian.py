@@ -36,7 +36,8 @@ def _frame(**changes: Any) -> pd.DataFrame:
     numbers = {"published": 0.0127 + 0.001 * seed, "published_floor": 0.0127 + 0.001 * seed}
     numbers |= {"w2": 0.002 + 0 * seed, "w2_floor": 0.002 + 0 * seed}
     numbers |= {"cost": 0.2476 + 0 * seed, "cost_reference": 0.2475 + 0 * seed}
-    numbers |= dict.fromkeys(("path_gap", "inside_fraction"), 0.0 * seed)
+    walls = found["cell"].str.contains("_box-|_slit-")
+    numbers |= {"path_gap": 0.0 * seed, "inside_fraction": (0.0 * seed).where(walls)}
     numbers |= {"conjugate_iterations_mean": 5.0 + 0 * seed}
     numbers |= {"own_cost": 0.25 + 0 * seed}
     numbers |= dict.fromkeys(EXPECTED.values(), np.nan)
@@ -76,6 +77,20 @@ def test_published_values_are_those_of_the_talk():
     text = (Path(__file__).parents[3] / "tables/published/lagrangian.csv").read_text()
     assert len(published(PUBLISHED)) == 12
     assert "NLOT,nlot,box,1.6,0.2" in text
+
+
+def test_what_no_seed_has_is_unknown_and_not_diverged():
+    found = _tidy(_frame()).set_index(["method", "setting", "quantity"])
+    for setting, entry in (("box", 0.0), ("well", np.nan)):
+        row = found.loc[("nlot_newton", setting, "inside")]
+        np.testing.assert_equal((row["mean"], row["diverged_seeds"]), (entry, 0))
+    assert np.isnan(found.loc[("nlsb_stochastic", "box", "path_gap"), "mean"])
+    judged = judge(_tidy(_frame()), PUBLISHED, SETTINGS.alpha, SETTINGS.random)
+    outside = judged[judged["claim"] == "paths go around obstacles"].iloc[0]
+    assert (outside["supported"], outside["contradicted"]) == (2, 0)
+    assert "0.0 & 0.0 & -- & --" in table_tex(found.reset_index(), SETTINGS).replace(
+        r" {\scriptsize$\pm$0.0}", ""
+    )
 
 
 def test_a_missing_seed_or_setting_is_an_error():

@@ -12,7 +12,7 @@ from tests.unit import settings
 
 from w2dual.backend import jit
 from w2dual.config.grid import cells_in
-from w2dual.paths.action import joined, line
+from w2dual.paths.action import joined
 from w2dual.training import methods
 from w2dual.training.methods.ctransform import CTransform
 
@@ -41,9 +41,8 @@ def test_paths_from_straight_lines_enter_no_wall(
         jax.random.split(jax.random.key(0), 1)
     )
     straight = jax.tree.map(jnp.zeros_like, params)
-    deviation = jit(lambda: paths.deviation(straight, x, y))()
-    first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(y, -1, 0)
-    path = joined(first, line(first, last, paths.rule) + deviation, last)
+    interior = jit(lambda: paths.interior(straight, x, y))()
+    path = joined(jnp.moveaxis(x, -1, 0), interior, jnp.moveaxis(y, -1, 0))
     strength, temperature = paths.annealing.end
     penalty = -paths.obstacle(jnp.moveaxis(path, 0, 1), strength, temperature)
     assert float(jnp.max(penalty)) < 0.5 * strength

@@ -75,7 +75,8 @@ class Evaluation(NamedTuple):
         own_cost: mean action of the method's own paths, of a random map that of its drift.
         path_gap: mean cost of the method's own paths less that of the best near them; not a number
             for a random map, whose paths have no finite cost.
-        inside_fraction: of the method's own paths, those that enter an obstacle.
+        inside_fraction: of the method's own paths, those that enter a wall; not a number where the
+            obstacle is none.
         *_expected: the same of a random map's expected paths; not a number for another.
         dual_objective: E[g(y)] + E[g^c(x)]; not a number without a dual.
         conjugate_*: how the solver fared at samples of the source; nothing without one.
@@ -170,8 +171,7 @@ def _check_potential(scene: Scene, x: Array, where: str, outside: bool) -> None:
             f"{where} the obstacle's U is {found[~np.isfinite(found)][0]} at {place.round(3)}; "
             "expected a finite number everywhere: a wall is a high penalty, not an infinite one"
         )
-    walls = getattr(scene.obstacle, "WALLS", False)
-    if outside and walls and (found < -WALL * scene.strength).any():
+    if outside and scene.walls and (found < -WALL * scene.strength).any():
         place = np.asarray(x)[:, np.argmin(found)]
         raise InputError(
             f"{where} one is inside the obstacle, {place.round(3)}; expected measures outside: "
@@ -275,7 +275,9 @@ def _gap(lagrangian: Action, path: Path) -> Float[Array, " seeds"]:
 
 
 def _inside(scene: Scene, path: Path) -> Float[Array, " seeds"]:
-    """Return which part of the paths enters an obstacle."""
+    """Return which part of the paths enters the obstacle; not a number where it has no walls."""
+    if not scene.walls:
+        return jnp.full(path.shape[2], jnp.nan)
     inside = -scene.potential()(_fine(path)) > WALL * scene.strength
     return jnp.mean(jnp.any(inside, axis=0), axis=1)
 

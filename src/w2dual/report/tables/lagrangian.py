@@ -55,7 +55,7 @@ BLOCKS = (
     _Block("w2", r"$W_2^2$, {evaluation_samples:,} samples, $\times100$", "Perfect map", 3),
     _Block("cost", r"Mean cost of the best paths found, $\times100$", "The shift", 3),
     _Block("own_cost", r"Mean action of a method's own paths, $\times100$", "The shift", 3),
-    _Block("inside", r"Paths that enter the obstacle, \%", "", 1),
+    _Block("inside", r"Paths that enter a wall, \%", "", 1),
 )
 
 

@@ -37,6 +37,11 @@ class Scene:
     temperature: float
     bound: float | None
 
+    @property
+    def walls(self) -> bool:
+        """Whether the obstacle is something that measures must be outside of."""
+        return getattr(self.obstacle, "WALLS", False)
+
     def potential(self, temperature: Number | None = None) -> Callable[[Points], Array]:
         """Return U at points, coordinates first; at another temperature where one is given."""
         chosen = self.temperature if temperature is None else temperature

@@ -28,7 +28,7 @@ from w2dual import amortization, conjugate, potentials
 from w2dual.conjugate.costs import Cost, InnerProduct, SquaredEuclidean
 from w2dual.conjugate.costs.along_paths import Clipped
 from w2dual.decoding import decode
-from w2dual.paths.action import Rule, joined, line
+from w2dual.paths.action import Rule, joined
 from w2dual.records import InputError
 from w2dual.training import action_paths, health
 from w2dual.training.action_paths import ActionSettings, Paths
@@ -192,9 +192,8 @@ class CTransform(AlongPaths[CState]):
             InputError: the cost is without paths.
         """
         paths, result = self._with_paths(), self.ctransform(params, x)
-        deviation = paths.deviation(params.path, x, result.x)
-        first, last = jnp.moveaxis(x, -1, 0), jnp.moveaxis(result.x, -1, 0)
-        path = joined(first, line(first, last, paths.rule) + deviation, last)
+        interior = paths.interior(params.path, x, result.x)
+        path = joined(jnp.moveaxis(x, -1, 0), interior, jnp.moveaxis(result.x, -1, 0))
         return Travelled(result.x, path, paths.lagrangian().cost(path), result)
 
     def _with_paths(self) -> Paths:

@@ -130,3 +130,7 @@ def test_a_random_map_is_measured_by_a_drawn_path_and_by_the_mean_of_many(
     for name in ("path_gap", "dual_objective", "conjugate_iterations_mean"):
         assert np.isnan(getattr(found, name)).all()
     assert not np.any(found.conjugate_status_counts)
+    # A well has no wall that a path could enter.
+    well = _scene(CELLS["lagrangian_well-plain_elu-nlot_newton"])
+    found = lagrangian.evaluator(stub, well, EVALUATION)(jnp.array([1.0, 3.0]), keys, STRIPS, 400)
+    assert np.isnan(found.inside_fraction).all()
