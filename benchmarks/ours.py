@@ -3,11 +3,13 @@
 Usage:
     python -m benchmarks.ours keep RUN --into reference/ours/choice [--tree COMMIT]
     python -m benchmarks.ours keep RUN --into reference/ours/fresh [--tree COMMIT]
+    python -m benchmarks.ours keep RUN --into reference/ours/seconds [--tree COMMIT]
     python -m benchmarks.ours render [--records reference/ours] [--document ...]
 
 `keep` copies the finished cells of a run (`benchmarks.kept`). `choice` is for
 cells of `presets/ours.yaml`, whose seeds choose; `fresh` for those of `presets/ours_fresh.yaml`,
-whose seeds do not. `render` writes the tables of docs/ours.md between their markers. A record is
+whose seeds do not; `seconds` for those of `presets/ours_seconds.yaml`, where ours has half of the
+steps. `render` writes the tables of docs/ours.md between their markers. A record is
 never typed in.
 """
 
@@ -145,6 +147,26 @@ def fresh_table(records: Sequence[Record]) -> str:
     return table([*header, "minutes"], rows)
 
 
+def seconds_table(records: Sequence[Record]) -> str:
+    """Return a table of ours and the paper's method, each with the seconds of its steps.
+
+    Raises:
+        InputError: for a dimension there is no record of the paper's method.
+    """
+    rows = []
+    for record in records:
+        beside = usual(records, _n(record))
+        if beside is None:
+            raise InputError(f"no record of {method_words(*USUAL)} for n = {_n(record)}")
+        seconds = record["timing"]["training_s"] / len(record["seeds"])
+        part = seconds / (beside["timing"]["training_s"] / len(beside["seeds"]))
+        rows.append([f"{_n(record)}", _name(record), f"{_steps(record):,}", _seeds(record)])
+        rows[-1] += [errors(record, METRIC), errors(record, INVERSE)]
+        rows[-1] += [f"{seconds:.0f}", f"{part:.2f}"]
+    header = ["n", "method", "steps", "seeds", "forward", "inverse"]
+    return table([*header, "seconds a seed", "of the paper's"], rows)
+
+
 def _mean(record: Record) -> float:
     return float(np.mean([value(seed, METRIC) for seed in record["seeds"]]))
 
@@ -170,6 +192,11 @@ def text(folder: Path) -> str:
         "### Fresh seeds",
         fresh_table(fresh),
     ]
+    if (folder / "seconds").is_dir():
+        parts += [
+            "### In the seconds of the paper's method",
+            seconds_table(read(folder / "seconds")),
+        ]
     return "\n\n".join(parts)
 
 

@@ -49,3 +49,14 @@ def test_what_is_tried_stands_beside_the_papers_method(record: dict[str, Any]):
     alone = named(record, "better", "lbfgs", {1: -1.5})
     with pytest.raises(InputError, match=r"no record of Regression \+ L-BFGS for n = \d+"):
         ours.choice_table([alone])
+
+
+def test_seconds_are_of_a_seed_and_beside_the_papers_method(record: dict[str, Any]):
+    usual = named(record, *ours.USUAL, {5: -1.0, 6: -1.0})
+    other = named(record, "better", "lbfgs", {5: -1.0})
+    for item, seconds in ((usual, 80.0), (other, 30.0)):
+        item["timing"] = {"training_s": seconds}
+    lines = ours.seconds_table([usual, other]).splitlines()[2:]
+    assert [line.split(" | ")[-2:] for line in lines] == [["40", "1.00 |"], ["30", "0.75 |"]]
+    with pytest.raises(InputError, match=r"no record of Regression \+ L-BFGS for n = \d+"):
+        ours.seconds_table([other])
