@@ -1,4 +1,4 @@
-"""Strict numerics on the CPU, programs compiled once, and which tests a machine cannot run."""
+"""Strict numerics on the CPU, programs compiled once, files in memory, and what is left out."""
 
 import atexit
 import gc
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import fast
+from tests import fast, in_memory
 
 from w2dual import environment
 
@@ -26,9 +26,11 @@ _QUICK = {
     "xla_cpu_parallel_codegen_split_count": "1",
 }
 os.environ.setdefault("XLA_FLAGS", " ".join(f"--{key}={value}" for key, value in _QUICK.items()))
+_FILES: Path | None = None
 # What one process of a run has compiled, the others load: workers of pytest-xdist, which inherit
 # the folder, and the jobs that tests start.
 if "PYTEST_XDIST_WORKER" not in os.environ:
+    _FILES = in_memory.settle()
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="w2dual-programs-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -97,11 +99,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items[:] = [item for item in items if item not in left_out]
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In a worker of pytest-xdist: hand the counts to the process that writes the summary."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["left_out"] = session.config.stash.get(_LEFT_OUT, {})
+    elif _FILES is not None and exitstatus == pytest.ExitCode.OK:
+        atexit.register(shutil.rmtree, _FILES, ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)
