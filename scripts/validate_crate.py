@@ -1,6 +1,6 @@
-"""Validates an archive as a Workflow Run RO-Crate with roc-validator, without a network.
+"""Validates archives as Workflow Run RO-Crates with roc-validator, without a network.
 
-Usage: .venv-crate/bin/python scripts/validate_crate.py ARCHIVE.zip
+Usage: .venv-crate/bin/python scripts/validate_crate.py ARCHIVE.zip ...
 
 The validator asks the network for the JSON-LD context of RO-Crate 1.1. Here it gets the context
 that comes with the rocrate library, of 1.3, with the terms that 1.1 defines otherwise; any other
@@ -45,24 +45,26 @@ def local(_: Any, address: str, **__: Any) -> Any:
 
 
 def main() -> int:
-    """Validate; return the exit code, 1 where a requirement is not met."""
+    """Validate; return the exit code, 1 where an archive does not meet a requirement."""
     # By name: they are not in the environment that the types are checked in.
     services = import_module("rocrate_validator.services")
     models = import_module("rocrate_validator.models")
     import_module("rocrate_validator.utils.http").HttpRequester.get = local
-    result = services.validate(
-        {
-            "rocrate_uri": Path(sys.argv[1]).as_posix(),
-            "profile_identifier": PROFILE,
-            "requirement_severity": models.Severity.REQUIRED,
-            "offline": True,
-        }
-    )
-    for issue in result.get_issues():
-        sys.stdout.write(f"{issue.severity.name}: {issue.check.identifier}: {issue.message}\n")
-    passed = result.passed()
-    sys.stdout.write(f"{sys.argv[1]}: {'conforms to' if passed else 'FAILS'} {PROFILE}\n")
-    return 0 if passed else 1
+    passed = []
+    for archive in sys.argv[1:]:
+        result = services.validate(
+            {
+                "rocrate_uri": Path(archive).as_posix(),
+                "profile_identifier": PROFILE,
+                "requirement_severity": models.Severity.REQUIRED,
+                "offline": True,
+            }
+        )
+        for issue in result.get_issues():
+            sys.stdout.write(f"{issue.severity.name}: {issue.check.identifier}: {issue.message}\n")
+        passed.append(result.passed())
+        sys.stdout.write(f"{archive}: {'conforms to' if passed[-1] else 'FAILS'} {PROFILE}\n")
+    return 0 if passed and all(passed) else 1
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["left_out"] = session.config.stash.get(_LEFT_OUT, {})
-    elif _FILES is not None and exitstatus == pytest.ExitCode.OK:
-        atexit.register(shutil.rmtree, _FILES, ignore_errors=True)
+    elif _FILES is not None and exitstatus != pytest.ExitCode.OK:
+        atexit.unregister(in_memory.remove)  # to be looked at
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -4,6 +4,7 @@ What a disk takes for them is a tenth of a run on some machines. A run that pass
 folder; the next run removes those of runs that failed or were killed.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -15,8 +16,15 @@ ROOM = 4 * 2**30
 PREFIX = "w2dual-tests-"
 
 
+def remove(folder: Path) -> None:
+    """Remove a run's folder, or what is left of it."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def settle(memory: Path = MEMORY, room: int = ROOM) -> Path | None:
     """Make temporary files go to a new folder in memory, for this process and those it starts.
+
+    It is removed when this process ends.
 
     Args:
         memory: a file system in memory.
@@ -36,5 +44,7 @@ def settle(memory: Path = MEMORY, room: int = ROOM) -> Path | None:
         return None
     folder = memory / f"{PREFIX}{os.getpid()}"
     folder.mkdir(mode=0o700)
+    # Registered before what else removes temporary files at the end, and so run after it.
+    atexit.register(remove, folder)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     return folder

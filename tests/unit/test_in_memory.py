@@ -1,5 +1,6 @@
 """Files of a run: in memory where there is room, and gone once nobody needs them."""
 
+import atexit
 import os
 import tempfile
 from pathlib import Path
@@ -14,14 +15,19 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TMPDIR", raising=False)
 
 
-def test_files_go_to_a_new_folder_and_those_of_ended_runs_are_removed(tmp_path: Path):
+def test_files_go_to_a_new_folder_and_those_of_ended_runs_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     ended, running, other = (
         tmp_path / name for name in ("w2dual-tests-999999999", f"w2dual-tests-{os.getppid()}", "a")
     )
     for folder in (ended, running, other):
         folder.mkdir()
+    removed: list[Path] = []
+    monkeypatch.setattr(atexit, "register", lambda remove, folder: removed.append(folder))
     folder = in_memory.settle(tmp_path, 1)
     assert folder is not None
+    assert removed == [folder]
     assert Path(tempfile.mkdtemp()).parent == folder
     assert os.environ["TMPDIR"] == str(folder)
     assert {path.name for path in tmp_path.iterdir()} == {folder.name, running.name, other.name}

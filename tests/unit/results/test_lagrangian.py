@@ -82,9 +82,10 @@ def test_published_values_are_those_of_the_talk():
 def test_what_no_seed_has_is_unknown_and_not_diverged():
     found = _tidy(_frame()).set_index(["method", "setting", "quantity"])
     for setting, entry in (("box", 0.0), ("well", np.nan)):
-        row = found.loc[("nlot_newton", setting, "inside")]
+        row: Any = found.loc["nlot_newton"].loc[setting].loc["inside"]
         np.testing.assert_equal((row["mean"], row["diverged_seeds"]), (entry, 0))
-    assert np.isnan(found.loc[("nlsb_stochastic", "box", "path_gap"), "mean"])
+    gap: Any = found.loc["nlsb_stochastic"].loc["box"].loc["path_gap"]
+    assert np.isnan(gap["mean"])
     judged = judge(_tidy(_frame()), PUBLISHED, SETTINGS.alpha, SETTINGS.random)
     outside = judged[judged["claim"] == "paths go around obstacles"].iloc[0]
     assert (outside["supported"], outside["contradicted"]) == (2, 0)
