@@ -37,7 +37,8 @@ def settle(memory: Path = MEMORY, room: int = ROOM) -> Path | None:
     if "TMPDIR" in os.environ or not os.access(memory, os.W_OK):
         return None
     for old in memory.glob(f"{PREFIX}*"):
-        if not Path("/proc", old.name.removeprefix(PREFIX)).exists():
+        process = old.name.removeprefix(PREFIX)
+        if process == str(os.getpid()) or not Path("/proc", process).exists():
             shutil.rmtree(old, ignore_errors=True)  # another user's stays
     free = os.statvfs(memory)
     if free.f_bavail * free.f_frsize < room:

@@ -21,8 +21,8 @@ def test_files_go_to_a_new_folder_and_those_of_ended_runs_are_removed(
     ended, running, other = (
         tmp_path / name for name in ("w2dual-tests-999999999", f"w2dual-tests-{os.getppid()}", "a")
     )
-    for folder in (ended, running, other):
-        folder.mkdir()
+    for folder in (ended, running, other, tmp_path / f"w2dual-tests-{os.getpid()}"):
+        folder.mkdir()  # the last was that of an ended process of the same number
     removed: list[Path] = []
     monkeypatch.setattr(atexit, "register", lambda remove, folder: removed.append(folder))
     folder = in_memory.settle(tmp_path, 1)
