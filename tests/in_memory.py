@@ -1,6 +1,6 @@
 """Where tests keep their files: in memory where there is room, since they make 40,000.
 
-What a disk takes for them is a tenth of a run on some machines. A run that passes removes its
+To remove those of an earlier run took half a minute on a busy disk. A run that passes removes its
 folder; the next run removes those of runs that failed or were killed.
 """
 
