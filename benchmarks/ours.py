@@ -54,7 +54,7 @@ def read(folder: Path) -> list[Record]:
 
 
 def _order(record: Record, records: Sequence[Record]) -> tuple[float, str]:
-    beside = usual(records, _n(record))
+    beside = _usual(records, _n(record))
     gain = gains(record, beside) if beside else []
     return (-float(np.mean(gain)) if gain else np.inf, record["cell"]["name"])
 
@@ -67,9 +67,23 @@ def _key(record: Record) -> tuple[str, str]:
     return record["cell"]["amortization"], record["cell"]["solver"]
 
 
-def usual(records: Sequence[Record], n: int) -> Record | None:
-    """Return the record of the paper's method in n dimensions, if there is one."""
+def _usual(records: Sequence[Record], n: int) -> Record | None:
     return next((item for item in records if _n(item) == n and _key(item) == USUAL), None)
+
+
+def usual(records: Sequence[Record], n: int) -> Record:
+    """Return the record of the paper's method in n dimensions.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = _usual(records, n)
+    if found is None:
+        raise InputError(
+            f"no record of {method_words(*USUAL)} for n = {n}, which others are compared with; "
+            "train and keep it too"
+        )
+    return found
 
 
 def gains(record: Record, other: Record) -> list[float]:
@@ -114,15 +128,14 @@ def _minutes(record: Record) -> str:
 
 
 def choice_table(records: Sequence[Record]) -> str:
-    """Return a table of what was tried, with what it changes and what it gains in V."""
+    """Return a table of what was tried, with what it changes and what it gains in V.
+
+    Raises:
+        InputError: for a dimension there is no record of the paper's method.
+    """
     rows = []
     for record in records:
         beside = usual(records, _n(record))
-        if beside is None:
-            raise InputError(
-                f"no record of {method_words(*USUAL)} for n = {_n(record)}, which others stand "
-                "beside; train it too"
-            )
         gain = gains(record, beside)
         settings = record["cell"]["settings"]
         own = {key: item for key, item in settings.get("method", {}).items() if key != "kind"}
@@ -156,8 +169,6 @@ def seconds_table(records: Sequence[Record]) -> str:
     rows = []
     for record in records:
         beside = usual(records, _n(record))
-        if beside is None:
-            raise InputError(f"no record of {method_words(*USUAL)} for n = {_n(record)}")
         seconds = record["timing"]["training_s"] / len(record["seeds"])
         part = seconds / (beside["timing"]["training_s"] / len(beside["seeds"]))
         rows.append([f"{_n(record)}", _name(record), f"{_steps(record):,}", _seeds(record)])
