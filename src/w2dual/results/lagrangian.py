@@ -25,12 +25,15 @@ class Quantity:
         floor: column of the same for the best map known; None where that is 0.
         scale: what a number is shown times.
         expected: column of the same for the mean paths of a random map; None where it has none.
+        optional: whether some methods or settings have no such number. Of the others one that is
+            not finite says that the seed diverged.
     """
 
     column: str
     floor: str | None
     scale: float = 1.0
     expected: str | None = None
+    optional: bool = False
 
 
 QUANTITIES = {
@@ -38,9 +41,9 @@ QUANTITIES = {
     "w2": Quantity("w2", "w2_floor", 100.0, "w2_expected"),
     "cost": Quantity("cost", "cost_reference", 100.0, "cost_expected"),
     "own_cost": Quantity("own_cost", "cost_reference", 100.0),
-    "inside": Quantity("inside_fraction", None, 100.0, "inside_fraction_expected"),
-    "path_gap": Quantity("path_gap", None, 100.0),
-    "iterations": Quantity("conjugate_iterations_mean", None),
+    "inside": Quantity("inside_fraction", None, 100.0, "inside_fraction_expected", optional=True),
+    "path_gap": Quantity("path_gap", None, 100.0, optional=True),
+    "iterations": Quantity("conjugate_iterations_mean", None, optional=True),
 }
 """By the name that tables have."""
 STOCHASTIC, EXPECTED = "stochastic", "expected"
@@ -137,7 +140,8 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: LagrangianSettings) -> pd.
 
 def _numbers(cell: pd.DataFrame, quantity: Quantity, column: str) -> dict[str, Any]:
     statuses = cell["status"].tolist()
-    if cell.loc[cell["status"] == "finished", column].isna().all() and "finished" in statuses:
+    finished = cell.loc[cell["status"] == "finished", column]
+    if quantity.optional and len(finished) > 0 and finished.isna().all():
         entry = Entry(math.nan, math.nan, len(cell), statuses.count("diverged"))  # no such quantity
     else:
         entry = Entry.of((quantity.scale * cell[column]).tolist(), statuses)

@@ -94,6 +94,15 @@ def test_what_no_seed_has_is_unknown_and_not_diverged():
     )
 
 
+def test_an_error_that_is_no_number_says_that_its_seed_diverged():
+    """Every method has errors and costs, so none of them is missing for another reason."""
+    found = _tidy(_frame(published=np.nan, cost=np.nan, own_cost=np.nan))
+    broken = found[found["quantity"].isin(["published", "cost", "own_cost"])]
+    broken = broken[(broken["method"] == "nlot_newton") & (broken["source"] == "ours")]
+    assert len(broken) == 3 * len(SETTINGS.settings)
+    assert (broken["diverged_seeds"] == len(SETTINGS.seeds)).all()
+
+
 def test_a_missing_seed_or_setting_is_an_error():
     frame = _frame()
     with pytest.raises(InputError, match=r"nlot_newton, box has seeds \[1, 2\]"):

@@ -76,7 +76,7 @@ class Evaluation(NamedTuple):
         path_gap: mean cost of the method's own paths less that of the best near them; not a number
             for a random map, whose paths have no finite cost.
         inside_fraction: of the method's own paths, those that enter a wall; not a number where the
-            obstacle is none.
+            obstacle has no walls.
         *_expected: the same of a random map's expected paths; not a number for another.
         dual_objective: E[g(y)] + E[g^c(x)]; not a number without a dual.
         conjugate_*: how the solver fared at samples of the source; nothing without one.
