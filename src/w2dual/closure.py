@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -68,7 +69,7 @@ def _contents(modules: Iterable[str], package: Path) -> dict[str, str]:
             continue
         path = _file(name, package)
         if path is None or path.name != "__init__.py":
-            if not package.parent.joinpath(*name.split(".")).is_dir():
+            if not os.path.isdir(_place(name, package)):
                 leaves.add(name)
         if path is None:
             continue
@@ -246,11 +247,21 @@ def _file(name: str, package: Path) -> Path | None:
     top = name.partition(".")[0]
     if top != package.name and not _is_checkout(package):
         return None
-    base = package.parent.joinpath(*name.split("."))
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
-            return path
+    base = _place(name, package)
+    for path in (f"{base}/__init__.py", f"{base}.py"):
+        if os.path.isfile(path):
+            return Path(path)
     return None
+
+
+def _place(name: str, package: Path) -> str:
+    """Return the path of a module without a suffix, as text: a plan asks many thousand times."""
+    return f"{_parent(package)}/{name.replace('.', '/')}"
+
+
+@cache
+def _parent(package: Path) -> str:
+    return str(package.parent)
 
 
 @cache

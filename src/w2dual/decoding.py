@@ -54,10 +54,12 @@ def decode(cls: type[T], record: Any, source: str, key: str = "") -> T:
     required = [name for name, item in known.items() if not _has_default(item)]
     if missing := [name for name in required if name not in record]:
         raise InputError(f"{where} lacks {', '.join(f'`{name}`' for name in missing)}")
-    hints = _hints(cls)
+    hints, plain = _hints(cls), _plain(cls)
     return cls(
         **{
-            name: _value(hints[name], value, source, f"{key}.{name}" if key else name)
+            name: value
+            if type(value) in plain[name]
+            else _value(hints[name], value, source, f"{key}.{name}" if key else name)
             for name, value in record.items()
         }
     )
@@ -87,6 +89,16 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
+@cache
+def _plain(cls: type) -> dict[str, frozenset[type]]:
+    """Return the types whose values a field takes as they are: most of a record, taken at once."""
+    found = {}
+    for name, hint in _hints(cls).items():
+        kinds = {int if kind is float else kind for kind in _kinds(hint)[0]}
+        found[name] = frozenset(kinds & _SCALARS.keys())
+    return found
+
+
 def _has_default(item: Field[Any]) -> bool:
     return item.default is not MISSING or item.default_factory is not MISSING
 
@@ -105,6 +117,8 @@ def _value(expected: Any, value: Any, source: str, key: str) -> Any:
             return _tuple(parts, value, source, key)
         if origin in (dict, Mapping) and isinstance(value, Mapping):
             part = parts[1] if parts else Any
+            if part is Any:
+                return dict(value)
             return {
                 name: _value(part, item, source, f"{key}.{name}") for name, item in value.items()
             }
