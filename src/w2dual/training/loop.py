@@ -185,7 +185,7 @@ def _chunk(
             return jax.vmap(of_seed)(streams(seeds, "method"))
 
         @cached_property
-        def _both(self) -> tuple[Float[Array, "seeds batch n"], Float[Array, "seeds batch n"]]:
+        def both(self) -> tuple[Float[Array, "seeds batch n"], Float[Array, "seeds batch n"]]:
             """The first batches of both measures, drawn together."""
 
             def of_part(key: Key[Array, ""], index: Array) -> Key[Array, ""]:
@@ -203,7 +203,7 @@ def _chunk(
         ) -> Float[Array, "seeds batch n"]:
             if isinstance(index, int) and index == 0:
                 if few:
-                    return _of_each(self._both[0 if first is source else 1], len(seeds))
+                    return _of_each(self.both[0 if first is source else 1], len(seeds))
                 return _of_each(draw(sample, first, self.step), len(seeds))
             keys = jax.vmap(rng.at, (0, None))(more, self.step)
             return _of_each(draw(sample, keys, jnp.asarray(index)), len(seeds))
@@ -212,8 +212,11 @@ def _chunk(
         looped: Looped, pair: Any, carry: tuple[Any, Any, Incidents]
     ) -> tuple[Any, Any, Incidents]:
         state, sums, happened = carry
+        drawn = Drawn(pair, state.step)
+        if few:
+            drawn.both  # noqa: B018 # here, since what a branch draws first is not another's
         with backend.products():
-            state, metrics, new = looped.update(state, Drawn(pair, state.step), over)
+            state, metrics, new = looped.update(state, drawn, over)
         happened = happened if new is None else health.added(happened, new)
         return state, jax.tree.map(jnp.add, sums, metrics), happened
 

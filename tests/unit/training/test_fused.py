@@ -40,7 +40,10 @@ class Drawn(NamedTuple):
 
 
 class Drawing:
-    """What a loop needs of a method; its step draws."""
+    """What a loop needs of a method; its step draws, or one of its two branches does."""
+
+    def __init__(self, branches=False):
+        self.branches = branches
 
     class metrics(NamedTuple):
         """Nothing."""
@@ -48,7 +51,17 @@ class Drawing:
     def in_loop(self, like):
         def update(state, batches, over):
             del over
-            drawn: Any = Drawn(state.step + 1, batches.source(), batches.target())
+
+            def draw():
+                return batches.source(), batches.target()
+
+            def draw_y_first():
+                y = batches.target()
+                return batches.source(), y
+
+            early = state.step < 8
+            x, y = jax.lax.cond(early, draw, draw_y_first) if self.branches else draw()
+            drawn: Any = Drawn(state.step + 1, x, y)
             return Step(drawn, self.metrics())
 
         return Looped(lambda state: state, update, lambda state: state)
@@ -66,10 +79,12 @@ class Noise(Pair):
         return jax.random.uniform(key, (size, self.dimension))
 
 
-def test_draws_are_bitwise_those_of_the_plain_form(monkeypatch):
+@pytest.mark.parametrize("branches", [False, True])
+def test_draws_are_bitwise_those_of_the_plain_form(branches, monkeypatch):
+    """Also where a step draws within a branch, as one does whose last batches are larger."""
     empty = jnp.zeros((len(SEEDS), BATCH, N))
     start = Drawn(jnp.int32(7), empty, empty)
-    run = [Drawing(), SEEDS, BATCH, 1]
+    run = [Drawing(branches), SEEDS, BATCH, 1]
     plain, _ = jax.jit(loop._chunk(*run))(start, Noise(dimension=N), 2)
     monkeypatch.setattr(backend, "few_launches", lambda: True)
     few, _ = jax.jit(loop._chunk(*run))(start, Noise(dimension=N), 2)
