@@ -20,8 +20,12 @@ from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors", "w2dual")
-
+LIBRARIES = (
+    *("jax", "jaxlib", "flax", "optax", "ott-jax"),
+    *("numpy", "scipy", "pillow", "safetensors"),
+)
+"""What can move a number, by the names that they are installed under."""
+PACKAGES = (*LIBRARIES, "w2dual")
 
 CHECKOUT = Path(__file__).parents[2]
 """Where this code lies, if it runs from a checkout."""

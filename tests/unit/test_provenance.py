@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -194,3 +197,23 @@ def test_outputs_within_a_checkout_without_git_are_no_source(tmp_path: Path):
         (tmp_path / name).write_text("")
     assert source.files(tmp_path, tmp_path / "out") == ["Snakefile"]
     assert small_archive.ROOT == provenance.CHECKOUT
+
+
+MOVES = ("amortization", "conjugate", "entropic", "evaluation", "measures", "paths", "potentials")
+"""Rooms whose code makes numbers, besides `training`."""
+
+
+def test_libraries_are_those_that_are_imported_where_numbers_are_made():
+    """And what compiles the programs, and what keeps them."""
+    imported: set[str] = set()
+    for room in (*MOVES, "training"):
+        for path in (provenance.CHECKOUT / "src" / "w2dual" / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    imported |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    imported.add(node.module.partition(".")[0])
+    imported -= {*sys.stdlib_module_names, "w2dual", "jaxtyping"}  # of types alone
+    packages = metadata.packages_distributions()
+    named = {name for module in imported for name in packages[module]}
+    assert named | {"jaxlib", "safetensors"} == set(provenance.LIBRARIES)

@@ -17,7 +17,7 @@ import pytest
 from tests.slow.kill import OUTPUTS, Job, alone, differences
 from tests.unit import settings
 
-from w2dual import closure, measures
+from w2dual import closure, measures, provenance
 from w2dual.__main__ import main
 from w2dual.config.cells import Cell, modules, pair_modules
 from w2dual.evaluation import cell as cell_evaluation
@@ -415,6 +415,13 @@ def test_the_origin_tells_apart_what_can_move_a_bit():
     assert ours["code"] != checkpoint.origin(cell(), "a" * 64, CODE[::-1])["code"]
     changed = cell(training={"b1": 0.6})
     assert ours["cell"] != checkpoint.origin(changed, "a" * 64, CODE)["cell"]
+
+
+@pytest.mark.parametrize("name", provenance.LIBRARIES)
+def test_the_origin_has_the_version_of_each_library(name, monkeypatch):
+    ours = checkpoint.origin(cell(), "a" * 64, CODE)
+    monkeypatch.setattr(provenance.metadata, "version", lambda found: f"of {found}")
+    assert checkpoint.origin(cell(), "a" * 64, CODE)[name] == f"of {name}" != ours[name]
 
 
 @pytest.fixture

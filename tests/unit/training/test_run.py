@@ -22,14 +22,12 @@ from w2dual.records import load_arrays, read_json, save_arrays
 from w2dual.results.measured.hd import MEASURED as HD
 from w2dual.results.measured.synthetic import MEASURED as SYNTHETIC
 from w2dual.training import files, health, loop, run
-from w2dual.training.checkpoint import Checkpoints
+from w2dual.training.checkpoint import WORDS, Checkpoints
 from w2dual.training.methods.dual import make as make_problem
 from w2dual.training.progress import Progress
 from w2dual.training.status import NAME, CellStatus
 
-ORIGIN: dict[str, str | None] = dict.fromkeys(
-    ("cell", "measures", "code", "jax", "jaxlib", "device", "flags", "environment", "shards"), "x"
-)
+ORIGIN: dict[str, str | None] = dict.fromkeys(WORDS, "x")
 SETTINGS = {
     "potential": {"kind": "mlp", "activation": "elu", "hidden": [32, 32]},
     "amortization_model": {"kind": "mlp_skip", "activation": "elu", "hidden": [32, 32]},

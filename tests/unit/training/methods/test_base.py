@@ -22,12 +22,10 @@ from w2dual.measures.pairs import gaussian
 from w2dual.measures.preparation import synthetic as preparation
 from w2dual.records import InputError, read_json, save_arrays
 from w2dual.training import files, methods, run
-from w2dual.training.checkpoint import Checkpoints
+from w2dual.training.checkpoint import WORDS, Checkpoints
 from w2dual.training.methods import Divergence, Method, Network, Step
 
-ORIGIN: dict[str, str | None] = dict.fromkeys(
-    ("cell", "measures", "code", "jax", "jaxlib", "device", "flags", "environment", "shards"), "x"
-)
+ORIGIN: dict[str, str | None] = dict.fromkeys(WORDS, "x")
 
 
 class Maps(NamedTuple):

@@ -21,14 +21,12 @@ from w2dual.measures.benchmark import icnn_dense
 from w2dual.measures.pairs import gaussian
 from w2dual.records import InputError, save_arrays
 from w2dual.training import methods, run
-from w2dual.training.checkpoint import Checkpoints
+from w2dual.training.checkpoint import WORDS, Checkpoints
 from w2dual.training.methods import maximin, mm_batch, mmv1, wgan_qc
 from w2dual.training.methods.base import Looped, Reversed, Swapped
 from w2dual.training.methods.two_potentials import Both
 
-ORIGIN: dict[str, str | None] = dict.fromkeys(
-    ("cell", "measures", "code", "jax", "jaxlib", "device", "flags", "environment", "shards"), "x"
-)
+ORIGIN: dict[str, str | None] = dict.fromkeys(WORDS, "x")
 METHODS: dict[str, dict[str, Any]] = {
     "w2": {"kind": "w2gn", "weight": 4.0},
     "mm": {"kind": "maximin", "inner": 3},
