@@ -151,7 +151,9 @@ def _cell_problems(opened: Opened, cell: Cell, paths: Mapping[str, str]) -> list
             f"{paths['metrics.json']}: was trained with other settings ({recorded.hash}) than "
             f"{layout.CONFIG} gives ({cell.hash})"
         )
-    if record["preset"] != opened.config["preset"]:
+    preset = opened.config["preset"]
+    if any(record["preset"][key] != preset[key] for key in ("name", "reduced")):
+        # Its words may be other ones: they are no reason to train again.
         found.append(f"{paths['metrics.json']}: its preset is not that of {layout.CONFIG}")
     arrays, metadata = load_arrays(opened.root / paths["params.safetensors"])
     if metadata["cell"]["hash"] != cell.hash:

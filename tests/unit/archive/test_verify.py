@@ -932,6 +932,19 @@ def test_outputs_on_another_disk_give_the_same_archive(made, tmp_path):
         bundle.make(small_archive.plan_of(record), root, away, tmp_path / "out.zip", call)
 
 
+def test_cells_that_were_trained_under_other_words_for_the_preset_pass(path, tmp_path):
+    """Words for a preset make its tables again, and train nothing."""
+    label = json.dumps(small_archive.PRESET["label"])[1:-1].encode()
+
+    def reworded(found):
+        for name in found:
+            if name.startswith(f"{RUN}/results/") and name.endswith((".json", ".csv")):
+                found[name] = found[name].replace(label, b"other words")
+        assert b"other words" in found[METRICS]
+
+    assert problems(rewritten(path, tmp_path / "t.zip", reworded, rehash=True)) == ""
+
+
 def test_an_archive_that_would_not_pass_is_not_written(made, tmp_path):
     root, record, _ = made
     out = tmp_path / "out.zip"
