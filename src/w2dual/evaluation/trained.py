@@ -156,8 +156,8 @@ def load(
             f"{params} of {cell.name} ({cell.hash})"
         )
     live = [entry["seed"] for entry in record["seeds"] if entry["status"] != "diverged"]
-    if not live:
-        raise InputError(f"{metrics}: every seed has diverged, so there is nothing to draw")
+    if is_lost(record):
+        raise InputError(f"{metrics}: every seed has diverged, so there is nothing to look at")
     place = seeds.index(live[0])
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf[place : place + 1]), arrays)
     prepared = measures.load(pair)
@@ -177,3 +177,8 @@ def load(
             )
         )
     return Trained(cell, record, live[0], problem, one, prepared)
+
+
+def is_lost(record: Mapping[str, Any]) -> bool:
+    """Return whether every seed of a cell has diverged, by its metrics: a result, and no error."""
+    return all(entry["status"] == "diverged" for entry in record["seeds"])

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
 
 from w2dual.config.names import words
 from w2dual.evaluation import trained
 from w2dual.plots import style
-from w2dual.records import InputError, atomic_path
+from w2dual.records import InputError, atomic_path, read_json
 from w2dual.training.methods.dual import DualProblem
 
 log = logging.getLogger(__name__)
@@ -46,10 +52,37 @@ def module_of(name: str) -> ModuleType:
     return module
 
 
-def mark(cells: Sequence[trained.Trained]) -> str:
-    """Word the budget of a reduced preset; empty for a full one."""
-    presets = sorted({cell.reduced for cell in cells if cell.reduced})
-    return f"reduced budget: preset {', '.join(presets)}" if presets else ""
+def mark(records: Sequence[Mapping[str, Any]]) -> str:
+    """Word the budget of cells of a reduced preset, by their metrics; empty for a full one."""
+    presets = {record["preset"]["name"] for record in records if record["preset"]["reduced"]}
+    return f"reduced budget: preset {', '.join(sorted(presets))}" if presets else ""
+
+
+def lost(records: Sequence[Mapping[str, Any]]) -> str:
+    """Name the cells that are not drawn, since every seed of theirs has diverged; empty for none.
+
+    A few are named, of more there is the number, and the log has each.
+    """
+    names = [record["cell"]["name"] for record in records]
+    if not names:
+        return ""
+    which = ", ".join(names) if len(names) <= NAMED else f"{len(names)} cells"
+    return f"not drawn, since every seed diverged: {which}"
+
+
+def _nothing(records: Sequence[Mapping[str, Any]]) -> Figure:
+    """Return a figure that says that there is nothing to draw."""
+    figure = Figure(figsize=(style.COLUMN_WIDTH_IN, 0.6))
+    names = "\n".join(record["cell"]["name"] for record in records[:NAMED])
+    said = f"Nothing to draw: every seed of each cell diverged.\n{names}"
+    figure.text(0.5, 0.55, said, ha="center", va="center", fontsize=6)
+    return figure
+
+
+def _pixels(figure: Figure) -> Image.Image:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def not_converged(cells: Sequence[trained.Trained]) -> str:
@@ -99,13 +132,22 @@ def write(
     Raises:
         InputError: a file cannot be used, or the figure does not move.
     """
-    choose = getattr(module, "choose", list)
     kinds = getattr(module, "METHODS", (DualProblem,))
-    cells = [trained.load(*paths, kinds=kinds) for paths in choose(files)]
+    chosen = getattr(module, "choose", list)(files)
+    records = [read_json(metrics) for _, metrics, _ in chosen]
+    gone = [record for record in records if trained.is_lost(record)]
+    cells = [
+        trained.load(*paths, kinds=kinds)
+        for paths, record in zip(chosen, records, strict=True)
+        if record not in gone
+    ]
+    for record in gone:
+        log.warning("%s: not drawn, since every seed diverged", record["cell"]["name"])
     with style.style():
         if pdf is not None and png is not None:
-            figure = module.draw(cells)
-            if foot := "; ".join(filter(None, [not_converged(cells), mark(cells)])):
+            figure = _nothing(gone) if gone and not cells else module.draw(cells)
+            parts = [not_converged(cells), lost(gone) if cells else "", mark(records)]
+            if foot := "; ".join(filter(None, parts)):
                 figure.text(
                     0.995, 0.002, foot, ha="right", va="bottom", fontsize=5, color=style.GREY
                 )
@@ -115,7 +157,8 @@ def write(
             if not callable(getattr(module, "frames", None)):
                 name = module.__name__.rpartition(".")[2]
                 raise InputError(f"figure {name!r} does not move: {module.__name__} lacks `frames`")
-            first, *others = module.frames(cells)
+            still = [_pixels(_nothing(gone))] if gone and not cells else []
+            first, *others = still or module.frames(cells)
             with atomic_path(gif) as partial:
                 first.save(
                     partial,

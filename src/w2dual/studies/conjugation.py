@@ -127,9 +127,8 @@ def _padded(rows: list[Float[np.ndarray, " iterates"]]) -> Float[np.ndarray, "po
 
 def load_live(params: Path, metrics: Path, pair: Path) -> Trained | None:
     """Read a trained cell; None where every seed has diverged, which is a result and no error."""
-    if all(entry["status"] == "diverged" for entry in read_json(metrics)["seeds"]):
-        return None
-    return trained.load(params, metrics, pair)
+    lost = trained.is_lost(read_json(metrics))
+    return None if lost else trained.load(params, metrics, pair)
 
 
 def now() -> str:

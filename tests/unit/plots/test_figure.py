@@ -1,16 +1,21 @@
 """What a figure says of the points that it draws."""
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from w2dual.conjugate import ConjugateResult, Status
 from w2dual.conjugate import tally as conjugates
 from w2dual.conjugate.tally import Tally
 from w2dual.plots import figure as drawn
+from w2dual.plots import style
+from w2dual.records import write_json
 
 FINE = [Status.CONVERGED] * 3
 LOST = [Status.CONVERGED, Status.ITERATION_LIMIT, Status.LINE_SEARCH_FAILED]
@@ -54,6 +59,42 @@ def test_the_log_says_how_each_cell_fared(caplog: pytest.LogCaptureFixture):
         "moons-cell: 1 of 3 conjugates converged, 1 at the iteration limit, 1 failed in the line "
         "search; max|grad f(x) - y|: median 0.1, worst 0.2"
     )
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_cells_of_which_every_seed_diverged_are_named_and_not_drawn(
+    lost: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """A result, which keeps no other cell from being drawn, and stops no workflow."""
+    files = []
+    for place, name in enumerate(("moons", "rings")):
+        status = "diverged" if place < lost else "finished"
+        record = {"cell": {"name": name}, "seeds": [{"seed": 0, "status": status}]}
+        record["preset"] = {"name": "tiny", "reduced": True}
+        write_json(tmp_path / name, record)
+        files.append((tmp_path / "params", tmp_path / name, tmp_path / "pair"))
+    monkeypatch.setattr(drawn.trained, "load", lambda params, metrics, pair, kinds: metrics.name)
+    monkeypatch.setattr(drawn, "not_converged", lambda cells: "")
+    monkeypatch.setattr(drawn, "_log_conjugates", lambda cells: None)
+    shown, said = [], []
+    image = Image.new("RGB", (4, 4))
+    module: Any = SimpleNamespace(FRAME_MS=50, frames=lambda cells: shown.append(cells) or [image])
+    module.draw = lambda cells: shown.append(cells) or Figure(figsize=(2, 1))
+    monkeypatch.setattr(
+        style, "save", lambda figure, pdf, png: said.extend(t.get_text() for t in figure.texts)
+    )
+    pdf, gif = tmp_path / "drawn.pdf", tmp_path / "drawn.gif"
+    drawn.write(module, files, pdf, pdf.with_suffix(".png"), gif)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == (
+        ["moons", "rings"][:lost]
+    )
+    text = " ".join(said)
+    assert "moons" in text
+    assert "diverged" in text
+    assert "reduced budget: preset tiny" in text
+    assert shown == ([["rings"]] * 2 if lost == 1 else [])
+    assert ("Nothing to draw" in text) == (lost == 2)
+    assert gif.stat().st_size > 0
 
 
 def test_tallies_of_one_cell_add_up():

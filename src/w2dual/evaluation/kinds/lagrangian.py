@@ -205,7 +205,7 @@ def evaluator(
     """Return a function of (params, one key per seed, pair, samples) that evaluates every seed."""
     few, epsilon = settings.published_samples, settings.published_epsilon
     # As many points each time, so that one program serves all evaluations of a run.
-    size = max(settings.samples, settings.history_samples, few)
+    size = max(settings.samples, settings.history_samples, few, settings.cost_samples)
     moved_of = jit(partial(_moved, method, scene), static_argnums=3)
     costs_of = jit(partial(_costs, scene))
 
