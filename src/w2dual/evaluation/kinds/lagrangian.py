@@ -199,13 +199,22 @@ class _Moved(NamedTuple):
     measured: dict[str, Array]
 
 
+def points_drawn(settings: LagrangianEvaluationSettings) -> int:
+    """Return how many points are drawn: as many each time, so that one program does for a run."""
+    return max(
+        settings.samples,
+        settings.history_samples,
+        settings.published_samples,
+        settings.cost_samples,
+    )
+
+
 def evaluator(
     method: AlongPaths[Any], scene: Scene, settings: LagrangianEvaluationSettings
 ) -> Callable[[Any, Key[Array, " seeds"], Any, int], Evaluation]:
     """Return a function of (params, one key per seed, pair, samples) that evaluates every seed."""
     few, epsilon = settings.published_samples, settings.published_epsilon
-    # As many points each time, so that one program serves all evaluations of a run.
-    size = max(settings.samples, settings.history_samples, few, settings.cost_samples)
+    size = points_drawn(settings)
     moved_of = jit(partial(_moved, method, scene), static_argnums=3)
     costs_of = jit(partial(_costs, scene))
 

@@ -102,9 +102,13 @@ def test_a_random_map_is_measured_by_a_drawn_path_and_by_the_mean_of_many(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """A map that shifts the strip onto the target, and on average 0.5 beside it."""
-    monkeypatch.setattr(
-        lagrangian, "_costs", lambda scene, x, y: jnp.mean(y[..., 1] - x[..., 1], 1)
-    )
+    priced = set()
+
+    def costs(scene: Scene, x: jax.Array, y: jax.Array) -> jax.Array:
+        priced.add(x.shape[1])
+        return jnp.mean(y[..., 1] - x[..., 1], 1)
+
+    monkeypatch.setattr(lagrangian, "_costs", costs)
     monkeypatch.setattr(lagrangian, "entropic", lambda a, b, epsilon: np.asarray(a)[:, 0, 0])
     cell = CELLS["lagrangian_box-plain_elu-nlot_newton"]
 
@@ -132,5 +136,7 @@ def test_a_random_map_is_measured_by_a_drawn_path_and_by_the_mean_of_many(
     assert not np.any(found.conjugate_status_counts)
     # A well has no wall that a path could enter.
     well = _scene(CELLS["lagrangian_well-plain_elu-nlot_newton"])
-    found = lagrangian.evaluator(stub, well, EVALUATION)(jnp.array([1.0, 3.0]), keys, STRIPS, 400)
+    more = dataclasses.replace(EVALUATION, cost_samples=500)
+    found = lagrangian.evaluator(stub, well, more)(jnp.array([1.0, 3.0]), keys, STRIPS, 400)
     assert np.isnan(found.inside_fraction).all()
+    assert priced == {EVALUATION.cost_samples, 500}  # also beyond the samples of other measures
