@@ -5,7 +5,7 @@ A name that is not listed, such as a new method's, is shown with spaces for unde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from w2dual.config.cells import DUAL, method_kind
@@ -127,3 +127,20 @@ def cell_method_words(cell: Mapping[str, Any]) -> str:
     """
     name = method_words if method_kind(cell["settings"]) == DUAL else own_method_words
     return name(cell["amortization"], cell["solver"])
+
+
+_MADE_HERE = {
+    "generated": "measures generated here, not the published ones",
+    "packaged": "stand-in data of a package, not the published ones",
+    "drawn": "images drawn here",
+}
+
+
+def made_here(sources: Iterable[str | None]) -> str:
+    """Say which measures are not the published ones, by their sources; empty where all are.
+
+    Args:
+        sources: `measures.source` of metrics, and `source` of a prepared pair.
+    """
+    found = set(sources)
+    return "; ".join(said for source, said in _MADE_HERE.items() if source in found)

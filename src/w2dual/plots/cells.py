@@ -10,6 +10,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.colors import to_hex
 
+from w2dual.config.names import made_here
 from w2dual.results.published import read_published
 from w2dual.results.summary import METRIC, Entry, TableSettings, hd_tidy, seeds_in_words
 
@@ -63,8 +64,7 @@ class Cells:
         marks = ["; ".join(sorted({str(name) for name in self.frame["device"].dropna()}))]
         if self.settings.reduced:
             marks.append(f"reduced budget: preset {self.settings.preset}")
-        if (self.frame["measures_source"] == "generated").any():
-            marks.append("measures generated here, not the published ones")
+        marks.append(made_here(self.frame["measures_source"]))
         return "; ".join(mark for mark in marks if mark).replace("$", r"\$")
 
     @property

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from w2dual.config.names import method_words, potential_words, words
+from w2dual.config.names import made_here, method_words, potential_words, words
 from w2dual.plots import style
 from w2dual.plots.curves import by_seed, read_history
 from w2dual.records import InputError
@@ -98,8 +98,8 @@ def _origin(studies: Sequence[Study]) -> str:
     """Say on what and with which preset it was made."""
     first = studies[0].metadata
     text = f"{first['settings']['samples']:,} points; {first['provenance']['device']}"
-    if any(study.metadata.get("measures_source") == "generated" for study in studies):
-        text = f"measures generated here, not the published ones; {text}"
+    sources = made_here(study.metadata.get("measures_source") for study in studies)
+    text = f"{sources}; {text}" if sources else text
     if first["preset"]["reduced"]:
         text = f"reduced budget: preset {first['preset']['name']}; {text}"
     return text

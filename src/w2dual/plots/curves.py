@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from w2dual.config.names import cell_method_words, potential_words, words
+from w2dual.config.names import cell_method_words, made_here, potential_words, words
 from w2dual.plots import style
 from w2dual.records import InputError, read_json
 from w2dual.results import aggregate, celeba64, lagrangian, measured
@@ -175,8 +175,7 @@ def footnote(record: Mapping[str, Any], errors: Curves) -> str:
         )
     if record["preset"]["reduced"]:
         marks.append(f"reduced budget: preset {record['preset']['name']}")
-    if record["measures"]["source"] == "generated":
-        marks.append("measures generated here, not the published ones")
+    marks += filter(None, [made_here([record["measures"]["source"]])])
     if marks:
         lines.append("; ".join(marks).replace("$", r"\$"))
     return "\n".join(lines)

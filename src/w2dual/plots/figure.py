@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from w2dual.config.names import words
+from w2dual.config.names import made_here, words
 from w2dual.evaluation import trained
 from w2dual.plots import style
 from w2dual.records import InputError, atomic_path, read_json
@@ -147,6 +147,7 @@ def write(
         if pdf is not None and png is not None:
             figure = _nothing(gone) if gone and not cells else module.draw(cells)
             parts = [not_converged(cells), lost(gone) if cells else "", mark(records)]
+            parts.append(made_here(record["measures"]["source"] for record in records))
             if foot := "; ".join(filter(None, parts)):
                 figure.text(
                     0.995, 0.002, foot, ha="right", va="bottom", fontsize=5, color=style.GREY

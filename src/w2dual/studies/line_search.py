@@ -37,7 +37,7 @@ from w2dual.studies.conjugation import load_live, now
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 STREAM = "line search study"
 OURS = {
     "ours_parallel": ("ours, parallel Armijo", "parallel"),
@@ -291,6 +291,7 @@ def run(
             {
                 "cell": record["cell"],
                 "preset": record["preset"],
+                "measures_source": record["measures"]["source"],
                 "seed": None if cell is None else cell.seed,
                 "rows": [] if cell is None else STUDIES[study](cell, settings),
             }

@@ -141,10 +141,12 @@ def test_reduced_and_generated_are_said() -> None:
     one = record()
     assert "reduced budget: preset smoke" in texts(drawn(one, history({0: 2, 1: 2}), None))
     one["preset"]["reduced"] = False
-    one["measures"]["source"] = "generated"
-    found = texts(drawn(one, history({0: 2, 1: 2}), None))
-    assert "generated here" in found
-    assert "reduced" not in found
+    said = {"generated": "generated here", "packaged": "stand-in", "drawn": "drawn here"}
+    for source, words in said.items():
+        one["measures"]["source"] = source
+        found = texts(drawn(one, history({0: 2, 1: 2}), None))
+        assert words in found
+        assert "reduced" not in found
 
 
 def test_blow_up_of_the_objective_leaves_the_rest_visible() -> None:

@@ -71,6 +71,7 @@ def test_cells_of_which_every_seed_diverged_are_named_and_not_drawn(
         status = "diverged" if place < lost else "finished"
         record = {"cell": {"name": name}, "seeds": [{"seed": 0, "status": status}]}
         record["preset"] = {"name": "tiny", "reduced": True}
+        record["measures"] = {"source": "drawn"}
         write_json(tmp_path / name, record)
         files.append((tmp_path / "params", tmp_path / name, tmp_path / "pair"))
     monkeypatch.setattr(drawn.trained, "load", lambda params, metrics, pair, kinds: metrics.name)
@@ -91,7 +92,7 @@ def test_cells_of_which_every_seed_diverged_are_named_and_not_drawn(
     text = " ".join(said)
     assert "moons" in text
     assert "diverged" in text
-    assert "reduced budget: preset tiny" in text
+    assert "reduced budget: preset tiny; images drawn here" in text
     assert shown == ([["rings"]] * 2 if lost == 1 else [])
     assert ("Nothing to draw" in text) == (lost == 2)
     assert gif.stat().st_size > 0

@@ -26,7 +26,7 @@ def record(
     cell: Trained, rows: list[dict[str, Any]], study: str, given: dict[str, Any]
 ) -> dict[str, Any]:
     return {
-        "format": 1,
+        "format": line_search_tables.FORMAT,
         "study": study,
         "settings": given,
         "threads": 1,
@@ -35,6 +35,7 @@ def record(
             {
                 "cell": cell.record["cell"],
                 "preset": cell.record["preset"],
+                "measures_source": "closed form",
                 "seed": 0 if rows else None,
                 "rows": rows,
             }
@@ -109,6 +110,11 @@ def test_table_of_line_searches(cell: Trained) -> None:
     assert r"Device: CPU: a\_test, 1 thread." in tex
     assert r"\textbf{Reduced budget}: preset smoke" in tex
     assert "16 points" in tex
+    made["cells"][0]["measures_source"] = "generated"
+    assert "Measures generated here, not the published ones." not in tex
+    assert "Measures generated here, not the published ones." in (
+        line_search_tables.line_search_tex(made)
+    )
 
 
 def test_table_of_wolfe_and_armijo(cell: Trained) -> None:

@@ -54,7 +54,7 @@ def prepare(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarra
         "kind": KIND,
         "pair": name,
         "dimension": 2,
-        "source": "images",
+        "source": "drawn" if "drawn" in origin.values() else "images",
         "scale": float(scale),
         "images": origin,
     }

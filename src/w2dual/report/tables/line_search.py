@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from w2dual.config.names import method_words, words
+from w2dual.config.names import made_here, method_words, words
 from w2dual.records import InputError, read_json
 from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
 
-FORMAT = 1
+FORMAT = 2
 SIZES = ("median", "min", "max")
 COLUMNS = (
     "cell",
@@ -214,6 +214,9 @@ def _set(
             rf"\textbf{{Reduced budget}}: preset {escape(preset['name'])} "
             f"({escape(preset['label'])}); the potential is trained little."
         )
+    sources = made_here(entry["measures_source"] for entry in record["cells"])
+    if sources:
+        notes.append(f"{sources[0].upper()}{sources[1:]}.")
     body = booktabs(heads, rows, align) if rows else ""
     return (fitted(body) if body else "") + footnotes(notes)
 

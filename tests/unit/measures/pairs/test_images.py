@@ -254,7 +254,7 @@ def test_a_prepared_pair_has_the_images_in_it(tmp_path: Path):
         "kind": "images",
         "pair": "images",
         "dimension": 2,
-        "source": "images",
+        "source": "drawn",
         "scale": 3.0,
         "images": {"source": file_sha256(picture), "target": "drawn"},
     }
