@@ -58,7 +58,7 @@ def mark(records: Sequence[Mapping[str, Any]]) -> str:
     return f"reduced budget: preset {', '.join(sorted(presets))}" if presets else ""
 
 
-def lost(records: Sequence[Mapping[str, Any]]) -> str:
+def not_drawn(records: Sequence[Mapping[str, Any]]) -> str:
     """Name the cells that are not drawn, since every seed of theirs has diverged; empty for none.
 
     A few are named, of more there is the number, and the log has each.
@@ -146,7 +146,7 @@ def write(
     with style.style():
         if pdf is not None and png is not None:
             figure = _nothing(gone) if gone and not cells else module.draw(cells)
-            parts = [not_converged(cells), lost(gone) if cells else "", mark(records)]
+            parts = [not_converged(cells), not_drawn(gone) if cells else "", mark(records)]
             parts.append(made_here(record["measures"]["source"] for record in records))
             if foot := "; ".join(filter(None, parts)):
                 figure.text(
