@@ -148,10 +148,8 @@ def write(
             figure = _nothing(gone) if gone and not cells else module.draw(cells)
             parts = [not_converged(cells), not_drawn(gone) if cells else "", mark(records)]
             parts.append(made_here(record["measures"]["source"] for record in records))
-            if foot := "; ".join(filter(None, parts)):
-                figure.text(
-                    0.995, 0.002, foot, ha="right", va="bottom", fontsize=5, color=style.GREY
-                )
+            if said := "; ".join(filter(None, parts)):
+                style.foot(figure, said)
             style.save(figure, pdf, png)
             log.info("%s, %s: written", pdf, png)
         if gif is not None:

@@ -105,7 +105,7 @@ def draw(
                 _show(figure.add_axes((*corner, *sides)), image)
         top -= count * tall
     if foot := _foot(facts):
-        figure.text(0.995, 0.002, foot, ha="right", va="bottom", fontsize=5, color=style.GREY)
+        style.foot(figure, foot)
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from w2dual import environment
 from w2dual.records import atomic_path
@@ -75,15 +77,43 @@ def style() -> Iterator[None]:
         yield
 
 
+FOOT_PT, LINE_IN = 5.0, 0.09
+"""Size of what is said at a figure's foot, and the height of a line of it."""
+_LETTERS_PER_IN = 24
+
+
+def foot(figure: Figure, text: str) -> None:
+    """Say something in small type at the foot of a figure: below it, what is more than a line."""
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(text, int(_LETTERS_PER_IN * width), break_long_words=False)
+    low = 0.002 - (len(lines) - 1) * LINE_IN / height
+    figure.text(
+        *(0.995, low, "\n".join(lines)),
+        ha="right",
+        va="bottom",
+        fontsize=FOOT_PT,
+        linespacing=1.2,
+        color=GREY,
+    )
+
+
 def save(figure: Figure, pdf: Path, png: Path) -> None:
     """Write a figure as vector PDF and as PNG; the same figure gives the same bytes."""
     # matplotlib reads the variable even where no date is asked for.
     undated = environment.without("SOURCE_DATE_EPOCH")
+    width, height = figure.get_size_inches()
+    low = min([0.0, *(text.get_position()[1] for text in figure.texts)])
+    page = Bbox([[0.0, low * height], [width, height]]) if low < 0 else None
     with undated, atomic_path(pdf) as vector, atomic_path(png) as raster:
         figure.savefig(
-            vector, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
+            vector,
+            format="pdf",
+            bbox_inches=page,
+            metadata={"CreationDate": None, "Creator": None, "Producer": None},
         )
-        figure.savefig(raster, format="png", dpi=PNG_DPI, metadata={"Software": None})
+        figure.savefig(
+            raster, format="png", dpi=PNG_DPI, bbox_inches=page, metadata={"Software": None}
+        )
 
 
 def step_axis(axes: Axes) -> None:

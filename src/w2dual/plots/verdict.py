@@ -83,7 +83,7 @@ def draw(judged: pd.DataFrame) -> Figure:
     )
     if bool(judged["reduced"].any()):
         mark = f"reduced budget: preset {judged['preset'].iloc[0]}"
-        figure.text(0.995, 0.002, mark, ha="right", va="bottom", fontsize=5, color=style.GREY)
+        style.foot(figure, mark)
     return figure
 
 
