@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,8 @@ def _blocks(
 
 
 def _power(tolerance: float) -> str:
-    mantissa, exponent = f"{tolerance:.0e}".split("e")
+    """Print a tolerance with all its digits, as a power of ten."""
+    mantissa, exponent = f"{Decimal(repr(float(tolerance))).normalize():e}".split("e")
     factor = "" if mantissa == "1" else rf"{mantissa}\cdot "
     return f"${factor}10^{{{int(exponent)}}}$"
 
