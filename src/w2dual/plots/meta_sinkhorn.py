@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from w2dual.config.names import words
 from w2dual.plots import style
 from w2dual.records import InputError, load_arrays
+from w2dual.results.meta_sinkhorn import PACKAGED
 from w2dual.results.published import read_published
 
 log = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ def _having(studies: Sequence[Traced], key: str) -> list[Traced]:
 def _foot(figure: Figure, studies: Sequence[Traced]) -> None:
     """Say what the data are, and with which preset it was made."""
     parts = [str(study.metadata["data"]["label"]) for study in studies]
-    stand_in = any(study.metadata["data"]["source"] == "packaged" for study in studies)
+    stand_in = any(study.metadata["data"]["source"] == PACKAGED for study in studies)
     text = f"{'stand-in data: ' if stand_in else 'data: '}{'; '.join(parts)}"
     preset = studies[0].metadata["preset"]
     if preset and preset["reduced"]:

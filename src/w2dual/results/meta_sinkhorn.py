@@ -23,6 +23,8 @@ from w2dual.results.frames import read_csv
 from w2dual.results.published import read_published
 
 ZEROS, GAUSSIAN, META = "zeros", "gaussian", "meta"
+PACKAGED = "packaged"
+"""Source of measures that are a stand-in of an installed package."""
 PLAIN = "sinkhorn"
 """The solver of the published values."""
 COUNTS = ("start", "finetuner", "every", "tolerance", "seed", "instance", "iterations", "products")
@@ -83,6 +85,11 @@ class Study:
     counts: pd.DataFrame
     arrays: Mapping[str, np.ndarray]
     metadata: Mapping[str, Any]
+
+    @property
+    def data_source(self) -> str:
+        """Where the measures are from; `PACKAGED` is a stand-in."""
+        return str(self.metadata["data"]["source"])
 
 
 def read(counts: Sequence[Path], traces: Sequence[Path]) -> list[Study]:
@@ -197,7 +204,7 @@ def _row(
         "published_ratio": ratio,
         "device": study.metadata["provenance"].get("device"),
         "data": study.metadata["data"].get("label"),
-        "data_source": study.metadata["data"].get("source"),
+        "data_source": study.data_source,
     }
 
 
@@ -260,6 +267,7 @@ def claims(
         },
     ]
     marks = {"preset": settings.preset["name"], "reduced": settings.preset["reduced"]}
+    marks["data_source"] = ", ".join(dict.fromkeys(study.data_source for study in studies))
     return pd.DataFrame([row | marks for row in rows])
 
 

@@ -69,4 +69,14 @@ def test_a_tolerance_is_printed_with_all_its_digits(tolerance: float, head: str)
     row = study(ALL)
     row.counts["tolerance"] = row.counts["tolerance"].replace(1e-2, tolerance)
     tidy = results.tidy([row], own, results.read_seconds(PUBLISHED))
-    assert f"Start & {head} & {head} & {head} & start" in tables.tex(tidy, own)
+    assert f"Start & {head} & {head} & {head} & start" in tables.tex(tidy, own, [row])
+
+
+def test_the_claims_say_what_data_are_a_stand_in(tmp_path: Path) -> None:
+    for source, said in (("packaged", True), ("folder", False)):
+        for name in tables.TABLES:
+            tex, csv = tmp_path / f"{name}.tex", tmp_path / f"{name}.csv"
+            tables.write(name, [study(ALL, source)], PUBLISHED, settings(), tex, csv)
+            assert ("Stand-in data" in tex.read_text()) == said, name
+            assert ("digits of somebody" in tex.read_text()) == (said or name == "meta_ot_sinkhorn")
+            assert set(pd.read_csv(csv)["data_source"]) == {source}

@@ -8,9 +8,7 @@ from w2dual.config.names import words
 from w2dual.report.latex import escape
 from w2dual.report.systems.base import System
 from w2dual.results.measured.meta_sinkhorn import MEASURED
-
-PACKAGED = "packaged"
-"""Source of measures that are a stand-in of an installed package."""
+from w2dual.results.meta_sinkhorn import PACKAGED
 
 
 def facts(part: pd.DataFrame) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 from w2dual.config.names import words
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 from w2dual.results import meta_sinkhorn
-from w2dual.results.meta_sinkhorn import META, PLAIN, Study, TableSettings
+from w2dual.results.meta_sinkhorn import META, PACKAGED, PLAIN, Study, TableSettings
 
 TABLES = ("meta_ot_sinkhorn", "claims_meta_ot")
 GREY = r"\color[gray]{0.45}"
@@ -25,7 +26,7 @@ NOTE_OF_WORK = (
 )
 
 
-def tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
+def tex(tidy: pd.DataFrame, settings: TableSettings, studies: Sequence[Study]) -> str:
     """Render the table; columns as `meta_sinkhorn.tidy` returns them, looks at each iteration."""
     tolerances = sorted(settings.tolerances, reverse=True)
     blocks = ("iterations", "kernel products", "saved")
@@ -47,7 +48,9 @@ def tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
     )
     body = booktabs(heads, rows, "ll" + "r" * (3 * count + 2))
     body = body.replace(r"\toprule", rf"\toprule {spans} \\", 1)
-    return fitted(body, "scriptsize", height=r".85\textheight") + footnotes(_notes(tidy, settings))
+    return fitted(body, "scriptsize", height=r".85\textheight") + footnotes(
+        _notes(tidy, settings, studies)
+    )
 
 
 def _rule(rows: list[Row]) -> str:
@@ -153,7 +156,7 @@ def _power(tolerance: float) -> str:
     return f"${factor}10^{{{int(exponent)}}}$"
 
 
-def _notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
+def _notes(tidy: pd.DataFrame, settings: TableSettings, studies: Sequence[Study]) -> list[str]:
     devices = ", ".join(sorted({str(device) for device in tidy["device"]}))
     notes = [
         rf"Iterations until the error of the marginals, in L1, is at most the number above: mean "
@@ -168,12 +171,17 @@ def _notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
         r"GP100), with the factor against zeros; there the error was looked at every 10 iterations "
         r"and the time of the prediction was that of an empty program. Do not divide ours by them.",
     ]
-    for task in settings.tasks:
-        rows = tidy[tidy["task"] == task]
-        if len(rows) and rows["data_source"].iloc[0] == "packaged":
-            label = escape(rows["data"].iloc[0])
-            notes.append(rf"\textbf{{Stand-in data}} for {escape(words(task))}: {label}.")
-    return notes + _reduced(settings)
+    return notes + _stand_ins(studies) + _reduced(settings)
+
+
+def _stand_ins(studies: Sequence[Study]) -> list[str]:
+    """Name the tasks whose data are a stand-in."""
+    return [
+        rf"\textbf{{Stand-in data}} for {escape(words(study.task))}: "
+        f"{escape(study.metadata['data']['label'])}."
+        for study in studies
+        if study.data_source == PACKAGED
+    ]
 
 
 def _reduced(settings: TableSettings) -> list[str]:
@@ -186,8 +194,8 @@ def _reduced(settings: TableSettings) -> list[str]:
     ]
 
 
-def claims_tex(rows: pd.DataFrame, settings: TableSettings) -> str:
-    """Render the claims."""
+def claims_tex(rows: pd.DataFrame, settings: TableSettings, studies: Sequence[Study]) -> str:
+    """Render the claims; `studies` are those that they were checked on."""
     lines = []
     for row in rows.to_dict("records"):
         said = (
@@ -207,7 +215,9 @@ def claims_tex(rows: pd.DataFrame, settings: TableSettings) -> str:
         f"Predictions: {', '.join(escape(words(name)) for name in settings.methods)}; the "
         f"published one is {escape(words(META))}. Inconclusive: a reduced budget."
     ]
-    return fitted(booktabs(heads, lines, "llclcl")) + footnotes(notes + _reduced(settings))
+    return fitted(booktabs(heads, lines, "llclcl")) + footnotes(
+        notes + _stand_ins(studies) + _reduced(settings)
+    )
 
 
 COUNTED = ("supported", "contradicted", "undecided")
@@ -215,7 +225,7 @@ COUNTED = ("supported", "contradicted", "undecided")
 
 def write(
     name: str,
-    studies: list[Study],
+    studies: Sequence[Study],
     published: Path,
     settings: TableSettings,
     tex_path: Path,
@@ -237,7 +247,7 @@ def write(
     seconds = meta_sinkhorn.read_seconds(published)
     if name == TABLES[0]:
         tidy = meta_sinkhorn.tidy(studies, settings, seconds)
-        write_table(tex_path, tex(tidy, settings), csv, tidy)
+        write_table(tex_path, tex(tidy, settings, studies), csv, tidy)
     else:
         rows = meta_sinkhorn.claims(studies, settings, seconds)
-        write_table(tex_path, claims_tex(rows, settings), csv, rows)
+        write_table(tex_path, claims_tex(rows, settings, studies), csv, rows)
