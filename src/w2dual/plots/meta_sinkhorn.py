@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 
 from w2dual.config.names import words
 from w2dual.plots import style
-from w2dual.records import InputError, load_arrays
-from w2dual.results.meta_sinkhorn import PACKAGED
+from w2dual.records import InputError
+from w2dual.results.meta_sinkhorn import PACKAGED, read_traces
 from w2dual.results.published import read_published
+from w2dual.results.summary import one_of_seeds
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,12 @@ def errors(studies: Sequence[Traced], published: pd.DataFrame) -> Figure:
             rows = study.arrays[f"errors/{name}"]
             steps = np.arange(1, rows.shape[1] + 1)
             mean, spread = rows.mean(axis=0), rows.std(axis=0)
-            axes.plot(steps, mean, color=colour, label=words(name))
+            axes.plot(steps, mean, color=colour, label=_label(study, name))
             low = np.maximum(mean - spread, rows.min(axis=0))
             axes.fill_between(steps, low, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        for name, (seeds, lost) in _networks(study).items():
+            if len(lost) == len(seeds):
+                axes.plot([], [], " ", label=f"{words(name)}: all {len(seeds)} seeds diverged")
         _published(axes, published[published["task"] == study.task])
         axes.set_yscale("log")
         if max(len(study.arrays[f"errors/{name}"][0]) for name in names) > 100:
@@ -67,6 +71,33 @@ def errors(studies: Sequence[Traced], published: pd.DataFrame) -> Figure:
         axes.legend()
     _foot(figure, studies)
     return figure
+
+
+def _networks(study: Traced) -> dict[str, tuple[list[int], list[int]]]:
+    """Return the seeds of each network, and those of them that diverged."""
+    return {n: (of["seeds"], of["diverged"]) for n, of in study.metadata["networks"].items()}
+
+
+def _label(study: Traced, name: str, seed: int | None = None) -> str:
+    """Name a start, and of a network the seed that is drawn; the first that finished, if None."""
+    if name not in _networks(study):
+        return words(name)
+    seeds, lost = _networks(study)[name]
+    shown = next(s for s in seeds if s not in lost) if seed is None else seed
+    return f"{words(name)}, {one_of_seeds(shown, len(seeds), len(lost))}"
+
+
+def _drawn(study: Traced) -> str:
+    """Say whose prediction is drawn."""
+    drawn = study.metadata["drawn"]
+    if drawn is None:
+        return "no prediction: no seed of a network finished"
+    return f"prediction: {_label(study, drawn['start'], drawn['seed'])}"
+
+
+def _kinds(study: Traced, prefix: str) -> list[str]:
+    """Return what is drawn: the solution, and the prediction where there is one."""
+    return [kind for kind in ("solution", "prediction") if f"{prefix}/{kind}" in study.arrays]
 
 
 def _coloured(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -89,7 +120,7 @@ def _published(axes: Axes, rows: pd.DataFrame) -> None:
 def interpolation(studies: Sequence[Traced]) -> Figure:
     """Draw measures on the way from source to target: the solution above the prediction."""
     (study,) = _having(studies, "frames/solution")
-    both = [(key, study.arrays[f"frames/{key}"]) for key in ("solution", "prediction")]
+    both = [(key, study.arrays[f"frames/{key}"]) for key in _kinds(study, "frames")]
     pairs, frames = both[0][1].shape[:2]
     height = WIDTH_IN / frames * pairs * len(both) + 0.35
     figure = Figure(figsize=(WIDTH_IN, height))
@@ -113,7 +144,7 @@ def interpolation(studies: Sequence[Traced]) -> Figure:
                 axes.grid(visible=False)
                 if frame == 0:
                     axes.set_ylabel(label, fontsize=5)
-    _foot(figure, [study])
+    _foot(figure, [study], _drawn(study))
     return figure
 
 
@@ -123,8 +154,9 @@ def sphere(studies: Sequence[Traced]) -> Figure:
     supply, demand = study.arrays["sphere/supply"], study.arrays["sphere/demand"]
     active = study.arrays["sphere/amounts"] > 0
     figure = Figure(figsize=(WIDTH_IN, 2.3), layout="constrained")
-    for place, key in enumerate(("solution", "prediction")):
-        axes = figure.add_subplot(1, 2, 1 + place)
+    kinds = _kinds(study, "sphere")
+    for place, key in enumerate(kinds):
+        axes = figure.add_subplot(1, len(kinds), 1 + place)
         chosen = study.arrays[f"sphere/{key}"].astype(int)
         lines = [
             part
@@ -137,7 +169,7 @@ def sphere(studies: Sequence[Traced]) -> Figure:
         axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal", title=key)
         axes.set_xlabel("longitude, degrees")
         axes.set_ylabel("latitude, degrees")
-    _foot(figure, [study])
+    _foot(figure, [study], _drawn(study))
     return figure
 
 
@@ -170,14 +202,16 @@ def _having(studies: Sequence[Traced], key: str) -> list[Traced]:
     return found
 
 
-def _foot(figure: Figure, studies: Sequence[Traced]) -> None:
-    """Say what the data are, and with which preset it was made."""
+def _foot(figure: Figure, studies: Sequence[Traced], drawn: str = "") -> None:
+    """Say what the data are, with which preset it was made, and whose prediction is drawn."""
     parts = [str(study.metadata["data"]["label"]) for study in studies]
     stand_in = any(study.metadata["data"]["source"] == PACKAGED for study in studies)
     text = f"{'stand-in data: ' if stand_in else 'data: '}{'; '.join(parts)}"
     preset = studies[0].metadata["preset"]
     if preset and preset["reduced"]:
         text += f"; reduced budget: preset {preset['name']}"
+    if drawn:
+        text += f"; {drawn}"
     figure.supxlabel(text, x=0.995, ha="right", fontsize=5, color=style.GREY)
 
 
@@ -196,9 +230,7 @@ def write(name: str, traces: Sequence[Path], published: Path, pdf: Path, png: Pa
     """
     studies = []
     for path in traces:
-        arrays, metadata = load_arrays(path)
-        if "settings" not in metadata:
-            raise InputError(f"{path}: holds no study of starts; `meta-sinkhorn` makes one")
+        arrays, metadata = read_traces(path)
         studies.append(Traced(metadata["settings"]["task"], arrays, metadata))
     with style.style():
         if name == "meta_errors":

@@ -1,12 +1,14 @@
 """What starts are worth: counts of iterations by start, solver and tolerance, with intervals.
 
 Means are over pairs of measures and, of a network, over its seeds; intervals are those of a
-bootstrap over pairs, which all starts share. A count that was not reached has no mean.
+bootstrap over pairs, which all starts share. A count that was not reached has no mean; where a seed
+of a network diverged, the mean is infinite, and that of the seeds that finished stands beside it.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +20,18 @@ from jaxtyping import Float
 
 from w2dual.decoding import decode
 from w2dual.records import InputError, load_arrays
-from w2dual.results.claims import FAILS, HOLDS, INCONCLUSIVE, MISSING, MIXED
 from w2dual.results.frames import read_csv
 from w2dual.results.published import read_published
 
 ZEROS, GAUSSIAN, META = "zeros", "gaussian", "meta"
+FORMAT = 2
+"""Of a study."""
 PACKAGED = "packaged"
 """Source of measures that are a stand-in of an installed package."""
 PLAIN = "sinkhorn"
 """The solver of the published values."""
 COUNTS = ("start", "finetuner", "every", "tolerance", "seed", "instance", "iterations", "products")
 RESAMPLES = 2000
-CONSTANT = 0.25
-"""Savings at two tolerances are the same where they differ by no more than this fraction."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Study:
         task: name of the pair of measures.
         counts: as `COUNTS`.
         arrays: errors by iteration, and what figures draw.
-        metadata: settings, data, times and provenance.
+        metadata: settings, data, networks with their seeds, times and provenance.
     """
 
     task: str
@@ -91,6 +92,26 @@ class Study:
         """Where the measures are from; `PACKAGED` is a stand-in."""
         return str(self.metadata["data"]["source"])
 
+    def seeds_of(self, start: str) -> tuple[int, int]:
+        """Return how many seeds a start has and how many of them diverged; one without a network.
+
+        Raises:
+            InputError: the study has no such start.
+        """
+        if start in (ZEROS, GAUSSIAN):
+            return 1, 0
+        networks = self.metadata["networks"]
+        if start not in networks:
+            raise InputError(
+                f"the study of {self.task} has no start `{start}`; it has the networks "
+                f"{', '.join(networks) or 'of no method'}; make it again"
+            )
+        return len(networks[start]["seeds"]), len(networks[start]["diverged"])
+
+    def ran(self, finetuner: str) -> bool:
+        """Return whether a solver was run, which it then was from every start."""
+        return bool((self.counts["finetuner"] == finetuner).any())
+
 
 def read(counts: Sequence[Path], traces: Sequence[Path]) -> list[Study]:
     """Read the files of studies.
@@ -102,18 +123,61 @@ def read(counts: Sequence[Path], traces: Sequence[Path]) -> list[Study]:
         raise InputError("expected as many --counts as --traces, of the tasks in the same order")
     found = []
     for table, trace in zip(counts, traces, strict=True):
-        arrays, metadata = load_arrays(trace)
-        if "settings" not in metadata or "times" not in metadata:
-            raise InputError(f"{trace}: holds no study of starts; `meta-sinkhorn` makes one")
+        arrays, metadata = read_traces(trace)
         task = metadata["settings"]["task"]
         found.append(Study(task, read_csv(table, COUNTS), arrays, metadata))
+    return found
+
+
+def read_traces(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read the arrays and the metadata of a study.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    arrays, metadata = load_arrays(path)
+    known = {"settings", "times", "networks", "drawn"} <= metadata.keys()
+    if metadata.get("format") != FORMAT or not known:
+        raise InputError(
+            f"{path}: holds no study of starts of format {FORMAT}; `meta-sinkhorn` makes one"
+        )
+    return arrays, metadata
+
+
+def check(studies: Sequence[Study], settings: TableSettings) -> None:
+    """Check that all tasks and starts of the config are there.
+
+    Raises:
+        InputError: one is missing; the message names it.
+    """
+    for task in settings.tasks:
+        if task not in [study.task for study in studies]:
+            raise InputError(f"there is no study of the task `{task}`")
+    for study in studies:
+        for start in settings.starts:
+            study.seeds_of(start)
+
+
+def diverged(studies: Sequence[Study], settings: TableSettings) -> list[tuple[str, str, int, int]]:
+    """Return task, method, diverged seeds and seeds of the networks of which a seed diverged."""
+    found = []
+    for study in studies:
+        for method in settings.methods:
+            seeds, lost = study.seeds_of(method)
+            if lost:
+                found.append((study.task, method, lost, seeds))
     return found
 
 
 def tidy(
     studies: Sequence[Study], settings: TableSettings, published: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return a row for each task, solver, start, look and tolerance, with published seconds."""
+    """Return a row for each task, solver, start, look and tolerance, with published seconds.
+
+    Raises:
+        InputError: a study lacks a task, a start or counts of it.
+    """
+    check(studies, settings)
     rows = [
         _row(study, *key, published)
         for study in studies
@@ -123,7 +187,7 @@ def tidy(
             settings.check_every,
             sorted(settings.tolerances, reverse=True),
         )
-        if _chosen(study, *key[:3], key[3]).size
+        if study.ran(key[0])
     ]
     return pd.DataFrame(rows)
 
@@ -134,10 +198,14 @@ def read_seconds(folder: Path) -> pd.DataFrame:
     return read_published(folder / "meta_ot_sinkhorn.csv", columns)
 
 
-def _chosen(
+def chosen(
     study: Study, finetuner: str, start: str, every: int, tolerance: float, of: str = "iterations"
 ) -> Float[np.ndarray, "pairs seeds"]:
-    """Return counts by pair of measures and seed; NaN where the tolerance was not met."""
+    """Return counts by pair of measures and finished seed; NaN where the tolerance was not met.
+
+    Raises:
+        InputError: there is no count, though a seed finished.
+    """
     frame = study.counts
     frame = frame[
         (frame["finetuner"] == finetuner)
@@ -145,6 +213,12 @@ def _chosen(
         & (frame["every"] == every)
         & np.isclose(frame["tolerance"], tolerance, rtol=1e-9)
     ]
+    seeds, lost = study.seeds_of(start)
+    if frame.empty and lost < seeds:
+        raise InputError(
+            f"the study of {study.task} has no counts of {start} by {finetuner}, looked at every "
+            f"{every} iterations, to {tolerance:g}; make it again"
+        )
     table = frame.pivot(index="instance", columns="seed", values=of)
     return table.where(table >= 0).to_numpy(float)
 
@@ -158,11 +232,14 @@ def _row(
     published: pd.DataFrame,
 ) -> dict[str, Any]:
     key = (finetuner, start, every, tolerance)
-    iterations = _chosen(study, *key)
-    products = _chosen(study, *key, of="products")
-    zeros = _chosen(study, finetuner, ZEROS, every, tolerance).mean(axis=1)
-    by_pair = iterations.mean(axis=1)
-    low, high = interval(by_pair)
+    iterations = chosen(study, *key)
+    products = chosen(study, *key, of="products")
+    zeros = chosen(study, finetuner, ZEROS, every, tolerance).mean(axis=1)
+    seeds, lost = study.seeds_of(start)
+    finished = float(iterations.mean()) if iterations.size else math.nan
+    # A seed that diverged counts as infinite, as in the other tables.
+    by_pair = np.full(len(zeros), math.inf) if lost else iterations.mean(axis=1)
+    low, high = (math.inf, math.inf) if lost else interval(by_pair)
     time = _time(study, finetuner, start)
     theirs = published[
         (published["task"] == study.task)
@@ -187,14 +264,16 @@ def _row(
         "every": every,
         "tolerance": tolerance,
         "pairs": len(by_pair),
-        "seeds": iterations.shape[1],
+        "seeds": seeds,
+        "diverged_seeds": lost,
         "not_met": int(np.isnan(iterations).sum()),
         "iterations_mean": mean,
-        "iterations_std": float(iterations.std()),
+        "iterations_std": math.nan if lost else float(iterations.std()),
+        "iterations_finished_mean": finished,
         "iterations_low": low,
         "iterations_high": high,
-        "iterations_max": float(iterations.max()),
-        "products_mean": float(products.mean()),
+        "iterations_max": math.inf if lost else float(iterations.max()),
+        "products_mean": math.inf if lost else float(products.mean()),
         "saved_mean": float((zeros - by_pair).mean()),
         "start_ms": time["start_ms"],
         "iteration_ms": time["iteration_ms"],
@@ -215,6 +294,8 @@ def _time(study: Study, finetuner: str, start: str) -> dict[str, float]:
         if (item["finetuner"], item["start"]) == (finetuner, start)
     ]
     keys = ("start_ms", "iteration_ms")
+    if not found:  # no seed finished
+        return dict.fromkeys(keys, math.nan)
     return {key: float(np.mean([item[key] for item in found])) for key in keys}
 
 
@@ -226,113 +307,3 @@ def interval(values: Float[np.ndarray, " pairs"], level: float = 0.95) -> tuple[
     means = values[draws].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def claims(
-    studies: Sequence[Study], settings: TableSettings, published: pd.DataFrame
-) -> pd.DataFrame:
-    """Return the two claims, each with counts of comparisons and a word.
-
-    A comparison is of the same pairs of measures: it is decided where the bootstrap interval of the
-    mean difference does not hold 0, or, for savings, where it lies within the margin or outside.
-    """
-    # The paper's claim is of its own network; ours of the best row that there is besides it.
-    order: list[int] = []
-    constant: list[int] = []
-    for study in studies:
-        for tolerance in settings.tolerances:
-            order += _order(study, settings, tolerance)
-        constant += _constant(study, settings)
-    theirs = _published_order(published)
-    rows = [
-        {
-            "claim": "a prediction is the best start",
-            "sentence": "Meta OT needs less than the Gaussian start, and that less than zeros",
-            "source": "Meta OT, table 1 and appendix; talk",
-            "check": "plain Sinkhorn, each task and tolerance: prediction against Gaussian, "
-            "Gaussian against zeros, iterations of the same pairs",
-            **_word(order, settings),
-            **_counts(theirs, "published_"),
-            "published_verdict": _word(theirs, None)["verdict"],
-        },
-        {
-            "claim": "a warm start saves a constant number of iterations",
-            "sentence": "what a start saves does not grow as the tolerance falls",
-            "source": "ours: no start changes the rate of the tail",
-            "check": f"plain Sinkhorn, each task and prediction: saved at the smallest tolerance "
-            f"against the second largest, within {CONSTANT:.0%}",
-            **_word(constant, settings),
-            **_counts([], "published_"),
-            "published_verdict": MISSING,
-        },
-    ]
-    marks = {"preset": settings.preset["name"], "reduced": settings.preset["reduced"]}
-    marks["data_source"] = ", ".join(dict.fromkeys(study.data_source for study in studies))
-    return pd.DataFrame([row | marks for row in rows])
-
-
-def _order(study: Study, settings: TableSettings, tolerance: float) -> list[int]:
-    """Return 1, -1 or 0 for each comparison: as claimed, the other way, or not decided."""
-    means = {
-        start: _chosen(study, PLAIN, start, 1, tolerance).mean(axis=1)
-        for start in settings.starts
-        if _chosen(study, PLAIN, start, 1, tolerance).size
-    }
-    pairs = [(start, GAUSSIAN) for start in settings.methods] + [(GAUSSIAN, ZEROS)]
-    found = []
-    for better, worse in pairs:
-        if better in means and worse in means:
-            low, high = interval(means[worse] - means[better])
-            found.append(1 if low > 0 else -1 if high < 0 else 0)
-    return found
-
-
-def _constant(study: Study, settings: TableSettings) -> list[int]:
-    """Return the same for the savings of each prediction, at two tolerances."""
-    ordered = sorted(settings.tolerances, reverse=True)
-    if len(ordered) < 3:
-        return []
-    found = []
-    for start in settings.methods:
-        saved = []
-        for tolerance in (ordered[1], ordered[-1]):
-            own = _chosen(study, PLAIN, start, 1, tolerance)
-            if not own.size:
-                break
-            zeros = _chosen(study, PLAIN, ZEROS, 1, tolerance).mean(axis=1)
-            saved.append(zeros - own.mean(axis=1))
-        if len(saved) == 2:
-            margin = CONSTANT * abs(float(np.mean(saved[0])))
-            low, high = interval(saved[1] - saved[0])
-            inside = -margin <= low and high <= margin
-            outside = low > margin or high < -margin
-            found.append(1 if inside else -1 if outside else 0)
-    return found
-
-
-def _published_order(published: pd.DataFrame) -> list[int]:
-    """Return the order of the printed means; one that is not strict is not decided."""
-    found = []
-    for _, group in published.groupby(["task", "tolerance"], sort=False):
-        mean = group.set_index("start")["mean_s"].astype(float)
-        for better, worse in ((META, GAUSSIAN), (GAUSSIAN, ZEROS)):
-            found.append(int(np.sign(mean[worse] - mean[better])))
-    return found
-
-
-def _counts(found: Sequence[int], prefix: str = "") -> dict[str, int]:
-    names = {"supported": 1, "contradicted": -1, "undecided": 0}
-    return {f"{prefix}{name}": list(found).count(value) for name, value in names.items()}
-
-
-def _word(found: Sequence[int], settings: TableSettings | None) -> dict[str, Any]:
-    counts = _counts(found)
-    if not found:
-        word = MISSING
-    elif settings is not None and settings.preset["reduced"]:
-        word = INCONCLUSIVE
-    elif not counts["contradicted"] and 2 * counts["supported"] >= len(found):
-        word = HOLDS
-    else:
-        word = FAILS if counts["contradicted"] > counts["supported"] else MIXED
-    return {**counts, "verdict": word}

@@ -281,6 +281,11 @@ def check_cell(cell: pd.DataFrame, what: str, settings: Budget) -> None:
         )
 
 
+def one_of_seeds(seed: int, seeds: int, diverged: int) -> str:
+    """Say which seed stands for its cell, as in "seed 1 of 3 (1 diverged)"."""
+    return f"seed {seed} of {seeds}" + (f" ({diverged} diverged)" if diverged else "")
+
+
 def seeds_in_words(settings: Budget) -> str:
     """Count the seeds, as in "5 seeds"."""
     number = len(settings.seeds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -24,10 +23,12 @@ PAIRS = 4
 CONVERGED = 1.0e-6
 """Error of the marginals of what is drawn as the solution."""
 MOST_ITERATIONS = 2000
+PREDICTION = "prediction"
+"""End of the names of arrays that show what a network predicts."""
 
 
 def arrays(
-    shown: int, pair: Any, kernel: Geometry, a: Array, b: Array, begin: Sequence[Any]
+    shown: int, pair: Any, kernel: Geometry, a: Array, b: Array, u: Array, predicted: bool
 ) -> dict[str, np.ndarray]:
     """Return the arrays that figures draw; none for a pair of another kind.
 
@@ -37,11 +38,20 @@ def arrays(
         kernel: its geometry, in float64.
         a: weights of the sources.
         b: weights of the targets.
-        begin: starts, with `name` and `u`; the last is the prediction that is drawn.
+        u: potentials over epsilon that the solver starts from.
+        predicted: whether they are a network's, and are drawn as the prediction.
     """
+    found = _both(shown, pair, kernel, a, b, u)
+    return {key: item for key, item in found.items() if predicted or not key.endswith(PREDICTION)}
+
+
+def _both(
+    shown: int, pair: Any, kernel: Geometry, a: Array, b: Array, u: Array
+) -> dict[str, np.ndarray]:
+    """Return what is drawn of the solution and of what it starts from."""
     count = min(shown, PAIRS)
     first = (a[:count], b[:count])
-    predicted = begin[-1].u[:count]
+    start = u[:count]
     if isinstance(pair, GridImages):
         goal = Goal.of([CONVERGED], [1], MOST_ITERATIONS)
         relaxed = Relaxation(1.5, 3)
@@ -55,10 +65,10 @@ def arrays(
             ]
             return found[0], found[1]
 
-        solution, prediction = jit(lambda *all_: jax.lax.map(one, all_))(*first, predicted)
+        solution, prediction = jit(lambda *all_: jax.lax.map(one, all_))(*first, start)
         return {
             "frames/solution": np.asarray(solution),
-            "frames/prediction": np.asarray(prediction),
+            f"frames/{PREDICTION}": np.asarray(prediction),
         }
     if isinstance(pair, SupplyAndDemand):
         goal = Goal.of([CONVERGED], [1], 200)
@@ -69,13 +79,13 @@ def arrays(
             near = [jnp.argmax(item[:, None] - kernel.scaled_cost(), axis=0) for item in both]
             return near[0], near[1]
 
-        solution, prediction = jit(supplier)(a[0], b[0], predicted[0])
+        solution, prediction = jit(supplier)(a[0], b[0], start[0])
         return {
             "sphere/supply": np.asarray(pair.supply, np.float64),
             "sphere/demand": np.asarray(pair.demand, np.float64),
             "sphere/amounts": np.asarray(a[0]),
             "sphere/solution": np.asarray(solution),
-            "sphere/prediction": np.asarray(prediction),
+            f"sphere/{PREDICTION}": np.asarray(prediction),
         }
     return {}
 

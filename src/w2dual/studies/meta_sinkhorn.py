@@ -50,7 +50,8 @@ from w2dual.training.methods.meta_dual import MetaDual
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+"""Of the file of traces."""
 ZEROS, GAUSSIAN = "zeros", "gaussian"
 COLUMNS = ("start", "finetuner", "every", "tolerance", "seed", "instance", "iterations", "products")
 """Of the file of counts; -1 stands for a tolerance that was not met."""
@@ -152,6 +153,7 @@ def run(
     atoms = instances.a.shape[1] + instances.b.shape[1]
     for tolerance in own.tolerances:
         geometry.check_tolerance(tolerance, np.float64, atoms)
+    of_networks = networks(metrics)
     found = list(_starts(pair, params, metrics, pair_path, instances))
     with jax.enable_x64(True):
         kernel = geometry.make(pair.support)
@@ -167,13 +169,18 @@ def run(
                 rows += list(_rows(own, start, name, solution))
                 times.append(_timed(own, kernel, doubles, start, name, solve.one))
         arrays = _errors(own, kernel, doubles, begin)
-        arrays |= meta_pictures.arrays(own.shown, pair, kernel, *doubles, begin)
+        # The last prediction is drawn; where there is none, a solution from the Gaussian start.
+        arrays |= meta_pictures.arrays(
+            own.shown, pair, kernel, *doubles, begin[-1].u, predicted=bool(found)
+        )
     _, prepared = load_arrays(pair_path)
     metadata = {
         "format": FORMAT,
         "settings": dict(settings),
         "preset": read_json(metrics[0])["preset"] if metrics else None,
         "data": {key: prepared.get(key) for key in ("source", "label", "files")},
+        "networks": of_networks,
+        "drawn": {"start": found[-1].name, "seed": found[-1].seed} if found else None,
         "times": times,
         "provenance": provenance.gather(began, _now()),
     }
@@ -186,6 +193,25 @@ def run(
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def networks(metrics: Sequence[Path]) -> dict[str, dict[str, list[int]]]:
+    """Return the seeds of each cell, and those of them that diverged, by the cell's method.
+
+    Raises:
+        InputError: two cells are of the same method, whose counts nothing would tell apart.
+    """
+    found: dict[str, dict[str, list[int]]] = {}
+    for path in metrics:
+        record = read_json(path)
+        method = record["cell"]["amortization"]
+        if method in found:
+            raise InputError(f"{path}: is the second cell of the method `{method}`; expected one")
+        found[method] = {
+            "seeds": [entry["seed"] for entry in record["seeds"]],
+            "diverged": [e["seed"] for e in record["seeds"] if e["status"] == "diverged"],
+        }
+    return found
 
 
 def _drawn(pair: Any, settings: Settings) -> Instances:
@@ -219,7 +245,7 @@ def _starts(
         predict = jit(method.predict)
         for place, entry in enumerate(record["seeds"]):
             if entry["status"] == "diverged":
-                log.warning("%s: seed %d diverged, and is left out", cell.name, entry["seed"])
+                log.warning("%s: seed %d diverged, and predicts nothing", cell.name, entry["seed"])
                 continue
             one: Any = jax.tree.map(lambda leaf, place=place: jnp.asarray(leaf[place]), tree)
 
@@ -345,7 +371,7 @@ def _start_ms(start: Start, args: Sequence[tuple[Array, ...]]) -> float:
 def _errors(
     settings: Settings, kernel: Geometry, instances: Instances, begin: Sequence[Start]
 ) -> dict[str, np.ndarray]:
-    """Return the error of plain Sinkhorn after each iteration; a start's first seed stands for it.
+    """Return the error of plain Sinkhorn by iteration, of a start's first seed that finished.
 
     The name of an array is `errors/` and the start's; its shape is [shown, traced].
     """

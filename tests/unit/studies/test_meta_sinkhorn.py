@@ -37,7 +37,7 @@ METHOD = {
     "targets": SIDE**2,
 }
 CELL_SETTINGS = {
-    "seeds": [0],
+    "seeds": [0, 1],
     "method": METHOD,
     "training": {
         "batch_size": 8,
@@ -100,13 +100,13 @@ def files(folder: Path, method: str = "meta") -> dict[str, Path]:
     cell = Cell(f"mnist-{method}", "mnist", SIDE**2, "own", method, "none", CELL_SETTINGS)
     made: Any = methods.make(cell.settings, SIDE**2)
     tree = made.networks["prediction"].init(jax.random.key(0), jnp.zeros((1, SIDE**2)))
-    tree = jax.tree.map(lambda leaf: leaf[None], tree)
+    tree = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), tree)
     save_params(paths["params"], made.assemble({"prediction": tree}), cell)
     record = {
         "cell": cell.to_json(),
         "preset": {"name": "smoke", "label": "tiny", "reduced": True},
         "measures": {"sha256": file_sha256(paths["pair"])},
-        "seeds": [{"seed": 0, "status": "finished"}],
+        "seeds": [{"seed": 0, "status": "finished"}, {"seed": 1, "status": "diverged"}],
     }
     write_json(paths["metrics"], record)
     return paths
@@ -156,6 +156,33 @@ def test_errors_times_and_pictures_are_kept(ran: dict[str, Path]) -> None:
     np.testing.assert_allclose(frames.sum(axis=(2, 3)), 1.0, atol=1e-5)
     _, pair = load_arrays(ran["pair"])
     assert metadata["data"]["label"] == pair["label"]
+    assert metadata["networks"] == {"meta": {"seeds": [0, 1], "diverged": [1]}}
+    assert metadata["drawn"] == {"start": "meta", "seed": 0}
+
+
+def test_no_prediction_is_drawn_where_every_seed_diverged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pictures(*given: Any) -> dict[str, np.ndarray]:
+        return {"frames/solution": np.ones(1), "frames/prediction": np.ones(1)}
+
+    monkeypatch.setattr(study.meta_pictures, "_both", pictures)  # no solver is compiled
+    monkeypatch.setattr(study, "_solvers", lambda *given: {})
+    monkeypatch.setattr(study, "_errors", lambda *given: {})
+    for statuses, drawn in ((["diverged", "finished"], 1), (["diverged", "diverged"], None)):
+        paths = files(tmp_path)
+        record = json.loads(paths["metrics"].read_text())
+        seeds = [{"seed": seed, "status": status} for seed, status in enumerate(statuses)]
+        write_json(paths["metrics"], record | {"seeds": seeds})
+        run(paths, SETTINGS)
+        arrays, metadata = load_arrays(paths["traces"])
+        assert ("frames/prediction" in arrays) == (drawn is not None)
+        assert "frames/solution" in arrays
+        if drawn is None:
+            assert metadata["drawn"] is None
+            assert metadata["networks"]["meta"] == {"seeds": [0, 1], "diverged": [0, 1]}
+        else:
+            assert metadata["drawn"] == {"start": "meta", "seed": drawn}
 
 
 def test_the_table_has_what_was_counted_beside_what_is_published(
@@ -179,8 +206,9 @@ def test_the_table_has_what_was_counted_beside_what_is_published(
         & (counted["finetuner"] == "sinkhorn")
         & (counted["tolerance"] == 1e-2)
     ]["iterations"]
-    assert row["iterations_mean"] == pytest.approx(wanted.mean())
-    assert row["iterations_low"] <= row["iterations_mean"] <= row["iterations_high"]
+    assert row["iterations_finished_mean"] == pytest.approx(wanted.mean())
+    assert row["iterations_mean"] == np.inf  # the other seed diverged
+    assert (row["seeds"], row["diverged_seeds"]) == (2, 1)
     assert row["published_ratio"] == pytest.approx(4.5 / 2.3)
     judged = pd.read_csv(tmp_path / "claims_meta_ot.csv")
     assert judged["verdict"].tolist() == ["inconclusive"] * 2
@@ -236,6 +264,8 @@ def test_files_of_other_measures_or_cells_are_refused(tmp_path: Path) -> None:
     write_json(paths["metrics"], record | {"cell": record["cell"] | {"hash": "0"}})
     with pytest.raises(InputError, match="is of another cell than"):
         run(paths, SETTINGS)
+    with pytest.raises(InputError, match="is the second cell of the method `meta`"):
+        study.networks([paths["metrics"]] * 2)
 
 
 def test_intervals_are_of_the_mean_and_unknown_where_a_count_is() -> None:

@@ -14,6 +14,7 @@ from w2dual.config.names import words
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 from w2dual.results import meta_sinkhorn
 from w2dual.results.meta_sinkhorn import META, PACKAGED, PLAIN, Study, TableSettings
+from w2dual.results.meta_sinkhorn_claims import claims
 
 TABLES = ("meta_ot_sinkhorn", "claims_meta_ot")
 GREY = r"\color[gray]{0.45}"
@@ -88,6 +89,10 @@ def _of_solver(
 
 
 def _iterations(row: dict[Any, Any]) -> str:
+    if row["diverged_seeds"]:
+        mark = rf"$\infty^{{({row['diverged_seeds']}/{row['seeds']})}}$"
+        mean = row["iterations_finished_mean"]
+        return mark if math.isnan(mean) else rf"{mark} {{\tiny finished: {mean:.1f}}}"
     if row["not_met"]:
         total = row["pairs"] * row["seeds"]
         return rf"-- {{\tiny({total - row['not_met']}/{total})}}"
@@ -95,17 +100,17 @@ def _iterations(row: dict[Any, Any]) -> str:
 
 
 def _whole(value: float) -> str:
-    return "--" if math.isnan(value) else f"{value:.0f}"
+    return f"{value:.0f}" if math.isfinite(value) else "--"
 
 
 def _saved(row: dict[Any, Any], start: str) -> str:
-    if start == meta_sinkhorn.ZEROS or math.isnan(row["saved_mean"]):
+    if start == meta_sinkhorn.ZEROS or not math.isfinite(row["saved_mean"]):
         return "--"
     return f"{row['saved_mean']:.1f}"
 
 
 def _ms(value: float) -> str:
-    return "--" if math.isnan(value) else f"{value:.3g}"
+    return f"{value:.3g}" if math.isfinite(value) else "--"
 
 
 def _published(cells: dict[float, Any], start: str, tolerances: list[float]) -> list[Row]:
@@ -171,6 +176,11 @@ def _notes(tidy: pd.DataFrame, settings: TableSettings, studies: Sequence[Study]
         r"GP100), with the factor against zeros; there the error was looked at every 10 iterations "
         r"and the time of the prediction was that of an empty program. Do not divide ours by them.",
     ]
+    if tidy["diverged_seeds"].any():
+        notes.append(
+            r"$\infty^{(k/m)}$: $k$ of $m$ seeds diverged, which count as infinite; finished: the "
+            "mean over the others, where all of them met the tolerance."
+        )
     return notes + _stand_ins(studies) + _reduced(settings)
 
 
@@ -215,6 +225,15 @@ def claims_tex(rows: pd.DataFrame, settings: TableSettings, studies: Sequence[St
         f"Predictions: {', '.join(escape(words(name)) for name in settings.methods)}; the "
         f"published one is {escape(words(META))}. Inconclusive: a reduced budget."
     ]
+    lost = [
+        f"{k} of {m} seeds of {words(method)} ({words(task)})"
+        for task, method, k, m in meta_sinkhorn.diverged(studies, settings)
+    ]
+    if lost:
+        notes.append(
+            f"Diverged: {escape(', '.join(lost))}. Such a network counts as infinite: each "
+            "comparison of its prediction contradicts the first claim, and none decides the second."
+        )
     return fitted(booktabs(heads, lines, "llclcl")) + footnotes(
         notes + _stand_ins(studies) + _reduced(settings)
     )
@@ -249,5 +268,5 @@ def write(
         tidy = meta_sinkhorn.tidy(studies, settings, seconds)
         write_table(tex_path, tex(tidy, settings, studies), csv, tidy)
     else:
-        rows = meta_sinkhorn.claims(studies, settings, seconds)
+        rows = claims(studies, settings, seconds)
         write_table(tex_path, claims_tex(rows, settings, studies), csv, rows)
