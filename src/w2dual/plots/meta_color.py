@@ -1,8 +1,8 @@
 """What colour transport does to images: alpha, beta, T#alpha and T^-1#beta, for held-out pairs.
 
 A block for each of a few pairs, a row for each way to get potentials: W2GN after all its updates,
-the prediction of each network, and the Gaussian map. T = grad psi, T^-1 = grad psi_bar, applied to
-each pixel and cut off at the cube of colours. The first pairs are shown, none is chosen.
+the prediction of one seed of each network, and the Gaussian map. T = grad psi, T^-1 = grad psi_bar,
+applied to each pixel and cut off at the cube of colours. The first pairs are shown, none is chosen.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from w2dual.config.names import words
 from w2dual.plots import style
 from w2dual.potentials.quadratic_icnn import QuadraticICNN
 from w2dual.records import InputError, load_arrays
+from w2dual.results.meta_color import read_study, seeds_of
+from w2dual.results.summary import one_of_seeds
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,8 @@ def rows_of(
     named = [("Gaussian map", first, "gaussian"), (f"W2GN,\n{updates:,} updates", first, "w2gn")]
     for arrays, facts in studies:
         method = words(facts["cell"]["amortization"]).replace(", ", ",\n", 1)
-        named.append((f"{method}\nprediction", arrays, "meta"))
+        seed = one_of_seeds(*seeds_of(facts))
+        named.append((f"{method}\nprediction,\n{seed}", arrays, "meta"))
     return [
         (label, arrays[f"{name}.psi"][place], arrays[f"{name}.psi_bar"][place])
         for label, arrays, name in named
@@ -136,7 +139,7 @@ def write(studies: Sequence[Path], measures: Path, pdf: Path, png: Path) -> None
     Raises:
         InputError: a file cannot be used.
     """
-    found = [load_arrays(path) for path in studies]
+    found = [read_study(path) for path in studies]
     pictures, metadata = load_arrays(measures)
     for path, (arrays, facts) in zip(studies, found, strict=True):
         if "w2gn.psi" not in arrays or facts.get("images") != metadata.get("images"):

@@ -30,22 +30,27 @@ from w2dual.results.published import read_published
 from w2dual.results.summary import Budget
 from w2dual.results.verdict import INCONCLUSIVE
 
-FORMAT = 1
+FORMAT = 2
 """Of a study."""
 IDENTITY, GAUSSIAN, W2GN = "identity", "gaussian", "w2gn"
 META, META_W2GN, META_LBFGS = "meta", "meta_w2gn", "meta_lbfgs"
 SHARED = (IDENTITY, GAUSSIAN, W2GN)
 """Rows that no network has a part in."""
+SEED_COLUMNS = ("seed", "seeds", "diverged_seeds")
+"""Which seed of a network stands for it, of how many, and how many of them diverged."""
 TIDY_COLUMNS = (
     *("row", "method", "updates", "normalised_mean", "normalised_std", "gap_percent_mean"),
     *("gap_percent_std", "floor_percent_mean", "seconds", "converged_percent", "pairs"),
+    *SEED_COLUMNS,
     *("published_updates", "published_mean", "published_std", "published_seconds"),
     *("measures_source", "device", "preset", "reduced", "iterations"),
 )
 CLAIM_COLUMNS = (
     *("claim", "check", "method", "difference", "low", "high", "pairs", "verdict", "reason"),
     *("worth", "worth_low", "worth_high"),
-    *("published", "published_verdict", "published_worth", "preset", "reduced"),
+    *("published", "published_verdict", "published_worth"),
+    *SEED_COLUMNS,
+    *("measures_source", "preset", "reduced"),
 )
 EARLY, TABLE, LATE = 251, 751, 1751
 """Updates: of Meta OT + W2GN and of W2GN that the published figure has at the same value, the first
@@ -81,12 +86,37 @@ class Study:
         """Updates at each log."""
         return [int(number) for number in self.arrays["updates"]]
 
+    @property
+    def seeds(self) -> dict[str, int]:
+        """The seed that stands for the cell, how many there are, and how many of them diverged."""
+        return dict(zip(SEED_COLUMNS, seeds_of(self.facts), strict=True))
+
     def bounds(self, row: str) -> np.ndarray:
         """Return the values of a row, [pairs, logs]; of one that no run has a part in, one log."""
         if row == META:
             return self.arrays[f"{META_W2GN}.bounds"][:, :1]
         found = self.arrays[f"{row}.bounds"]
         return found[:, None] if found.ndim == 1 else found
+
+
+def seeds_of(facts: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return which seed of a cell was fine-tuned, of how many, and how many of them diverged."""
+    return facts["seed"], len(facts["seeds"]), len(facts["diverged"])
+
+
+def read_study(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read the arrays of a study, and what was written of it.
+
+    Raises:
+        InputError: the file is missing, damaged, or not as the job writes it.
+    """
+    arrays, facts = load_arrays(path)
+    known = {"cell", "seed", "seeds", "diverged"} <= facts.keys()
+    if facts.get("format") != FORMAT or not known or "updates" not in arrays:
+        raise InputError(
+            f"{path}: is no study of colour transport of format {FORMAT}; `color-study` makes one"
+        )
+    return arrays, facts
 
 
 def read(paths: Sequence[Path], settings: ColorSettings) -> list[Study]:
@@ -98,9 +128,7 @@ def read(paths: Sequence[Path], settings: ColorSettings) -> list[Study]:
     """
     found: dict[str, Study] = {}
     for path in paths:
-        arrays, facts = load_arrays(path)
-        if facts.get("format") != FORMAT or "cell" not in facts or "updates" not in arrays:
-            raise InputError(f"{path}: is no study of colour transport of format {FORMAT}")
+        arrays, facts = read_study(path)
         found[facts["cell"]["name"]] = Study(facts["cell"]["amortization"], arrays, facts)
     if missing := [name for name in settings.cells if name not in found]:
         raise InputError(f"no study of {', '.join(missing)}")
@@ -174,11 +202,13 @@ def tidy(studies: Sequence[Study], folder: Path, settings: ColorSettings) -> pd.
                 | {"seconds": _seconds(study, row, place)}
                 | {"converged_percent": _converged(converged, place)}
                 | _beside(known, row, updates)
+                | ({} if row in SHARED else study.seeds)
                 | {"measures_source": study.facts["measures_source"]}
                 | {"device": study.facts["device"], "iterations": settings.iterations}
                 | {"preset": settings.preset, "reduced": settings.reduced}
             )
-    return pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
+    return table.astype(dict.fromkeys(SEED_COLUMNS, "Int64"))
 
 
 def _seconds(study: Study, row: str, place: int) -> float:
@@ -237,6 +267,8 @@ def claims(studies: Sequence[Study], folder: Path, settings: ColorSettings) -> p
                 | {"pairs": len(difference), "verdict": found, "reason": reason}
                 | dict(zip(("worth", "worth_low", "worth_high"), measured, strict=True))
                 | {"published_worth": of_published, "published": theirs}
+                | study.seeds
+                | {"measures_source": study.facts["measures_source"]}
                 | {"published_verdict": "" if math.isnan(theirs) else _sign(theirs)}
                 | {"preset": settings.preset, "reduced": settings.reduced}
             )

@@ -48,7 +48,7 @@ from w2dual.training.methods.meta_w2gn import Hyper, MetaW2GN, pair_loss
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 RIDGE = 1e-6
 """Added to the spread of colours in each direction, since gray images have some without any."""
 IDENTITY_BATCH = 1024
@@ -341,6 +341,8 @@ def run(
         "cell": cell.to_json(),
         "preset": record["preset"],
         "seed": live[0],
+        "seeds": seeds,
+        "diverged": [seed for seed in seeds if seed not in live],
         "prediction_s": prediction_s,
         "measures_source": metadata["source"],
         "images": metadata["images"],

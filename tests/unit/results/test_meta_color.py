@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from w2dual.plots import meta_color as figure
 from w2dual.records import InputError, load_arrays, save_arrays
-from w2dual.report.tables.meta_color import claims_tex, table_tex
+from w2dual.report.tables.meta_color import TABLES, claims_tex, table_tex, write
 from w2dual.results import meta_color
 from w2dual.results.meta_color import ColorSettings, Scale, claims, interval, read, tidy, worth
 
 PUBLISHED = Path(__file__).parents[3] / "tables" / "published"
+DRAWN = ("gaussian", "w2gn", "meta")
 CELL = "palettes_histogram-meta_histogram"
 
 
@@ -38,7 +41,8 @@ def study(path: Path, meta: list[float], name: str = CELL, **facts: Any) -> Path
     for row, bounds in (("w2gn", w2gn), ("meta_w2gn", of_meta), ("meta_lbfgs", of_meta)):
         arrays |= {f"{row}.bounds": bounds, f"{row}.converged": np.full((3, 9), 0.5)}
         arrays |= {f"{row}.seconds": updates / 1000.0}
-    known = {"format": 1, "cell": {"name": name, "amortization": name.partition("-")[2]}}
+    known = {"format": 2, "cell": {"name": name, "amortization": name.partition("-")[2]}}
+    known |= {"seed": 1, "seeds": [0, 1, 2], "diverged": [0]}
     known |= {"prediction_s": 0.25, "measures_source": "packaged", "device": "a CPU"} | facts
     save_arrays(path, arrays, known)
     return path
@@ -143,6 +147,35 @@ def test_tables_say_what_stands_in_and_what_the_published_values_are_of(tmp_path
     assert "Stand-in" not in claims_tex(claims(own, PUBLISHED, settings()), "folder", settings())
 
 
+def test_tables_say_which_seed_of_how_many_they_are_of(tmp_path: Path):
+    path = study(tmp_path / "s", META)
+    for name in TABLES:
+        tex, csv = tmp_path / f"{name}.tex", tmp_path / f"{name}.csv"
+        write(name, [path], PUBLISHED, settings(), tex, csv)
+        assert "histogram: seed 1 of 3 (1 diverged)" in tex.read_text()
+        frame = pd.read_csv(csv)
+        of_network = frame[frame["method"].notna()]
+        seeds = of_network[["seed", "seeds", "diverged_seeds"]].drop_duplicates()
+        assert seeds.to_numpy().tolist() == [[1, 3, 1]]
+        assert frame[frame["method"].isna()]["seed"].isna().all()  # no network has a part in them
+        assert set(frame["measures_source"]) == {"packaged"}
+        write(name, [study(tmp_path / "t", META, diverged=[])], PUBLISHED, settings(), tex, csv)
+        assert "histogram: seed 1 of 3." in tex.read_text()
+        assert "diverged)" not in tex.read_text()
+
+
+def test_the_figure_says_which_seed_it_is_of():
+    arrays = {f"{name}.{end}": np.zeros((1, 2)) for name in DRAWN for end in ("psi", "psi_bar")}
+    facts = {"cell": {"amortization": "meta_histogram"}, "seed": 1}
+    facts |= {"seeds": [0, 1, 2], "diverged": [0]}
+    rows = figure.rows_of([(arrays | {"updates": np.array([0, 10])}, facts)], 0)
+    assert [label for label, *_ in rows] == [
+        "Gaussian map",
+        "W2GN,\n10 updates",
+        "Meta OT,\nhistogram\nprediction,\nseed 1 of 3 (1 diverged)",
+    ]
+
+
 def test_all_runs_of_w2gn_set_the_scale(tmp_path: Path):
     other = CELL.replace("histogram-", "histogram-other_")
     paths = [study(tmp_path / "s", META), study(tmp_path / "t", [1.9] * 9, name=other)]
@@ -151,6 +184,9 @@ def test_all_runs_of_w2gn_set_the_scale(tmp_path: Path):
 
 
 def test_studies_that_do_not_fit_are_refused(tmp_path: Path):
+    early = study(tmp_path / "e", META, format=1)
+    with pytest.raises(InputError, match="no study of colour transport of format 2"):
+        figure.write([early], early, tmp_path / "f.pdf", tmp_path / "f.png")
     path = study(tmp_path / "s", META)
     with pytest.raises(InputError, match="no study of other"):
         read([path], settings(cells=(CELL, "other")))

@@ -1,5 +1,6 @@
 """Fine-tuning on held-out pairs: values that are bounds, slopes, and images that are recoloured."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from w2dual.measures.colour.drawn import draw
 from w2dual.measures.pairs import palettes
 from w2dual.measures.preparation.palettes import prepare
 from w2dual.potentials.quadratic_icnn import QuadraticICNN
-from w2dual.records import InputError
+from w2dual.records import InputError, save_arrays, write_json
+from w2dual.results.meta_color import read_study
+from w2dual.studies import colour
 from w2dual.studies.colour import Potentials, Problem, Settings, Tuning, gaussian_potentials
 from w2dual.studies.recolouring import recolour
 from w2dual.training import methods
@@ -30,6 +33,7 @@ SOLVER |= {"decrease_tolerance": 2.2e-9, "armijo": 1e-4, "shrink": 1.5, "trials"
 SOLVER |= {"line_search": "sequential", "curvature": "positive"}
 FINE = {"steps": 20, "log_every": 10, "batch_size": 16, "learning_rate": 1e-2, "seed": 0}
 FINE |= {"identity_iterations": 5, "cube_weight": 1000.0, "solver": SOLVER}
+Study = Callable[..., tuple[dict[str, np.ndarray], dict[str, Any]]]
 ICNN = QuadraticICNN(width=4)
 
 
@@ -123,14 +127,79 @@ def test_the_gaussian_map_moves_the_moments(law: palettes.Palettes):
     np.testing.assert_allclose(np.cov(moved.T), np.cov(target.T), atol=1e-3)
 
 
-def test_two_images_are_recoloured(tmp_path: Path):
-    dimension = 2 + 2**3 + 3 * 6
-    settings = {"method": OWN | {"residual": "gaussian"}, "training": TRAINING, "seeds": [4]}
+def cell_of_seeds(dimension: int, *seeds: int) -> Cell:
+    settings = {"method": OWN | {"residual": "gaussian"}, "training": TRAINING, "seeds": [*seeds]}
     settings |= {"pretraining": {"iterations": 1, "learning_rate": 1.0, "bound": 1.0}}
     settings["pretraining"] |= {"tolerance": 1.0, "min_iterations": 1}
     settings |= {"evaluation": {"samples": 24, "history_every": 1, "history_samples": 24}}
     settings |= {"logging": {"every": 1}}
-    cell = Cell("c", "palettes_histogram", dimension, "own", "meta", "none", settings)
+    return Cell("c", "palettes_histogram", dimension, "own", "meta", "none", settings)
+
+
+class Untuned:
+    """Stands in for `Tuning`, which compiles: each run ends where it starts."""
+
+    def __init__(self, problem: Problem, pair: palettes.Palettes) -> None:
+        """Take the number of pairs and of logs."""
+        logs = problem.settings.steps // problem.settings.log_every + 1
+        self.shape = len(pair.test_pairs), logs
+
+    def value(self, psi: jnp.ndarray) -> colour.Value:
+        return colour.Value(jnp.ones(self.shape[0]), jnp.ones(self.shape[0]))
+
+    def run(self, name: str, slopes: Any, start: Potentials) -> colour.Run:
+        return colour.Run(np.ones(self.shape), np.ones(self.shape), np.ones(self.shape[1]), start)
+
+
+@pytest.fixture
+def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """Run the study of a cell of the seeds 4, 5 and 6 by their statuses."""
+    arrays, metadata = prepare("palettes", LAW | {"encoding": "histogram"})
+    paths = {name: tmp_path / name for name in ("params", "metrics", "measures", "out")}
+    law = palettes.from_arrays(arrays, metadata)
+    save_arrays(paths["measures"], arrays, metadata)
+    cell = cell_of_seeds(int(metadata["dimension"]), 4, 5, 6)
+    made = methods.make(cell.settings, cell.dimension)
+    shapes = jax.eval_shape(
+        made.networks["network"].init, jax.random.key(0), jnp.zeros((1, cell.dimension))
+    )
+    # A seed's parameters are its place.
+    tree = jax.tree.map(
+        lambda leaf: np.stack([np.full(leaf.shape, i, np.float32) for i in range(3)]), shapes
+    )
+    save_params(paths["params"], made.assemble({"network": tree}), cell)
+
+    def predicted(method: Any, params: Any, pair: palettes.Palettes) -> tuple[Potentials, float]:
+        place = float(jax.tree.leaves(params)[0].ravel()[0])
+        vector = jnp.full((len(pair.test_pairs), 2), place)
+        return Potentials(vector, vector), 0.5
+
+    monkeypatch.setattr(colour, "Tuning", Untuned)
+    monkeypatch.setattr(colour, "predicted", predicted)
+    monkeypatch.setattr(colour, "identity_start", lambda *given: jnp.zeros(2))
+
+    def run(*statuses: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        seeds = [{"seed": 4 + i, "status": status} for i, status in enumerate(statuses)]
+        record = {"cell": cell.to_json(), "preset": {"name": "p", "reduced": True}, "seeds": seeds}
+        write_json(paths["metrics"], record)
+        colour.run(paths["params"], paths["metrics"], paths["measures"], FINE, paths["out"])
+        assert len(law.test_pairs) == 2
+        return read_study(paths["out"])
+
+    return run
+
+
+def test_a_study_says_which_seed_it_is_of(studied: Study):
+    arrays, facts = studied("diverged", "finished", "finished")
+    assert (facts["seed"], facts["seeds"], facts["diverged"]) == (5, [4, 5, 6], [4])
+    assert (arrays["meta.psi"] == 1).all()
+    arrays, facts = studied("finished", "finished", "diverged")
+    assert (facts["seed"], facts["diverged"]) == (4, [6])
+    assert (arrays["meta.psi"] == 0).all()
+
+
+def test_two_images_are_recoloured(tmp_path: Path):
+    cell = cell_of_seeds(dimension := 2 + 2**3 + 3 * 6, 4)
     made = methods.make(cell.settings, dimension)
     keys, zeros = jax.random.key(0)[None], jnp.zeros((1, 1, dimension))
     init = made.networks["network"].init

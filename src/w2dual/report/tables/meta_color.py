@@ -20,10 +20,12 @@ from w2dual.results.meta_color import (
     META,
     META_LBFGS,
     META_W2GN,
+    SEED_COLUMNS,
     W2GN,
     ColorSettings,
     Study,
 )
+from w2dual.results.summary import one_of_seeds
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +140,18 @@ def _notes(found: pd.DataFrame, settings: ColorSettings) -> list[str]:
         r"before parameters were copied back, so that 1,000 and 2,000 are after 751 and 1,751 "
         "updates; seconds on a Quadro GP100. The published table lacks the Gaussian map.",
     ]
+    notes.append(seeds_note(found[found["method"] != ""]))
     return notes + stand_in(str(first["measures_source"])) + budget_notes(settings)
+
+
+def seeds_note(rows: pd.DataFrame) -> str:
+    """Say in LaTeX which seed of each network the rows are of."""
+    each = rows[["method", *SEED_COLUMNS]].drop_duplicates().itertuples(index=False)
+    said = [f"{words(method)}: {one_of_seeds(*seeds)}" for method, *seeds in each]
+    return (
+        "Each network is one of its seeds, the first that has not diverged, so that nothing here "
+        f"says what another seed would give. {escape('; '.join(said))}."
+    )
 
 
 def claims_tex(rows: pd.DataFrame, source: str, settings: ColorSettings) -> str:
@@ -161,6 +174,7 @@ def claims_tex(rows: pd.DataFrame, source: str, settings: ColorSettings) -> str:
         "neither, or a reduced budget. Worth: after how many updates the mean of W2GN is where the "
         r"compared mean is, with the interval of a bootstrap over pairs at the same $\alpha$."
     ]
+    notes.append(seeds_note(rows))
     body = booktabs(heads, lines, "lllclcl")
     return fitted(body) + footnotes(notes + stand_in(source) + budget_notes(settings))
 
