@@ -55,11 +55,13 @@ def _on_white(pixels: Float[np.ndarray, "h w 3"], image: Shown) -> Float[np.ndar
 def rows_of(
     studies: Sequence[tuple[Mapping[str, np.ndarray], Mapping[str, Any]]], place: int
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return the rows of a pair: label, parameters of psi and of psi_bar."""
-    first, facts = studies[0]
+    """Return the rows of a pair: label, parameters of psi and of psi_bar; none of what diverged."""
+    first, _ = studies[0]
     updates = int(first["updates"][-1])
     named = [("Gaussian map", first, "gaussian"), (f"W2GN,\n{updates:,} updates", first, "w2gn")]
     for arrays, facts in studies:
+        if facts["seed"] is None:  # all seeds diverged, as the foot says
+            continue
         method = words(facts["cell"]["amortization"]).replace(", ", ",\n", 1)
         seed = one_of_seeds(*seeds_of(facts))
         named.append((f"{method}\nprediction,\n{seed}", arrays, "meta"))
@@ -79,7 +81,7 @@ def draw(
         studies: arrays and facts that `studies.colour` wrote, of all cells.
         pictures: of the prepared law, which has the images.
     """
-    arrays, facts = studies[0]
+    arrays, _ = studies[0]
     pairs = [tuple(map(int, pair)) for pair in arrays["test_pairs"][:PAIRS]]
     count = len(rows_of(studies, 0))
     wide, tall = _CELL_IN
@@ -107,7 +109,7 @@ def draw(
                 sides = ((wide - _GAP_IN) / width, (tall - _GAP_IN) / height)
                 _show(figure.add_axes((*corner, *sides)), image)
         top -= count * tall
-    if foot := _foot(facts):
+    if foot := _foot([facts for _, facts in studies]):
         style.foot(figure, foot)
     return figure
 
@@ -118,8 +120,13 @@ def _show(axes: Axes, image: np.ndarray) -> None:
     axes.margins(0.02)
 
 
-def _foot(facts: Mapping[str, Any]) -> str:
-    found = []
+def _foot(studies: Sequence[Mapping[str, Any]]) -> str:
+    facts = studies[0]
+    found = [
+        f"no prediction of {words(of['cell']['amortization'])}: {one_of_seeds(*seeds_of(of))}"
+        for of in studies
+        if of["seed"] is None
+    ]
     if facts["measures_source"] in STAND_INS:
         found.append(f"stand-in images: {STAND_INS[facts['measures_source']]}")
     if facts["preset"]["reduced"]:

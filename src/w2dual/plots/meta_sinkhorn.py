@@ -60,7 +60,8 @@ def errors(studies: Sequence[Traced], published: pd.DataFrame) -> Figure:
             axes.fill_between(steps, low, mean + spread, color=colour, alpha=0.15, linewidth=0)
         for name, (seeds, lost) in _networks(study).items():
             if len(lost) == len(seeds):
-                axes.plot([], [], " ", label=f"{words(name)}: all {len(seeds)} seeds diverged")
+                none_of_them = one_of_seeds(None, len(seeds), len(lost))
+                axes.plot([], [], " ", label=f"{words(name)}: {none_of_them}")
         _published(axes, published[published["task"] == study.task])
         axes.set_yscale("log")
         if max(len(study.arrays[f"errors/{name}"][0]) for name in names) > 100:

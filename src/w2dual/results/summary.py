@@ -281,8 +281,10 @@ def check_cell(cell: pd.DataFrame, what: str, settings: Budget) -> None:
         )
 
 
-def one_of_seeds(seed: int, seeds: int, diverged: int) -> str:
-    """Say which seed stands for its cell, as in "seed 1 of 3 (1 diverged)"."""
+def one_of_seeds(seed: int | None, seeds: int, diverged: int) -> str:
+    """Say which seed stands for its cell, as in "seed 1 of 3 (1 diverged)"; None if none can."""
+    if seed is None:
+        return f"all {seeds} seeds diverged" if seeds > 1 else "the only seed diverged"
     return f"seed {seed} of {seeds}" + (f" ({diverged} diverged)" if diverged else "")
 
 

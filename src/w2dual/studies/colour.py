@@ -277,8 +277,10 @@ def run(
 ) -> None:
     """Fine-tune a trained cell's predictions and write what was found.
 
+    Of a cell whose seeds all diverged there is what needs no network.
+
     Raises:
-        InputError: a file cannot be used, they are not of one cell, or every seed has diverged.
+        InputError: a file cannot be used, or they are not of one cell.
     """
     checked = decode(Settings, settings, "settings")
     params, cell, seeds = load_params(params_path)
@@ -293,10 +295,6 @@ def run(
             f"and {measures_path} of the kind `palettes`"
         )
     live = [entry["seed"] for entry in record["seeds"] if entry["status"] != "diverged"]
-    if not live:
-        raise InputError(f"{metrics_path}: every seed has diverged, so there is nothing to tune")
-    place = seeds.index(live[0])
-    one = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), params)
     solver = conjugate.make(checked.solver)
     if solver is None:
         raise InputError("settings: `solver` is none; expected one, such as lbfgs")
@@ -306,16 +304,20 @@ def run(
     start = identity_start(method.icnn, checked)
     count = len(pair.test_pairs)
     both = Potentials(*(jnp.tile(start, (count, 1)) for _ in range(2)))
-    meta, prediction_s = predicted(method, one, pair)
-    gaussian = gaussian_potentials(method.icnn, pair)
+    shown = {"gaussian": gaussian_potentials(method.icnn, pair)}
+    plan: dict[str, tuple[Slopes, Potentials]] = {"w2gn": (problem.w2gn, both)}
+    prediction_s = None
+    if live:
+        place = seeds.index(live[0])
+        one = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), params)
+        meta, prediction_s = predicted(method, one, pair)
+        shown["meta"] = meta
+        plan |= {"meta_w2gn": (problem.w2gn, meta), "meta_lbfgs": (problem.lbfgs, meta)}
+    else:
+        log.warning("%s: every seed diverged, and nothing is predicted", cell.name)
     tuning = Tuning(problem, pair)
-    plan = {
-        "w2gn": (problem.w2gn, both),
-        "meta_w2gn": (problem.w2gn, meta),
-        "meta_lbfgs": (problem.lbfgs, meta),
-    }
     runs = {name: tuning.run(name, *each) for name, each in plan.items()}
-    by_gauss = tuning.value(gaussian.psi)
+    by_gauss = tuning.value(shown["gaussian"].psi)
     arrays: dict[str, np.ndarray] = {
         "exact": np.asarray(pair.exact),
         "floor": np.asarray(pair.floor),
@@ -327,7 +329,7 @@ def run(
         "gaussian.converged": np.asarray(by_gauss.converged),
     }
     ended = {name: found.potentials for name, found in runs.items()}
-    for name, potentials in (ended | {"meta": meta, "gaussian": gaussian}).items():
+    for name, potentials in (ended | shown).items():
         arrays |= {f"{name}.psi": np.asarray(potentials.psi)}
         arrays |= {f"{name}.psi_bar": np.asarray(potentials.psi_bar)}
     for name, found in runs.items():
@@ -340,7 +342,7 @@ def run(
         "format": FORMAT,
         "cell": cell.to_json(),
         "preset": record["preset"],
-        "seed": live[0],
+        "seed": live[0] if live else None,
         "seeds": seeds,
         "diverged": [seed for seed in seeds if seed not in live],
         "prediction_s": prediction_s,

@@ -11,9 +11,11 @@ from w2dual.plots import meta_color as figure
 from w2dual.records import InputError, load_arrays, save_arrays
 from w2dual.report.tables.meta_color import TABLES, claims_tex, table_tex, write
 from w2dual.results import meta_color
-from w2dual.results.meta_color import ColorSettings, Scale, claims, interval, read, tidy, worth
+from w2dual.results.meta_color import ColorSettings, Scale, read, tidy
+from w2dual.results.meta_color_claims import claims, interval, worth
 
 PUBLISHED = Path(__file__).parents[3] / "tables" / "published"
+ENDS = ("psi", "psi_bar")
 DRAWN = ("gaussian", "w2gn", "meta")
 CELL = "palettes_histogram-meta_histogram"
 
@@ -164,8 +166,64 @@ def test_tables_say_which_seed_of_how_many_they_are_of(tmp_path: Path):
         assert "diverged)" not in tex.read_text()
 
 
+def lost(path: Path, name: str = CELL) -> Path:
+    """A study of a cell whose seeds all diverged: without arrays of its network."""
+    arrays, facts = load_arrays(study(path, META, name))
+    arrays = {key: item for key, item in arrays.items() if not key.startswith("meta")}
+    facts |= {"seed": None, "diverged": [0, 1, 2], "prediction_s": None}
+    save_arrays(path, arrays, facts)
+    return path
+
+
+def test_a_cell_whose_seeds_all_diverged_is_shown_so_and_fails_its_claims(tmp_path: Path):
+    other = "palettes_squashed-meta_residual"
+    own = settings(cells=(CELL, other))
+    paths = [lost(tmp_path / "l"), study(tmp_path / "s", META, other)]
+    tex, csv = tmp_path / "t.tex", tmp_path / "t.csv"
+    write("meta_ot_color", paths, PUBLISHED, own, tex, csv)
+    rows = [line for line in tex.read_text().splitlines() if "histogram &" in line]
+    assert len(rows) == 3  # the prediction, and what follows it by W2GN and by L-BFGS
+    assert all("diverged ($3/3$)" in line and "nan" not in line for line in rows)
+    assert "histogram: all 3 seeds diverged" in tex.read_text()
+    frame = pd.read_csv(csv)
+    gone = frame[frame["method"] == "meta_histogram"]
+    assert gone["diverged_seeds"].unique().tolist() == [3]
+    assert np.isinf(gone["gap_percent_mean"]).all()
+    assert gone[["seed", "seconds", "normalised_std"]].isna().all(axis=None)
+    # What another network and W2GN are worth is the same as without it.
+    rest = frame[frame["method"] != "meta_histogram"].reset_index(drop=True)
+    write("meta_ot_color", paths[1:], PUBLISHED, settings(cells=(other,)), tex, csv)
+    pd.testing.assert_frame_equal(rest, pd.read_csv(csv), check_dtype=False)
+    write("claims_meta_ot_color", paths, PUBLISHED, own, tex, csv)
+    frame = pd.read_csv(csv)
+    assert frame["verdict"].tolist() == ["fails"] * 5 + ["holds"] * 5
+    assert frame["reason"].tolist()[:5] == ["all 3 seeds diverged"] * 5
+    assert frame["worth"].tolist()[:5] == pytest.approx([np.nan] * 5, nan_ok=True)
+    text = tex.read_text()
+    assert text.count("& diverged &") == 5
+    assert "diverged: all seeds of the network did" in text
+    assert "inf" not in text
+    reduced = settings(cells=(CELL,), reduced=True)
+    write("claims_meta_ot_color", paths[:1], PUBLISHED, reduced, tex, csv)
+    said = "reduced budget: preset p; else: fails, all 3 seeds diverged"
+    assert pd.read_csv(csv)["reason"].tolist() == [said] * 5
+
+
+def test_the_figure_draws_no_prediction_where_there_is_none(tmp_path: Path):
+    arrays, facts = load_arrays(lost(tmp_path / "l"))
+    arrays |= {f"{name}.{end}": np.zeros((3, 653)) for name in DRAWN[:2] for end in ENDS}
+    facts |= {"preset": {"name": "p", "reduced": False}}
+    assert [label for label, *_ in figure.rows_of([(arrays, facts)], 0)] == [
+        "Gaussian map",
+        "W2GN,\n2,000 updates",
+    ]
+    pictures = {f"picture.{i}": np.full((2, 3, 4), 255, np.uint8) for i in range(3)}
+    drawn = figure.draw([(arrays, facts)], pictures)
+    assert "no prediction of Meta OT, histogram: all 3 seeds diverged" in drawn.texts[-1].get_text()
+
+
 def test_the_figure_says_which_seed_it_is_of():
-    arrays = {f"{name}.{end}": np.zeros((1, 2)) for name in DRAWN for end in ("psi", "psi_bar")}
+    arrays = {f"{name}.{end}": np.zeros((1, 2)) for name in DRAWN for end in ENDS}
     facts = {"cell": {"amortization": "meta_histogram"}, "seed": 1}
     facts |= {"seeds": [0, 1, 2], "diverged": [0]}
     rows = figure.rows_of([(arrays | {"updates": np.array([0, 10])}, facts)], 0)

@@ -198,6 +198,13 @@ def test_a_study_says_which_seed_it_is_of(studied: Study):
     assert (arrays["meta.psi"] == 0).all()
 
 
+def test_a_study_of_a_cell_whose_seeds_all_diverged_has_what_needs_no_network(studied: Study):
+    arrays, facts = studied("diverged", "diverged", "diverged")
+    assert (facts["seed"], facts["diverged"], facts["prediction_s"]) == (None, [4, 5, 6], None)
+    assert {"w2gn.bounds", "w2gn.psi", "gaussian.psi", "identity.bounds"} <= arrays.keys()
+    assert not [name for name in arrays if name.startswith("meta")]
+
+
 def test_two_images_are_recoloured(tmp_path: Path):
     cell = cell_of_seeds(dimension := 2 + 2**3 + 3 * 6, 4)
     made = methods.make(cell.settings, dimension)

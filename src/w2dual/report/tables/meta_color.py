@@ -25,6 +25,7 @@ from w2dual.results.meta_color import (
     ColorSettings,
     Study,
 )
+from w2dual.results.meta_color_claims import claims
 from w2dual.results.summary import one_of_seeds
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,10 @@ def _fields(row: str, method: str, part: pd.DataFrame, shown: Sequence[int]) -> 
         if entry is None:
             fields += ["", ""]
             continue
+        if not math.isfinite(entry["normalised_mean"]):
+            lost = f"${entry['diverged_seeds']}/{entry['seeds']}$"
+            fields += [rf"{{\scriptsize diverged ({lost})}}", ""]
+            continue
         fields.append(f"${entry['normalised_mean']:.3f}\\pm{entry['normalised_std']:.3f}$")
         fields.append(f"{entry['gap_percent_mean']:.2f}")
     seconds = float(part["seconds"].iloc[-1])
@@ -140,6 +145,11 @@ def _notes(found: pd.DataFrame, settings: ColorSettings) -> list[str]:
         r"before parameters were copied back, so that 1,000 and 2,000 are after 751 and 1,751 "
         "updates; seconds on a Quadro GP100. The published table lacks the Gaussian map.",
     ]
+    if (found["diverged_seeds"] == found["seeds"]).any():
+        notes.append(
+            "diverged ($k$/$m$): $k$ of $m$ seeds of the network diverged, and there was nothing "
+            "to fine-tune."
+        )
     notes.append(seeds_note(found[found["method"] != ""]))
     return notes + stand_in(str(first["measures_source"])) + budget_notes(settings)
 
@@ -147,7 +157,10 @@ def _notes(found: pd.DataFrame, settings: ColorSettings) -> list[str]:
 def seeds_note(rows: pd.DataFrame) -> str:
     """Say in LaTeX which seed of each network the rows are of."""
     each = rows[["method", *SEED_COLUMNS]].drop_duplicates().itertuples(index=False)
-    said = [f"{words(method)}: {one_of_seeds(*seeds)}" for method, *seeds in each]
+    said = [
+        f"{words(method)}: {one_of_seeds(None if pd.isna(seed) else seed, *counts)}"
+        for method, seed, *counts in each
+    ]
     return (
         "Each network is one of its seeds, the first that has not diverged, so that nothing here "
         f"says what another seed would give. {escape('; '.join(said))}."
@@ -162,7 +175,9 @@ def claims_tex(rows: pd.DataFrame, source: str, settings: ColorSettings) -> str:
         check = rf"\parbox[t]{{62mm}}{{\raggedright {escape(said)}\strut}}"
         claim = str(row.claim)
         name = rf"\parbox[t]{{48mm}}{{\raggedright {escape(claim[:1].upper() + claim[1:])}\strut}}"
-        ours = f"${row.difference:+.3f}$ [{row.low:+.3f}, {row.high:+.3f}]"
+        ours = "diverged"
+        if math.isfinite(float(row.difference)):  # pyright: ignore[reportArgumentType]
+            ours = f"${row.difference:+.3f}$ [{row.low:+.3f}, {row.high:+.3f}]"
         theirs = "--" if math.isnan(float(row.published)) else f"${row.published:+.3f}$"  # pyright: ignore[reportArgumentType]
         fields = [name, check, escape(words(str(row.method))), ours, str(row.verdict), theirs]
         lines.append(Row([*fields, str(row.published_verdict)], above=r"\addlinespace"))
@@ -175,6 +190,8 @@ def claims_tex(rows: pd.DataFrame, source: str, settings: ColorSettings) -> str:
         r"compared mean is, with the interval of a bootstrap over pairs at the same $\alpha$."
     ]
     notes.append(seeds_note(rows))
+    if (rows["diverged_seeds"] == rows["seeds"]).any():
+        notes.append("diverged: all seeds of the network did, which fails a claim.")
     body = booktabs(heads, lines, "lllclcl")
     return fitted(body) + footnotes(notes + stand_in(source) + budget_notes(settings))
 
@@ -201,7 +218,7 @@ def _table(
 def _claims(
     studies: Sequence[Study], published: Path, settings: ColorSettings
 ) -> tuple[str, pd.DataFrame]:
-    rows = meta_color.claims(studies, published, settings)
+    rows = claims(studies, published, settings)
     return claims_tex(rows, studies[0].facts["measures_source"], settings), rows
 
 
