@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import operator
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from w2dual.records import InputError
@@ -60,6 +61,26 @@ def checked_list(given: Any, what: str = "seeds") -> list[int]:
             "again"
         )
     return found
+
+
+def place_of(seed: int, seeds: Sequence[int], path: Path, named_by: Path) -> int:
+    """Return the place of a seed among those of a file of parameters.
+
+    Args:
+        seed: that is looked for.
+        seeds: of the file.
+        path: the file.
+        named_by: the file that says there is such a seed.
+
+    Raises:
+        InputError: the file lacks it.
+    """
+    if seed not in seeds:
+        raise InputError(
+            f"{path}: has no seed {seed}, which {named_by} names; it has "
+            f"{', '.join(map(str, seeds))}"
+        )
+    return seeds.index(seed)
 
 
 def argument(text: str) -> int:

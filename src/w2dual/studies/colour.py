@@ -42,6 +42,7 @@ from w2dual.measures.linear import bures_matrix
 from w2dual.measures.pairs.palettes import COLOUR, Palettes, unit
 from w2dual.potentials.quadratic_icnn import QuadraticICNN
 from w2dual.records import InputError, load_arrays, read_json, save_arrays
+from w2dual.seeds import place_of
 from w2dual.training import methods
 from w2dual.training.files import load_params
 from w2dual.training.methods.meta_w2gn import Hyper, MetaW2GN, pair_loss
@@ -308,7 +309,7 @@ def run(
     plan: dict[str, tuple[Slopes, Potentials]] = {"w2gn": (problem.w2gn, both)}
     prediction_s = None
     if live:
-        place = seeds.index(live[0])
+        place = place_of(live[0], seeds, params_path, metrics_path)
         one = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), params)
         meta, prediction_s = predicted(method, one, pair)
         shown["meta"] = meta
@@ -343,8 +344,9 @@ def run(
         "cell": cell.to_json(),
         "preset": record["preset"],
         "seed": live[0] if live else None,
-        "seeds": seeds,
-        "diverged": [seed for seed in seeds if seed not in live],
+        # Of the records: the parameters may be cut to one seed.
+        "seeds": [entry["seed"] for entry in record["seeds"]],
+        "diverged": [e["seed"] for e in record["seeds"] if e["seed"] not in live],
         "prediction_s": prediction_s,
         "measures_source": metadata["source"],
         "images": metadata["images"],

@@ -43,6 +43,7 @@ from w2dual.records import (
     save_arrays,
     write_text,
 )
+from w2dual.seeds import place_of
 from w2dual.studies import meta_pictures
 from w2dual.training import methods
 from w2dual.training.files import load_params
@@ -243,17 +244,18 @@ def _starts(
         if not isinstance(method, MetaDual):
             raise InputError(f"{weights}: is of no method that predicts dual potentials")
         predict = jit(method.predict)
-        for place, entry in enumerate(record["seeds"]):
+        for entry in record["seeds"]:
             if entry["status"] == "diverged":
                 log.warning("%s: seed %d diverged, and predicts nothing", cell.name, entry["seed"])
                 continue
+            place = place_of(entry["seed"], seeds, weights, measured)
             one: Any = jax.tree.map(lambda leaf, place=place: jnp.asarray(leaf[place]), tree)
 
             def of_one(a: Array, b: Array, one: Any = one, predict: Any = predict) -> Array:
                 return predict(one, pair.support, a[None], b[None])[0]
 
             u = predict(one, pair.support, *instances)
-            yield Start(cell.amortization, seeds[place], u, of_one)
+            yield Start(cell.amortization, entry["seed"], u, of_one)
 
 
 def _plain(support: Support, instances: Instances) -> Iterator[Start]:

@@ -18,7 +18,7 @@ from w2dual.measures.colour.drawn import draw
 from w2dual.measures.pairs import palettes
 from w2dual.measures.preparation.palettes import prepare
 from w2dual.potentials.quadratic_icnn import QuadraticICNN
-from w2dual.records import InputError, save_arrays, write_json
+from w2dual.records import InputError, load_arrays, save_arrays, write_json
 from w2dual.results.meta_color import read_study
 from w2dual.studies import colour
 from w2dual.studies.colour import Potentials, Problem, Settings, Tuning, gaussian_potentials
@@ -196,6 +196,19 @@ def test_a_study_says_which_seed_it_is_of(studied: Study):
     arrays, facts = studied("finished", "finished", "diverged")
     assert (facts["seed"], facts["diverged"]) == (4, [6])
     assert (arrays["meta.psi"] == 0).all()
+
+
+def test_parameters_that_are_cut_to_a_seed_are_still_of_a_cell_of_three(
+    studied: Study, tmp_path: Path
+):
+    arrays, metadata = load_arrays(tmp_path / "params")
+    cut = {name: array[1:2] for name, array in arrays.items()}
+    save_arrays(tmp_path / "params", cut, metadata | {"seeds": [5]})
+    arrays, facts = studied("diverged", "finished", "finished")
+    assert (facts["seed"], facts["seeds"], facts["diverged"]) == (5, [4, 5, 6], [4])
+    assert (arrays["meta.psi"] == 1).all()
+    with pytest.raises(InputError, match="has no seed 4, which .* names; it has 5"):
+        studied("finished", "finished", "finished")
 
 
 def test_a_study_of_a_cell_whose_seeds_all_diverged_has_what_needs_no_network(studied: Study):

@@ -264,6 +264,13 @@ def test_files_of_other_measures_or_cells_are_refused(tmp_path: Path) -> None:
     write_json(paths["metrics"], record | {"cell": record["cell"] | {"hash": "0"}})
     with pytest.raises(InputError, match="is of another cell than"):
         run(paths, SETTINGS)
+    arrays, metadata = load_arrays(paths["params"])
+    cut = {name: array[:1] for name, array in arrays.items()}
+    save_arrays(paths["params"], cut, metadata | {"seeds": [0]})
+    seeds = [{"seed": seed, "status": "finished"} for seed in (0, 1)]
+    write_json(paths["metrics"], record | {"seeds": seeds})
+    with pytest.raises(InputError, match="has no seed 1, which .* names; it has 0"):
+        run(paths, SETTINGS)
     with pytest.raises(InputError, match="is the second cell of the method `meta`"):
         study.networks([paths["metrics"]] * 2)
 
