@@ -89,17 +89,17 @@ def inverse(
 
 
 def _cell(path: Path, points: np.ndarray, seed: int | None) -> tuple[Method[Any], Any]:
-    """Read a cell that maps such points; its parameters are of one seed, as `_live` has it."""
+    """Read a cell that maps such points; its parameters are of one seed, as `live_seed` has it."""
     params, cell, seeds = load_params(path)
     _check_dimension(points, cell.dimension, path)
     if seed is not None and seed not in seeds:
         raise InputError(f"{path}: has no seed {seed}; it has {', '.join(map(str, seeds))}")
-    index = seeds.index(_live(path, cell, seeds, seed))
+    index = seeds.index(live_seed(path, cell, seeds, seed))
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf[index : index + 1]), params)
     return methods.make(cell.settings, cell.dimension), one
 
 
-def _live(path: Path, cell: Cell, seeds: list[int], asked: int | None) -> int:
+def live_seed(path: Path, cell: Cell, seeds: list[int], asked: int | None) -> int:
     """Return the seed that is asked for, or the first that has not diverged.
 
     The metrics next to the parameters say which have diverged.

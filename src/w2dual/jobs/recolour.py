@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         help="updates of W2GN on these two images (default: the prediction itself)",
     )
-    parser.add_argument("--seed", type=seed_argument, help="of the cell (default: the first)")
+    parser.add_argument(
+        "--seed", type=seed_argument, help="of the cell (default: the first that has not diverged)"
+    )
     add_whole_config(parser)
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Int
 from w2dual import conjugate
 from w2dual.config.cells import encoding_of
 from w2dual.decoding import decode
+from w2dual.evaluation.push import live_seed
 from w2dual.measures.colour.pictures import Picture, read_picture
 from w2dual.measures.pairs.palettes import COLOUR, NUMBERS, Palettes
 from w2dual.measures.preparation.palettes import drawn_from, histogram, squared_w2, squashed
@@ -65,7 +66,7 @@ def recolour(
         settings: how predictions are fine-tuned and judged (`config.systems.meta_color.study`).
         out: folder to write SOURCE_to_TARGET.png and TARGET_to_SOURCE.png to.
         steps: of W2GN from the prediction; 0 takes the prediction itself.
-        seed: of the cell; None for the first.
+        seed: of the cell; None for the first that has not diverged, by the metrics next to it.
 
     Raises:
         InputError: an image or the cell cannot be used; nothing is written then.
@@ -80,7 +81,7 @@ def recolour(
         )
     if seed is not None and seed not in seeds:
         raise InputError(f"{params}: has no seed {seed}; it has {', '.join(map(str, seeds))}")
-    place = 0 if seed is None else seeds.index(seed)
+    place = seeds.index(live_seed(params, cell, seeds, seed))
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf[place]), networks)
     pair = law_of(pictures, method)
     every = {"steps": max(steps, 1), "log_every": max(steps, 1)}

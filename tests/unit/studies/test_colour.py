@@ -243,6 +243,10 @@ def test_two_images_are_recoloured(tmp_path: Path):
     assert np.linalg.norm(means[2] - means[1]) < 0.3 * np.linalg.norm(means[0] - means[1])
     with pytest.raises(InputError, match="has no seed 5; it has 4"):
         recolour(paths[0], paths[1], seed=5, **rest)
+    seeds = [{"seed": 4, "status": "diverged"}]
+    write_json(tmp_path / "metrics.json", {"cell": cell.to_json(), "seeds": seeds})
+    with pytest.raises(InputError, match="all seeds have diverged"):
+        recolour(paths[0], paths[1], **rest)
     with pytest.raises(InputError, match="no such image"):
         recolour(tmp_path / "absent.png", paths[1], **rest)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
