@@ -5,22 +5,59 @@ Only what a job reads is in its value, so that a change of anything else reruns 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from w2dual.config.cells import Cell, conjugates
-from w2dual.config.rows import budget_of, potentials, rows
+from w2dual.config.rows import Row, budget_of, potentials, rows
 from w2dual.config.schema import Config
 
+Training = Mapping[str, Any]
+Spent = tuple[str, str, Training]
+"""How tables tell a row apart, by its loss and its solver; and its `training`."""
+_SPENT = ("iterations", "batch_size")
 
-def budget(grid: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how much was spent on the cells of a grid."""
-    return {
-        "iterations": grid["training"]["iterations"],
-        "batch_size": grid["training"]["batch_size"],
+
+def budget(grid: Mapping[str, Any], spent: Iterable[Spent] = ()) -> dict[str, Any]:
+    """Return how much was spent on the cells of a grid.
+
+    Args:
+        grid: of the config.
+        spent: on each of its rows or cells. They are part of it, each once, unless all of them have
+            what the grid has.
+    """
+    found = {
+        **{key: grid["training"][key] for key in _SPENT},
         "seeds": grid["seeds"],
         "evaluation_samples": grid["evaluation"]["samples"],
     }
+    own = [
+        {"amortization": amortization, "solver": solver} | {key: training[key] for key in _SPENT}
+        for amortization, solver, training in spent
+    ]
+    if any(row[key] != found[key] for row in own for key in _SPENT):
+        found["row_budgets"] = [row for place, row in enumerate(own) if row not in own[:place]]
+    return found
+
+
+def spent_on_rows(
+    config: Config, section: Mapping[str, Any], found: Iterable[Row]
+) -> Iterator[Spent]:
+    """Return what is spent on rows of a section of the config."""
+    for row in found:
+        yield row.amortization, row.solver, budget_of(config, row, section, "training")
+
+
+def spent_on_cells(cells: Iterable[Cell]) -> Iterator[Spent]:
+    """Return what is spent on cells."""
+    for cell in cells:
+        yield cell.amortization, cell.solver, cell.settings["training"]
+
+
+def _budget(config: Config, section: str) -> dict[str, Any]:
+    """Return how much was spent on the cells of a section of rows."""
+    grid = config[section]
+    return budget(grid, spent_on_rows(config, grid, rows(config, grid)))
 
 
 def table(config: Config) -> dict[str, Any]:
@@ -31,7 +68,7 @@ def table(config: Config) -> dict[str, Any]:
         "decimals": config["tables"]["decimals"],
         "diverged_above": config["tables"]["diverged_above"],
         "preset": config["preset"],
-        "budget": budget(config["hd"]),
+        "budget": _budget(config, "hd"),
     }
 
 
@@ -41,24 +78,18 @@ def baselines_table(config: Config) -> dict[str, Any]:
     return verdict(config) | {
         "dimensions": section["dimensions"],
         "methods": _rows(config, "baselines"),
-        "budget": budget(section),
+        "budget": _budget(config, "baselines"),
     }
 
 
 def _rows(config: Config, section: str) -> list[dict[str, Any]]:
-    """Return how a table tells its rows apart, and what not all rows have in common.
-
-    That is which tables have them, and their training steps where a method has its own.
-    """
+    """Return how a table tells its rows apart, and of those not in all tables which have them."""
     tables = potentials(config, config[section])
     found = []
     for row in rows(config, config[section]):
         record: dict[str, Any] = {"amortization": row.amortization, "solver": row.solver}
         if list(row.potentials) != tables:
             record["potentials"] = list(row.potentials)
-        steps = budget_of(config, row, config[section], "training")["iterations"]
-        if steps != config[section]["training"]["iterations"]:
-            record["iterations"] = steps
         found.append(record)
     return found
 
@@ -74,10 +105,12 @@ def _own_rows(config: Config, section: str) -> list[dict[str, str]]:
 
 def synthetic_table(config: Config) -> dict[str, Any]:
     """Return how to print the table of the plane, and how its numbers were made."""
+    section = config["synthetic"]
+    own = [row for part in section["grids"] for row in rows(config, part)]
     return {
-        "epsilon": config["synthetic"]["evaluation"]["epsilon"],
+        "epsilon": section["evaluation"]["epsilon"],
         "preset": config["preset"],
-        "budget": budget(config["synthetic"]),
+        "budget": budget(section, spent_on_rows(config, section, own)),
     }
 
 
@@ -104,7 +137,7 @@ def celeba64_table(config: Config) -> dict[str, Any]:
         "decimals": config["tables"]["decimals"],
         "diverged_above": config["tables"]["diverged_above"],
         "preset": config["preset"],
-        "budget": budget(section),
+        "budget": _budget(config, "celeba64"),
         "verdict": config["verdict"],
         "baselines": {
             "methods": _own_rows(config, "celeba64_baselines"),

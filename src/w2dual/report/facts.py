@@ -21,7 +21,14 @@ from w2dual.results import aggregate, celeba64
 from w2dual.results.celeba64 import ImageSettings
 from w2dual.results.measured import synthetic
 from w2dual.results.measured.hd import MEASURED as HD
-from w2dual.results.summary import TableSettings, seeds_in_words
+from w2dual.results.summary import (
+    Budget,
+    TableSettings,
+    batch_in_words,
+    range_in_words,
+    seeds_in_words,
+    steps_in_words,
+)
 
 IMAGES = "celeba64"
 """Kind of the cells on images, in the column `kind`."""
@@ -69,7 +76,7 @@ class ReportSettings(TableSettings):
     def _flat(cls, record: Mapping[str, Any]) -> dict[str, Any]:
         found = super()._flat(record)
         if "plane" in found:
-            found["plane"] = vars(SyntheticPart.from_json(found["plane"], "plane"))
+            found["plane"] = asdict(SyntheticPart.from_json(found["plane"], "plane"))
         if found.get("images") is not None:
             found["images"] = asdict(ImageSettings.from_json(found["images"], "images"))
         return found
@@ -167,11 +174,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
     pairs = synthetic_pairs(frame, settings)
     rows = [
         ("Preset", f"{settings.preset}: {settings.label}"),
-        (
-            "Budget",
-            f"{settings.iterations:,} training iterations at batch size {settings.batch_size:,}, "
-            f"{seeds_in_words(settings)} per cell",
-        ),
+        ("Budget", _budget(settings)),
         ("Dimensions", ", ".join(str(n) for n in settings.dimensions)),
         ("Potentials", ", ".join(words(p) for p in settings.potentials)),
         ("Methods", f"{len(settings.methods)} (amortization loss + solver): {methods}"),
@@ -183,8 +186,7 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
         ("Cells there", _cells_and_runs(synthetic_part(frame))),
         (
             "Budget there",
-            f"{plane.iterations:,} training iterations at batch size {plane.batch_size:,}, "
-            f"{seeds_in_words(plane)} per cell; evaluation on "
+            f"{_budget(plane)}; evaluation on "
             f"{plane.evaluation_samples:,} fresh samples of each measure",
         ),
         *_image_facts(frame, settings),
@@ -195,6 +197,13 @@ def facts(frame: pd.DataFrame, settings: ReportSettings, made: Origin) -> list[t
         ("Report by commit", _short(made.commit)),
     ]
     return [(escape(name), escape(value)) for name, value in rows]
+
+
+def _budget(settings: Budget) -> str:
+    """Say in words what was spent on the cells of a grid."""
+    spent = f"{steps_in_words(settings)} training iterations"
+    spent += f" at batch size {batch_in_words(settings)}"
+    return f"{spent}, {seeds_in_words(settings)} per cell"
 
 
 def _baselines_facts(
@@ -224,15 +233,10 @@ def _baselines_budget(part: pd.DataFrame, batch_sizes: Sequence[int] = ()) -> st
     """Say in words what was spent on cells whose budgets differ: as their metrics have it."""
     steps = part[part["status"] == "finished"]["steps"].astype(int)
     seeds = part.groupby("cell")["seed"].nunique()
-    spent = f"{_range(steps)} training iterations" if len(steps) else ""
-    spent += f" at batch size {_range(batch_sizes)}" if spent and batch_sizes else ""
+    spent = f"{range_in_words(steps)} training iterations" if len(steps) else ""
+    spent += f" at batch size {range_in_words(batch_sizes)}" if spent and batch_sizes else ""
     spent += ", " if spent else ""
-    return f"{spent}{_range(seeds)} seed{'s' if seeds.max() > 1 else ''} per cell"
-
-
-def _range(values: pd.Series | Sequence[int]) -> str:
-    low, high = int(min(values)), int(max(values))
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{spent}{range_in_words(seeds)} seed{'s' if seeds.max() > 1 else ''} per cell"
 
 
 def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[str, str]]:
@@ -246,9 +250,7 @@ def _image_facts(frame: pd.DataFrame, settings: ReportSettings) -> list[tuple[st
         ("Cells there", _cells_and_runs(part)),
         (
             "Budget there",
-            f"{images.iterations:,} training iterations at batch size {images.batch_size:,}, "
-            f"{seeds_in_words(images)} per cell; evaluation on "
-            f"{images.evaluation_samples:,} fresh images",
+            f"{_budget(images)}; evaluation on {images.evaluation_samples:,} fresh images",
         ),
         *_baselines_facts(frame, (), IMAGE_BASELINES),
     ]
@@ -296,8 +298,8 @@ def warnings(frame: pd.DataFrame, settings: ReportSettings) -> list[str]:
         found.append(
             r"\textbf{Reduced budget.} Made with the preset "
             f"{escape(settings.preset)} ({escape(settings.label)}): "
-            f"{settings.iterations:,} iterations and {seeds_in_words(settings)} per "
-            f"cell, on the plane {settings.plane.iterations:,} and "
+            f"{steps_in_words(settings)} iterations and {seeds_in_words(settings)} per "
+            f"cell, on the plane {steps_in_words(settings.plane)} and "
             f"{seeds_in_words(settings.plane)}{_on_images(settings)}{_of_baselines(frame)}. "
             "The numbers show that "
             "the pipeline works; they are not comparable with the paper's."
@@ -330,7 +332,7 @@ def _on_images(settings: ReportSettings) -> str:
     images = settings.images
     if images is None:
         return ""
-    return f", on images {images.iterations:,} and {seeds_in_words(images)}"
+    return f", on images {steps_in_words(images)} and {seeds_in_words(images)}"
 
 
 def _of_baselines(frame: pd.DataFrame) -> str:

@@ -6,8 +6,8 @@ Tables, figures and the verdict are made of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,14 +44,26 @@ TIDY_COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class RowBudget:
+    """What was spent on cells of a row (`arguments.budget`)."""
+
+    amortization: str
+    solver: str
+    iterations: int
+    batch_size: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """What a preset allows, for the notes below a table and the report.
 
     Attributes:
         preset, label, reduced: name of the preset, its description, whether it shrinks the budget.
-        iterations, batch_size, seeds: of training.
+        iterations, batch_size: of training, of each row that `row_budgets` does not have.
+        seeds: of training.
         evaluation_samples: fresh points of each measure, at the end.
+        row_budgets: of all rows, where one of them has its own.
     """
 
     preset: str
@@ -61,6 +73,19 @@ class Budget:
     batch_size: int
     seeds: tuple[int, ...]
     evaluation_samples: int
+    row_budgets: tuple[RowBudget, ...] = ()
+
+    def steps_of(self, amortization: str, solver: str) -> int:
+        """Return the training steps of a row."""
+        return self._of(amortization, solver).iterations
+
+    def batch_of(self, amortization: str, solver: str) -> int:
+        """Return the batch size of a row."""
+        return self._of(amortization, solver).batch_size
+
+    def _of(self, *row: str) -> RowBudget | Budget:
+        own = (one for one in self.row_budgets if (one.amortization, one.solver) == row)
+        return next(own, self)
 
     @classmethod
     def from_json(cls, record: Any, key: str = "") -> Self:
@@ -79,7 +104,7 @@ class Budget:
         budget = decode(_Spent, record.get("budget"), _HERE, "budget")
         known = {"preset": preset.name, "label": preset.label, "reduced": preset.reduced}
         rest = {key: value for key, value in record.items() if key != "budget"}
-        return rest | known | vars(budget)
+        return rest | known | asdict(budget)
 
 
 @dataclass(frozen=True)
@@ -99,6 +124,7 @@ class _Spent:
     batch_size: int
     seeds: tuple[int, ...]
     evaluation_samples: int
+    row_budgets: tuple[RowBudget, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +134,6 @@ class _Row:
     amortization: str
     solver: str
     potentials: tuple[str, ...] | None = None
-    iterations: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +144,6 @@ class TableSettings(Budget):
         dimensions: columns, in order.
         methods: rows, in order: (amortization, solver).
         potentials_of: of those rows that not every table has, the potentials whose tables do.
-        steps_of: training steps of those rows that have their own.
         decimals: digits after the point of means and standard deviations.
         diverged_above: percent; a mean above it is shown as `>` this value.
     """
@@ -127,7 +151,6 @@ class TableSettings(Budget):
     dimensions: tuple[int, ...]
     methods: tuple[tuple[str, str], ...]
     potentials_of: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    steps_of: Mapping[tuple[str, str], int] = field(default_factory=dict)
     decimals: int
     diverged_above: float
 
@@ -140,12 +163,7 @@ class TableSettings(Budget):
         labels = [(row.amortization, row.solver) for row in rows]
         named = list(zip(labels, rows, strict=True))
         where = {label: row.potentials for label, row in named if row.potentials is not None}
-        steps = {label: row.iterations for label, row in named if row.iterations is not None}
-        return super()._flat(record) | {
-            "methods": labels,
-            "potentials_of": where,
-            "steps_of": steps,
-        }
+        return super()._flat(record) | {"methods": labels, "potentials_of": where}
 
     def methods_of(self, potential: str) -> list[tuple[str, str]]:
         """Return the rows of a potential's table, in order."""
@@ -239,7 +257,7 @@ def hd_tidy(
                     "published_diverged": None if known is None else bool(known.diverged),
                 }
                 | {"source": "ours", "measures_source": cell["measures_source"].iloc[0]}
-                | {"iterations": settings.steps_of.get((amortization, solver), settings.iterations)}
+                | {"iterations": settings.steps_of(amortization, solver)}
             )
     tidy = pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
     tidy["mean"] = tidy["mean"].astype(float)
@@ -286,6 +304,24 @@ def one_of_seeds(seed: int | None, seeds: int, diverged: int) -> str:
     if seed is None:
         return f"all {seeds} seeds diverged" if seeds > 1 else "the only seed diverged"
     return f"seed {seed} of {seeds}" + (f" ({diverged} diverged)" if diverged else "")
+
+
+def range_in_words(values: Iterable[int]) -> str:
+    """Word whole numbers: the one that they all are, or the least and the most."""
+    low, high = min(found := [int(value) for value in values]), max(found)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def steps_in_words(settings: Budget) -> str:
+    """Word the training steps: those of all rows, or the least and the most."""
+    own = [row.iterations for row in settings.row_budgets]
+    return range_in_words(own or [settings.iterations])
+
+
+def batch_in_words(settings: Budget) -> str:
+    """Word the batch size: that of all rows, or the least and the most."""
+    own = [row.batch_size for row in settings.row_budgets]
+    return range_in_words(own or [settings.batch_size])
 
 
 def seeds_in_words(settings: Budget) -> str:

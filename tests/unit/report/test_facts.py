@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.unit.report.report_data import SOLVERS, loaded
+from tests.unit.config.changed import load
+from tests.unit.report.report_data import MADE, PLANE, SOLVERS, loaded
 
+from w2dual.config import arguments
 from w2dual.provenance import Commit
 from w2dual.records import InputError
 from w2dual.report import facts
@@ -17,6 +19,20 @@ def test_box_only_where_it_is_due(frame: pd.DataFrame) -> None:
     (only,) = facts.warnings(frame.assign(measures_source="generated"), full)
     assert "Measures generated here" in only
     assert "$n = 2$" in only
+
+
+def test_budgets_of_rows_are_a_range_on_the_first_page(frame: pd.DataFrame) -> None:
+    config = load(
+        "{preset: {name: smoke, label: mine, reduced: true}, methods: {ours: {training: "
+        "{iterations: 12500, batch_size: 512}}}, hd: {more_methods: [{method: ours}]}, "
+        "celeba64: {generators: []}}"
+    )
+    settings = facts.ReportSettings.from_json(arguments.report(config, PLANE))
+    found = dict(facts.facts(frame, settings, MADE))
+    spent = "12,500 to 250,001 training iterations at batch size 512 to 1,024, 10 seeds per cell"
+    assert found["Budget"] == spent
+    reduced = facts.warnings(frame, settings)[0]
+    assert "12,500 to 250,001 iterations and 10 seeds per cell, on the plane 50,001" in reduced
 
 
 def test_date_is_given_by_the_environment_first(frame: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from w2dual.config.arguments import budget
+from w2dual.config.arguments import budget, spent_on_cells
 from w2dual.config.assembly import cell_of
 from w2dual.config.cells import Cell, encoding_of
 from w2dual.config.rows import OWN, check_known, check_rows, resolve
@@ -106,7 +106,7 @@ def table(config: Config) -> dict[str, Any]:
         "steps": section["finetuning"]["steps"],
         "alpha": config["verdict"]["alpha"],
         "preset": config["preset"],
-        "budget": budget(section),
+        "budget": budget(section, spent_on_cells(cells(config))),
     }
 
 

@@ -18,9 +18,15 @@ import pandas as pd
 from w2dual.config.names import potential_words, words
 from w2dual.records import InputError
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
-from w2dual.report.tables.hd import budget_notes, measures_notes
+from w2dual.report.tables.hd import budget_notes, measures_notes, own_budget
 from w2dual.results import aggregate
-from w2dual.results.summary import TableSettings, check_cell, seeds_in_words
+from w2dual.results.summary import (
+    TableSettings,
+    batch_in_words,
+    check_cell,
+    seeds_in_words,
+    steps_in_words,
+)
 
 DIGITS = 3
 """Significant digits of an entry: dimensions differ in scale."""
@@ -185,8 +191,9 @@ def cost_tidy(
                     | {"value": found.value, "low": found.low, "high": found.high, "job": found.job}
                     | {"seeds": len(cell)}
                     | {"diverged_seeds": int((cell["status"] == "diverged").sum())}
-                    | {"device": cell["device"].iloc[0], "iterations": settings.iterations}
-                    | {"batch_size": settings.batch_size}
+                    | {"device": cell["device"].iloc[0]}
+                    | {"iterations": settings.steps_of(amortization, solver)}
+                    | {"batch_size": settings.batch_of(amortization, solver)}
                     | {"preset": settings.preset, "reduced": settings.reduced}
                 )
     return pd.DataFrame(rows, columns=list(TIDY_COLUMNS))
@@ -196,6 +203,8 @@ def cost_tex(
     tidy: pd.DataFrame, table: str, settings: TableSettings, measures: pd.DataFrame
 ) -> str:
     """Render a table: a block for each potential, and notes that say what the entries are.
+
+    A row with steps or batches of its own says which.
 
     Args:
         tidy: as `cost_tidy` returns it.
@@ -211,7 +220,9 @@ def cost_tex(
         rows.append(Row([head, *[""] * columns], above=r"\midrule" if rows else ""))
         for (amortization, solver), line in block.groupby(["amortization", "solver"], sort=False):
             entries = {record["dimension"]: record for record in line.to_dict("records")}
-            fields = [escape(words(str(amortization))), escape(words(str(solver)))]
+            loss = escape(words(str(amortization)))
+            loss += own_budget(settings, str(amortization), str(solver))
+            fields = [loss, escape(words(str(solver)))]
             fields += [entry(entries[n], per_unit) for n in settings.dimensions]
             rows.append(Row(fields))
     heads = ["Amortization loss", "Conjugate solver", *(f"$n={n}$" for n in settings.dimensions)]
@@ -248,8 +259,8 @@ def _notes(tidy: pd.DataFrame, table: str, unit: str, settings: TableSettings) -
         "unit": unit,
         "seeds": seeds_in_words(settings),
         "share": len(settings.seeds),
-        "batch": f"{settings.batch_size:,}",
-        "iterations": f"{settings.iterations:,}",
+        "batch": batch_in_words(settings),
+        "iterations": steps_in_words(settings),
     }
     quantity = QUANTITIES[table]
     notes = [note.format(**words_of) for note in quantity.notes]

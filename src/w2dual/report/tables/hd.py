@@ -20,7 +20,14 @@ from w2dual.records import InputError, write_text
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 from w2dual.results import aggregate
 from w2dual.results.published import read_published
-from w2dual.results.summary import Budget, TableSettings, hd_tidy, seeds_in_words
+from w2dual.results.summary import (
+    Budget,
+    TableSettings,
+    batch_in_words,
+    hd_tidy,
+    seeds_in_words,
+    steps_in_words,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +53,7 @@ def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
     """Render one HD table: booktabs, and notes that say what the entries are.
 
     The last row is the improvement over prior work: best quoted baseline / the best of the methods
-    that the paper has. A row with training steps of its own says how many.
+    that the paper has. A row with steps or batches of its own says which.
     """
     # DIFFERS: the paper's row (tables/published/hd_improvement.csv) equals this quotient of its own
     # entries except for n = 4, 8 and 32, where it leaves out [MM], the best baseline there.
@@ -63,9 +70,8 @@ def hd_tex(tidy: pd.DataFrame, settings: TableSettings) -> str:
         previous = source
         shown = [entries.get(n) for n in settings.dimensions]
         loss = escape(words(amortization))
-        steps = {found["iterations"] for found in entries.values() if source == "ours"}
-        if steps - {settings.iterations}:
-            loss += rf" {{\scriptsize {', '.join(f'{n:,}' for n in sorted(steps))} steps}}"
+        if source == "ours":
+            loss += own_budget(settings, amortization, solver)
         fields = [label, loss, escape(words(solver))]
         bold = {len(fields) + place for place, found in enumerate(shown) if found and found["best"]}
         fields += ["--" if found is None else entry(found, settings) for found in shown]
@@ -124,6 +130,14 @@ def _hd_notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
     return notes + budget_notes(settings) + measures_notes(ours)
 
 
+def own_budget(settings: Budget, amortization: str, solver: str) -> str:
+    """Say in LaTeX what a row has of its own of steps and batch size; empty for nothing."""
+    steps, batch = settings.steps_of(amortization, solver), settings.batch_of(amortization, solver)
+    own = [f"{steps:,} steps"] if steps != settings.iterations else []
+    own += [f"batches of {batch:,}"] if batch != settings.batch_size else []
+    return rf" {{\scriptsize {', '.join(own)}}}" if own else ""
+
+
 def budget_notes(settings: Budget) -> list[str]:
     """Say of a reduced preset that it is one, in LaTeX."""
     if not settings.reduced:
@@ -131,7 +145,7 @@ def budget_notes(settings: Budget) -> list[str]:
     return [
         rf"\textbf{{Reduced budget}}, not comparable with published values: preset "
         rf"{escape(settings.preset)} ({escape(settings.label)}), "
-        rf"{settings.iterations:,} iterations at batch size {settings.batch_size:,}, "
+        rf"{steps_in_words(settings)} iterations at batch size {batch_in_words(settings)}, "
         rf"{seeds_in_words(settings)}."
     ]
 

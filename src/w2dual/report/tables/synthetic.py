@@ -18,7 +18,7 @@ import pandas as pd
 from w2dual.config.names import method_words, words
 from w2dual.records import InputError
 from w2dual.report.latex import Row, booktabs, escape, fitted, footnotes, write_table
-from w2dual.report.tables.hd import budget_notes
+from w2dual.report.tables.hd import budget_notes, own_budget
 from w2dual.results import aggregate
 from w2dual.results.measured.synthetic import MEASURED
 from w2dual.results.summary import Budget, Entry, check_cell, seeds_in_words
@@ -96,9 +96,9 @@ def synthetic_tidy(
         cell = frame[frame["cell"] == name]
         first = cell.iloc[0]
         common = {column: first[column] for column in TIDY_COLUMNS[:5]}
-        common |= {"samples": settings.evaluation_samples, "iterations": settings.iterations}
-        common |= {"preset": settings.preset, "reduced": settings.reduced}
-        common |= {"measures_source": first["measures_source"]}
+        common |= {"samples": settings.evaluation_samples, "preset": settings.preset}
+        common |= {"iterations": settings.steps_of(first["amortization"], first["solver"])}
+        common |= {"measures_source": first["measures_source"], "reduced": settings.reduced}
         for quantity, (_, floor) in QUANTITIES.items():
             entry = Entry.of(cell[quantity].tolist(), cell["status"].tolist())
             rows.append(
@@ -116,7 +116,10 @@ def _floor(pair: pd.DataFrame, column: str | None) -> float:
 
 
 def synthetic_tex(tidy: pd.DataFrame, settings: SyntheticSettings) -> str:
-    """Render the table: booktabs, and notes that say what the entries are."""
+    """Render the table: booktabs, and notes that say what the entries are.
+
+    A row with steps or batches of its own says which.
+    """
     methods = list(dict.fromkeys(zip(tidy["amortization"], tidy["solver"], strict=True)))
     named = len(methods) > 1
     rows: list[Row] = []
@@ -126,7 +129,8 @@ def synthetic_tex(tidy: pd.DataFrame, settings: SyntheticSettings) -> str:
         for _, lines in group.groupby("cell", sort=False):
             found = {str(record["quantity"]): record for record in lines.to_dict("records")}
             first = next(iter(found.values()))
-            method = [escape(words(first["amortization"])), escape(words(first["solver"]))]
+            own = own_budget(settings, first["amortization"], first["solver"])
+            method = [escape(words(first["amortization"])) + own, escape(words(first["solver"]))]
             fields = [label, escape(words(first["potential"])), *(method if named else [])]
             fields += [_entry(found[quantity]) for quantity in QUANTITIES]
             rows.append(Row(fields, above=above))
@@ -206,7 +210,8 @@ def _notes(
         f"Entries: {spread}{seeds_in_words(settings)}, lower is better.",
     ]
     if len(methods) == 1:
-        notes[-1] += f" All cells: {escape(method_words(*methods[0]))}."
+        alike = escape(method_words(*methods[0])) + own_budget(settings, *methods[0])
+        notes[-1] += f" All cells: {alike}."
     if tidy["diverged_seeds"].any():
         notes.append(
             "diverged ($k$/$m$): $k$ of $m$ seeds diverged, which makes the mean infinite."

@@ -10,8 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.unit.config.changed import load
 from tests.unit.report.tables.test_hd import metrics, settings
 
+from w2dual.config import arguments
 from w2dual.jobs import cost_table as cost_table_job
 from w2dual.records import InputError
 from w2dual.report.latex import build_pdf
@@ -141,6 +143,31 @@ def test_reduced_preset_and_new_measures_are_marked() -> None:
     assert r"\textbf{Reduced budget}" in tex
     assert r"a \{test\}" in tex
     assert "Measures generated here" in tex
+
+
+def test_a_row_with_a_budget_of_its_own_says_it_and_the_notes_the_range() -> None:
+    config = load(
+        "{methods: {ours: {training: {iterations: 12500, batch_size: 512}}}, "
+        "hd: {dimensions: [2, 4], seeds: [0, 1], methods: [{amortization: cycle, solver: none}], "
+        "potentials: [mlp], more_methods: [{method: ours}], training: {iterations: 25000}}, "
+        "preset: {name: mine, label: mine, reduced: true}}"
+    )
+    chosen = TableSettings.from_json(arguments.table(config))
+    own = frame(preset="mine")
+    own = own[own["potential"] == "mlp"]
+    own["amortization"] = own["amortization"].replace("objective", "ours")
+    shown = {}
+    for table in costs.QUANTITIES:
+        numbers = costs.cost_tidy(own, table, ["mlp"], chosen)
+        spent = numbers.groupby("amortization")[["iterations", "batch_size"]].first()
+        assert list(spent.loc["ours"]) == [12500, 512]
+        assert list(spent.loc["cycle"]) == [25000, 1024]
+        shown[table] = costs.cost_tex(numbers, table, chosen, own)
+        assert r"Ours {\scriptsize 12,500 steps, batches of 512} &" in shown[table]
+        assert r"Cycle & None" in shown[table]
+        assert "12,500 to 25,000 iterations at batch size 512 to 1,024, 2 seeds" in shown[table]
+    assert "than its share. 12,500 to 25,000 steps, without" in shown["runtime_hd"]
+    assert "conjugate a batch of 512 to 1,024 points" in shown["conjugation_time"]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.unit.config.changed import load
 from tests.unit.results.test_aggregate import expected, plane_record, plane_seed, write
 
+from w2dual.config import arguments
+from w2dual.config.grid import cells_in
+from w2dual.config.names import method_words
 from w2dual.jobs import synthetic_table as synthetic_table_job
 from w2dual.records import InputError
-from w2dual.report.latex import build_pdf
+from w2dual.report.latex import build_pdf, escape
 from w2dual.report.tables import synthetic
 from w2dual.results import aggregate
 from w2dual.results.measured.synthetic import MEASURED
@@ -191,6 +195,38 @@ def test_notes_say_samples_and_a_reduced_budget(tmp_path: Path) -> None:
     tidy, tex = rendered(records(), tmp_path, preset=reduced)
     assert r"smoke (smoke \& mirrors), 50,001 iterations at batch size 10,000, 2 seeds" in tex
     assert set(tidy["reduced"]) == {True}
+
+
+def test_a_row_with_a_budget_of_its_own_says_it(tmp_path: Path) -> None:
+    """Beside rows of the grid's, and where all cells are of it."""
+    grid = "{{pairs: [gauss8], potentials: [mlp_leaky], hidden: [8], methods: [{}]}}"
+    both = "{amortization: objective, solver: lbfgs}, {method: enot}"
+    method = "methods: {enot: {training: {iterations: 300, batch_size: 64}}}"
+    figures = "figures: {transport: null, potential: null, flow: null, density: null, "
+    figures += "landscape: null, interpolation: null, overview: null}"
+    common = "seeds: [0, 1], training: {iterations: 400, batch_size: 128}"
+    name = "preset: {name: smoke, label: mine, reduced: true}"
+    shown = []
+    for rows in (both, "{method: enot}"):
+        section = f"{{grids: [{grid.format(rows)}], {common}, {figures}}}"
+        config = load(f"{{{method}, {name}, synthetic: {section}}}")
+        chosen = synthetic.SyntheticSettings.from_json(arguments.synthetic_table(config))
+        cells = {}
+        for cell in cells_in("synthetic", config):
+            cells[cell.name] = plane_record(cell.pair, cell.potential)
+            cells[cell.name]["cell"] |= {"name": cell.name, "amortization": cell.amortization}
+            cells[cell.name]["cell"] |= {"solver": cell.solver}
+        tidy = synthetic.synthetic_tidy(frame(cells, tmp_path), list(cells), chosen)
+        assert set(tidy["iterations"]) == {
+            c.training.iterations for c in cells_in("synthetic", config)
+        }
+        assert tidy[tidy["amortization"] == "enot"]["iterations"].unique().tolist() == [300]
+        shown.append(synthetic.synthetic_tex(tidy, chosen))
+    own = r"{\scriptsize 300 steps, batches of 64}"
+    assert f"& ENOT {own} & None &" in shown[0]
+    assert "300 to 400 iterations at batch size 64 to 128" in shown[0]
+    assert f"All cells: {escape(method_words('enot', 'none'))} {own}." in shown[1]
+    assert "300 iterations at batch size 64, 2 seeds" in shown[1]
 
 
 def test_missing_cell_seed_and_other_preset_are_refused(tmp_path: Path) -> None:
