@@ -140,11 +140,8 @@ def tidy(frame: pd.DataFrame, folder: Path, settings: LagrangianSettings) -> pd.
 
 def _numbers(cell: pd.DataFrame, quantity: Quantity, column: str) -> dict[str, Any]:
     statuses = cell["status"].tolist()
-    finished = cell.loc[cell["status"] == "finished", column]
-    if quantity.optional and len(finished) > 0 and finished.isna().all():
-        entry = Entry(math.nan, math.nan, len(cell), statuses.count("diverged"))  # no such quantity
-    else:
-        entry = Entry.of((quantity.scale * cell[column]).tolist(), statuses)
+    summarise = Entry.optional if quantity.optional else Entry.of
+    entry = summarise((quantity.scale * cell[column]).tolist(), statuses)
     floor = Entry(math.nan, math.nan, 0, 0)
     if quantity.floor is not None and cell[quantity.floor].notna().any():
         values = quantity.scale * cell[quantity.floor].dropna()

@@ -193,6 +193,18 @@ class Entry:
         return Entry(float(np.mean(finished)), float(np.std(finished)), len(values), 0)
 
     @staticmethod
+    def optional(values: Sequence[float], statuses: Sequence[str]) -> Entry:
+        """Summarise the seeds of a cell by a quantity that some methods do not have.
+
+        Where no seed that finished has it there is no such quantity, and the mean is NaN. Where
+        some have, one that has not is diverged.
+        """
+        finished = [v for v, status in zip(values, statuses, strict=True) if status == "finished"]
+        if finished and all(math.isnan(value) for value in finished):
+            return Entry(math.nan, math.nan, len(values), len(values) - len(finished))
+        return Entry.of(values, statuses)
+
+    @staticmethod
     def as_published(cell: pd.DataFrame) -> Entry:
         """Summarise the seeds of a cell as the paper's tables do, a diverged one by its last value.
 

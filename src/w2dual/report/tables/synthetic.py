@@ -33,6 +33,8 @@ QUANTITIES = {
     "conjugate_iterations_mean": ("Iterations", None),
 }
 """Columns of metrics -> (head, column of the floor)."""
+OPTIONAL = {"conjugate_iterations_mean"}
+"""Those that methods without conjugates do not have."""
 TIDY_COLUMNS = (
     "cell",
     "pair",
@@ -77,7 +79,8 @@ def synthetic_tidy(
     """Return the numbers of the table: a row for each (cell, quantity), pair by pair.
 
     Columns: `mean`, `std` (ddof 0; squared distances in the units of the points; infinite and
-    empty where a seed diverged), `floor` (mean over the seeds; empty for a quantity without one).
+    empty where a seed diverged, both empty of a method that does not have the quantity), `floor`
+    (mean over the seeds; empty for a quantity without one).
 
     Args:
         frame: tidy metrics of the cells on the plane.
@@ -100,7 +103,8 @@ def synthetic_tidy(
         common |= {"iterations": settings.steps_of(first["amortization"], first["solver"])}
         common |= {"measures_source": first["measures_source"], "reduced": settings.reduced}
         for quantity, (_, floor) in QUANTITIES.items():
-            entry = Entry.of(cell[quantity].tolist(), cell["status"].tolist())
+            summarise = Entry.optional if quantity in OPTIONAL else Entry.of
+            entry = summarise(cell[quantity].tolist(), cell["status"].tolist())
             rows.append(
                 common
                 | {"quantity": quantity, "mean": entry.mean, "std": entry.std}
@@ -151,7 +155,8 @@ def _capital(text: str) -> str:
 
 
 def _entry(row: Mapping[Any, Any]) -> str:
-    if row["quantity"].startswith("conjugate_") and row["solver"] == "none":
+    without = row["quantity"] in OPTIONAL and row["solver"] == "none"
+    if without or math.isnan(row["mean"]):
         return "--"
     if math.isinf(row["mean"]):
         return rf"{{\scriptsize diverged ({row['diverged_seeds']}/{row['seeds']})}}"

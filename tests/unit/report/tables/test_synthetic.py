@@ -130,6 +130,27 @@ def test_finished_seed_without_one_number_is_infinite_there_alone(tmp_path: Path
     assert line(tex, "8 Gaussians").count("diverged (1/2)") == 1
 
 
+def test_a_method_without_conjugates_has_no_iterations_and_has_not_diverged(tmp_path: Path) -> None:
+    cells = records()
+    cells[GAUSS]["cell"]["amortization"] = "enot"
+    for seed in cells[GAUSS]["seeds"]:
+        seed["conjugate_iterations_mean"] = None
+    tidy, tex = rendered(cells, tmp_path)
+    row = entry(tidy, GAUSS, "conjugate_iterations_mean")
+    assert math.isnan(row["mean"])
+    assert (row["seeds"], row["diverged_seeds"]) == (2, 0)
+    assert line(tex, "8 Gaussians").endswith(r" & -- \\")
+    assert "diverged" not in tex
+    cells[GAUSS]["seeds"][0] = plane_seed(0, None, "diverged")
+    tidy, tex = rendered(cells, tmp_path)
+    row = entry(tidy, GAUSS, "conjugate_iterations_mean")
+    assert math.isnan(row["mean"])
+    assert row["diverged_seeds"] == 1
+    assert line(tex, "8 Gaussians").count("diverged (1/2)") == len(synthetic.QUANTITIES) - 1
+    cells[GAUSS]["seeds"][1] |= {"w2_forward": None}  # which every method has
+    assert math.isinf(entry(rendered(cells, tmp_path)[0], GAUSS, "w2_forward")["mean"])
+
+
 def test_floor_of_a_diverged_seed_comes_from_another_cell_of_the_pair(tmp_path: Path) -> None:
     cells = records()
     cells[MOON[0]]["seeds"][1] = plane_seed(1, None, "diverged")
