@@ -18,7 +18,7 @@ Spent = tuple[str, str, Training]
 _SPENT = ("iterations", "batch_size")
 
 
-def budget(grid: Mapping[str, Any], spent: Iterable[Spent] = ()) -> dict[str, Any]:
+def budget(grid: Mapping[str, Any], spent: Iterable[Spent]) -> dict[str, Any]:
     """Return how much was spent on the cells of a grid.
 
     Args:

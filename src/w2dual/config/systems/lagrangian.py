@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2dual.config import schema
-from w2dual.config.arguments import budget
+from w2dual.config.arguments import budget, spent_on_cells
 from w2dual.config.assembly import PLANE, cell_of, untrained
 from w2dual.config.cells import Cell, random_map
-from w2dual.config.rows import Row, budget_of, check_known, check_rows, for_name, methods, rows
+from w2dual.config.rows import Row, check_known, check_rows, for_name, methods, rows
 from w2dual.config.schema import Config
 from w2dual.config.systems.base import Additions, Page, Pairs, System
 from w2dual.records import InputError
@@ -90,11 +90,6 @@ def table(config: Config) -> dict[str, Any]:
     """Return how to print the table of Lagrangian costs, and how its numbers were made."""
     section = config["lagrangian"]
     evaluation, own = section["evaluation"], rows(config, section)
-    # What all rows have in common, where they have; the table says the steps of each.
-    spent = [budget_of(config, row, section, "training") for row in own]
-    training = (
-        spent[0] if spent and all(item == spent[0] for item in spent) else section["training"]
-    )
     return {
         "settings": [name for name, chosen in section["settings"].items() if chosen is not None],
         "methods": [row.amortization for row in own],
@@ -104,7 +99,7 @@ def table(config: Config) -> dict[str, Any]:
         "cost_samples": evaluation["cost_samples"],
         "alpha": config["verdict"]["alpha"],
         "preset": config["preset"],
-        "budget": budget(section | {"training": training}),
+        "budget": budget(section, spent_on_cells(cells(config))),
     }
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from w2dual.config.arguments import budget, spent_on_cells
 from w2dual.config.assembly import PLANE, cell_of, untrained
 from w2dual.config.cells import Cell
 from w2dual.config.rows import Row, check_known, check_rows, for_name, methods, rows
@@ -84,9 +85,14 @@ def table(config: Config) -> dict[str, Any]:
     """Return how to print the table of recovered metrics, and how its numbers were made."""
     section = config["metric_recovery"]
     sets = {name: config["measures"]["snapshots"][name] for name in section["sets"]}
-    own, steps = rows(config, section), {}
-    for cell in cells(config):
+    own, trained, steps = rows(config, section), cells(config), {}
+    for cell in trained:
         steps.setdefault(cell.amortization, {})[cell.pair] = cell.training.iterations
+    most = max(chosen["samples"] for chosen in sets.values())
+    common = {
+        "training": section["training"] | {"batch_size": most},
+        "evaluation": {"samples": section["evaluation"]["grid"] ** 2},
+    }
     return {
         "sets": list(sets),
         "methods": [row.amortization for row in own],
@@ -94,12 +100,7 @@ def table(config: Config) -> dict[str, Any]:
         "steps": steps,
         "grid": section["evaluation"]["grid"],
         "preset": config["preset"],
-        "budget": {
-            "iterations": section["training"]["iterations"],
-            "batch_size": max(chosen["samples"] for chosen in sets.values()),
-            "seeds": section["seeds"],
-            "evaluation_samples": section["evaluation"]["grid"] ** 2,
-        },
+        "budget": budget(section | common, spent_on_cells(trained)),
     }
 
 
