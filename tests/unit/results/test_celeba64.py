@@ -14,7 +14,9 @@ from tests.unit import verdict_data
 from tests.unit.settings import PAPER
 
 from w2dual.config import arguments
+from w2dual.config.names import words
 from w2dual.records import InputError
+from w2dual.report.latex import escape
 from w2dual.report.tables import celeba64 as tables
 from w2dual.report.tables import claims as claims_tables
 from w2dual.results import celeba64 as images
@@ -245,6 +247,20 @@ def test_costs_are_of_a_seed(frame: pd.DataFrame):
     assert values == {"runtime_s": 720.0, "iterations": 4.0, "conjugation_ms": 5.0}
     tex = tables.costs_tex(found, settings(), frame["measures_source"])
     assert "Training time of one seed, in minutes" in tex
+
+
+def test_costs_of_several_potentials_are_rows_of_their_own(frame: pd.DataFrame):
+    other = frame.assign(potential="conv_small", training_s=2 * frame["training_s"])
+    both = pd.concat([frame, other], ignore_index=True)
+    found = tables.costs_tidy(both, settings())
+    assert len(found) == 2 * 3 * 24
+    tex = tables.costs_tex(found, settings(), both["measures_source"])
+    rows = [line for line in tex.splitlines() if "Cycle & Adam &" in line]
+    assert len(rows) == 2 * 3  # potentials, quantities
+    labels = [escape(words(name)) for name in ("conv", "conv_small")]
+    for label, minutes in zip(labels, ("12.0", "24.0"), strict=True):
+        (row,) = [line for line in rows if line.startswith(label + " &") and minutes in line]
+        assert row.count(minutes) == 3
 
 
 def test_a_missing_cell_is_named(frame: pd.DataFrame):

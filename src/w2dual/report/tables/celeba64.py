@@ -226,23 +226,24 @@ def costs_tidy(frame: pd.DataFrame, settings: ImageSettings) -> pd.DataFrame:
 
 
 def costs_tex(found: pd.DataFrame, settings: ImageSettings, sources: pd.Series) -> str:
-    """Render what the cells cost, a block for each quantity."""
+    """Render what the cells cost: a block for each quantity, in it a row for each method."""
     rows: list[Row] = []
     columns = len(settings.generators)
     for block in BLOCKS:
         name = costs.QUANTITIES[block.quantity].name
         part = found[found["quantity"] == name]
         unit, per_unit = costs.unit(part) if block.quantity == "runtime_hd" else ("", 1.0)
-        head = Span(rf"\textit{{{block.title.format(unit=unit)}}}", 2)
+        head = Span(rf"\textit{{{block.title.format(unit=unit)}}}", 3)
         rows.append(Row([head, *[""] * columns], above=r"\midrule" if rows else ""))
-        for (amortization, solver), line in part.groupby(["amortization", "solver"], sort=False):
+        names = ["potential", "amortization", "solver"]
+        for row_of, line in part.groupby(names, sort=False):
             cells = {row["pair"]: row for row in line.to_dict("records")}
-            fields = [escape(words(str(amortization))), escape(words(str(solver)))]
+            fields = [escape(words(str(name))) for name in row_of]
             fields += [costs.entry(cells[g], per_unit) for g in settings.generators]
             rows.append(Row(fields))
-    heads = ["Amortization loss", "Conjugate solver"]
+    heads = ["Potential", "Amortization loss", "Conjugate solver"]
     heads += [escape(words(g).capitalize()) for g in settings.generators]
-    body = booktabs(heads, rows, "ll" + "r" * columns)
+    body = booktabs(heads, rows, "lll" + "r" * columns)
     devices = sorted({str(device) for device in found["device"].dropna()})
     notes = [
         rf"{settings.iterations:,} steps at batch size {settings.batch_size:,}. Times are a seed's "
