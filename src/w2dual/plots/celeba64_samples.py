@@ -1,14 +1,17 @@
 """What maps do to images: x, T*(x), T(x) and T^-1(T*(x)), by the best and the worst method.
 
 A block for each pair. The best method is that of the lowest mean forward L2-UVP over its seeds, the
-worst that of the highest among those that still have a seed.
+worst that of the highest among those that still have a seed. A diverged seed counts as infinite, as
+in tables; of several such methods the one with more of them is worse, then the one with the higher
+mean of the others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +23,7 @@ from w2dual.config.names import cell_method_words, words
 from w2dual.evaluation.trained import Points, Trained
 from w2dual.measures import SolvedPair
 from w2dual.records import InputError, read_json
+from w2dual.results.summary import Entry
 
 PAGE_WIDTH_IN = 7.0
 IMAGES = 8
@@ -39,20 +43,58 @@ def choose(files: Sequence[tuple[Path, Path, Path]]) -> list[tuple[Path, Path, P
     Raises:
         InputError: a record cannot be read, or no cell of a pair has a seed that finished.
     """
-    by_pair: dict[str, list[tuple[float, tuple[Path, Path, Path]]]] = {}
+    by_pair: dict[str, list[tuple[_Error, tuple[Path, Path, Path]]]] = {}
     for paths in files:
         record = read_json(paths[1])
-        column = record["headline"]["column"]
-        errors = [s[column] for s in record["seeds"] if s["status"] == "finished"]
-        found = by_pair.setdefault(record["cell"]["pair"], [])
-        if errors and None not in errors:
-            found.append((sum(errors) / len(errors), paths))
+        found, error = by_pair.setdefault(record["cell"]["pair"], []), _error(record)
+        if error is not None:
+            found.append((error, paths))
     for pair, found in by_pair.items():
         if not found:
             raise InputError(f"figure celeba64_samples: no cell of {pair} has a seed that finished")
         found.sort(key=lambda item: item[0])
     ends = [(found[0][1], found[-1][1]) for found in by_pair.values()]
     return [paths for pair in ends for paths in dict.fromkeys(pair)]
+
+
+class _Error(NamedTuple):
+    """How good a cell is, in the order of its numbers.
+
+    Attributes:
+        mean: over all seeds, in percent; infinite where one has diverged.
+        diverged_share: of the seeds.
+        finished_mean: over those that have not, in percent.
+    """
+
+    mean: float
+    diverged_share: float
+    finished_mean: float
+
+
+def _entries(record: Mapping[str, Any]) -> tuple[Entry, Entry]:
+    """Return the forward error of a cell over all its seeds, and over those that have one."""
+    column, seeds = record["headline"]["column"], record["seeds"]
+    values = [math.nan if seed[column] is None else float(seed[column]) for seed in seeds]
+    statuses = [str(seed["status"]) for seed in seeds]
+    pairs = zip(values, statuses, strict=True)
+    found = [value for value, status in pairs if status == "finished" and math.isfinite(value)]
+    return Entry.of(values, statuses), Entry.of(found, ["finished"] * len(found))
+
+
+def _error(record: Mapping[str, Any]) -> _Error | None:
+    """Return how good a cell is; None where no seed finished with an error."""
+    entry, finished = _entries(record)
+    if not finished.seeds:
+        return None
+    return _Error(entry.mean, entry.diverged_seeds / entry.seeds, finished.mean)
+
+
+def error_words(record: Mapping[str, Any]) -> str:
+    """Word the forward error of a cell from its metrics, or how many of its seeds diverged."""
+    entry, _ = _entries(record)
+    if entry.diverged_seeds:
+        return f"{entry.diverged_seeds} of {entry.seeds} seeds diverged"
+    return f"{entry.mean:.3g} % forward"
 
 
 def draw(cells: Sequence[Trained]) -> Figure:
@@ -94,10 +136,8 @@ def _strips(block: Sequence[Trained]) -> list[tuple[str, Points]]:
     y = np.asarray(pair.ground_truth(jnp.asarray(x)))
     rows = [("$x$", x), ("$T^*(x)$", y)]
     for cell, kind in zip(block, ("best", "worst"), strict=False):
-        column = cell.record["headline"]["column"]
-        errors = [s[column] for s in cell.record["seeds"] if s["status"] == "finished"]
         method = cell_method_words(cell.cell.to_json())
-        about = f"{kind}: {method}\n{sum(errors) / len(errors):.3g} % forward"
+        about = f"{kind}: {method}\n{error_words(cell.record)}"
         rows.append((f"$T(x)$\n{about}", cell.forward(x)))
         rows.append((f"$T^{{-1}}(T^*(x))$\n{kind}: {method}", cell.inverse(y)))
     return rows

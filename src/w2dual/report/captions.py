@@ -172,9 +172,9 @@ _CONJUGATION = (
 FIGURES = {
     "celeba64_samples": (
         r"What maps do to images, for each pair: $x$ of the source, $T^*(x)$, and $T(x)$ and "
-        r"$T^{-1}(T^*(x))$ of the best and the worst method by the forward error. What to look at: "
-        r"rows of $T(x)$ against $T^*(x)$, and of $T^{-1}(T^*(x))$ against $x$: an optimal map "
-        "gives the same images."
+        r"$T^{-1}(T^*(x))$ of the best and the worst method by the forward error, in which a "
+        r"diverged seed counts as infinite. What to look at: rows of $T(x)$ against $T^*(x)$, and "
+        r"of $T^{-1}(T^*(x))$ against $x$: an optimal map gives the same images."
     ),
     "conjugation_celeba64": _CONJUGATION.replace("POTENTIAL", "a convolutional"),
     "conjugation_hd_icnn": _CONJUGATION.replace("POTENTIAL", "an input-convex"),

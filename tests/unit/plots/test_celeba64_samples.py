@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from w2dual.plots import celeba64_samples as figure
-from w2dual.records import InputError, write_json
+from w2dual.records import InputError, read_json, write_json
 
 COLUMN = "l2_uvp_forward_percent"
 
@@ -36,6 +36,25 @@ def test_the_best_and_the_worst_of_each_pair_are_chosen(tmp_path: Path):
     assert chosen == ["best", "worst", "only"]
     with pytest.raises(InputError, match="no cell of early has a seed that finished"):
         figure.choose(files[3:4])
+
+
+def test_a_diverged_seed_makes_a_cell_worse_than_one_without(tmp_path: Path):
+    sound = cell(tmp_path, "early", "sound", 0.5, 0.5, 0.5)
+    mostly = cell(tmp_path, "early", "mostly", 0.1, None, None)
+    one = cell(tmp_path, "early", "one", None, 0.2, 0.2)
+    not_finite = cell(tmp_path, "early", "not_finite", 0.1, 0.1, 0.1)
+    record = read_json(not_finite[1])
+    record["seeds"][1][COLUMN] = None
+    write_json(not_finite[1], record)
+
+    def ends(*files: tuple[Path, Path, Path]) -> list[str]:
+        return [paths[0].name for paths in figure.choose(files)]
+
+    assert ends(mostly, one, sound) == ["sound", "mostly"]
+    assert ends(mostly, one) == ["one", "mostly"]
+    assert ends(not_finite, sound) == ["sound", "not_finite"]
+    words = [figure.error_words(read_json(files[1])) for files in (sound, mostly)]
+    assert words == ["0.5 % forward", "2 of 3 seeds diverged"]
 
 
 def test_images_lie_side_by_side():
