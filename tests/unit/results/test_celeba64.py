@@ -166,6 +166,21 @@ def test_a_diverged_native_seed_is_said_and_leaves_no_improvement(frame: pd.Data
     assert found["improvement_native"].isna().all()
 
 
+def test_marks_of_diverged_seeds_are_explained_whichever_rows_have_them(frame: pd.DataFrame):
+    """Also where the benchmark's own methods alone have diverged, and in the table of costs."""
+    sound = frame.assign(status="finished", l2_uvp_forward_percent=1.0, l2_uvp_inverse_percent=1.0)
+    note, of, marked = "$k$ of $m$ seeds diverged", settings(), []
+    tex = tables.table_tex(images.tidy(sound, PUBLISHED, of, natives()), of)
+    assert (note in tex, "^{(" in tex) == (False, False)
+    for one in (sound, frame):
+        tex = tables.costs_tex(tables.costs_tidy(one, of), of, one["measures_source"])
+        marked.append((note in tex, "^{(10/10)}$" in tex))
+    tex = tables.table_tex(images.tidy(sound, PUBLISHED, of, natives(diverged=2)), of)
+    assert "$^{(2/5)}$" in tex
+    assert note in tex
+    assert marked == [(False, False), (True, True)]
+
+
 def claims_table(
     frame: pd.DataFrame, folder: Path, of: images.ImageSettings
 ) -> tuple[str, pd.DataFrame]:

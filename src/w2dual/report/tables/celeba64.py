@@ -125,12 +125,7 @@ def _table_notes(found: pd.DataFrame, settings: ImageSettings) -> list[str]:
         notes.append(_native_note(native, settings))
     if ours["solver"].isin(STANDS_FOR).any():
         notes.append(NOTE_ON_SOLVER)
-    if ours["above_limit"].any():
-        notes.append(
-            f"$>${settings.diverged_above:g}: the mean exceeds {settings.diverged_above:g}, or a "
-            "seed diverged, which counts as infinite; $^{(k/m)}$: $k$ of $m$ seeds diverged; last: "
-            "the mean with a diverged seed at its last evaluation, as the paper's tables count it."
-        )
+    notes += hd.limit_notes(found[found["source"] != "quoted"], settings)
     sources = ours["measures_source"]
     return notes + hd.budget_notes(settings) + measures_notes(sources, settings)
 
@@ -252,6 +247,7 @@ def costs_tex(found: pd.DataFrame, settings: ImageSettings, sources: pd.Series) 
         "amortized start, on trained parameters.",
         "Device: " + escape("; ".join(devices)) + ".",
         "---: no conjugate solver, or every seed diverged.",
+        *costs.diverged_notes(found),
     ]
     notes += hd.budget_notes(settings) + measures_notes(sources, settings)
     return fitted(body) + footnotes(notes)

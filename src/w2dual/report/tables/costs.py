@@ -274,13 +274,18 @@ def _notes(tidy: pd.DataFrame, table: str, unit: str, settings: TableSettings) -
             )
     if (tidy["solver"] == "none").any() and table != "runtime_hd":
         notes.append("---: no conjugate solver, the amortization model's prediction is taken.")
-    if tidy["diverged_seeds"].any():
-        notes.append(
-            "$^{(k/m)}$: $k$ of $m$ seeds diverged; where all did, the run ended early and has no "
-            "entry. A diverged seed stays at its last finite parameters and takes its share of "
-            "the time."
-        )
-    return notes + budget_notes(settings)
+    return notes + diverged_notes(tidy) + budget_notes(settings)
+
+
+def diverged_notes(tidy: pd.DataFrame) -> list[str]:
+    """Say in LaTeX what marks of diverged seeds are, if there are any."""
+    if not tidy["diverged_seeds"].any():
+        return []
+    return [
+        "$^{(k/m)}$: $k$ of $m$ seeds diverged; where all did, the run ended early and has no "
+        "entry. A diverged seed stays at its last finite parameters and takes its share of "
+        "the time."
+    ]
 
 
 def write(

@@ -116,18 +116,23 @@ def _hd_notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
             "(inferred). As these methods train here, best and last: "
             r"\texttt{hd\_baselines}, where the preset trains them."
         )
-    if ours["above_limit"].any():
-        limit = f"$>${settings.diverged_above:g}"
-        notes.append(
-            f"{limit}: the mean exceeds {settings.diverged_above:g}, or a seed diverged, which "
-            f"counts as infinite; $^{{(k/m)}}$: $k$ of $m$ seeds diverged."
-        )
-    if (ours["mean_as_published"] <= settings.diverged_above)[ours["above_limit"]].any():
+    return notes + limit_notes(ours, settings) + budget_notes(settings) + measures_notes(ours)
+
+
+def limit_notes(trained: pd.DataFrame, settings: TableSettings) -> list[str]:
+    """Say in LaTeX what entries above the limit are, if rows that were trained have any."""
+    if not trained["above_limit"].any():
+        return []
+    notes = [
+        f"$>${settings.diverged_above:g}: the mean exceeds {settings.diverged_above:g}, or a seed "
+        "diverged, which counts as infinite; $^{(k/m)}$: $k$ of $m$ seeds diverged."
+    ]
+    if (trained["mean_as_published"] <= settings.diverged_above)[trained["above_limit"]].any():
         notes.append(
             "last: the mean with a diverged seed at its last evaluation, as the paper's tables "
             "count it."
         )
-    return notes + budget_notes(settings) + measures_notes(ours)
+    return notes
 
 
 def own_budget(settings: Budget, amortization: str, solver: str) -> str:
