@@ -15,7 +15,7 @@ from w2dual.config.schema import Config
 Training = Mapping[str, Any]
 Spent = tuple[str, str, Training]
 """How tables tell a row apart, by its loss and its solver; and its `training`."""
-_SPENT = ("iterations", "batch_size")
+_SPENT = ("iterations", "batch_size", "seeds_at_once")
 
 
 def budget(grid: Mapping[str, Any], spent: Iterable[Spent]) -> dict[str, Any]:
@@ -27,17 +27,22 @@ def budget(grid: Mapping[str, Any], spent: Iterable[Spent]) -> dict[str, Any]:
             what the grid has.
     """
     found = {
-        **{key: grid["training"][key] for key in _SPENT},
+        **_spent(grid["training"]),
         "seeds": grid["seeds"],
         "evaluation_samples": grid["evaluation"]["samples"],
     }
     own = [
-        {"amortization": amortization, "solver": solver} | {key: training[key] for key in _SPENT}
+        {"amortization": amortization, "solver": solver} | _spent(training)
         for amortization, solver, training in spent
     ]
-    if any(row[key] != found[key] for row in own for key in _SPENT):
+    if any(row.get(key) != found.get(key) for row in own for key in _SPENT):
         found["row_budgets"] = [row for place, row in enumerate(own) if row not in own[:place]]
     return found
+
+
+def _spent(training: Training) -> dict[str, Any]:
+    """Return what of a training tables say, without `seeds_at_once` where it is all seeds."""
+    return {key: training[key] for key in _SPENT if training.get(key) is not None}
 
 
 def spent_on_rows(

@@ -12,7 +12,14 @@ from matplotlib.colors import to_hex
 
 from w2dual.config.names import made_here
 from w2dual.results.published import read_published
-from w2dual.results.summary import METRIC, Entry, TableSettings, hd_tidy, seeds_in_words
+from w2dual.results.summary import (
+    METRIC,
+    Entry,
+    TableSettings,
+    hd_tidy,
+    seeds_in_words,
+    training_seconds,
+)
 
 PALETTE = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"),
@@ -102,7 +109,9 @@ def gather(
         tidy = hd_tidy(frame, potential, published, settings)
         parts.append(tidy[tidy["source"] == "ours"].assign(potential=potential))
     keys = ["potential", "amortization", "solver", "dimension"]
-    jobs = frame.drop_duplicates("cell")[[*keys, "training_s", "device"]]
+    seconds = {name: training_seconds(cell, settings) for name, cell in frame.groupby("cell")}
+    jobs = frame.drop_duplicates("cell")
+    jobs = jobs.assign(training_s=jobs["cell"].map(seconds))[[*keys, "training_s", "device"]]
     cells = pd.concat(parts, ignore_index=True).merge(jobs, on=keys, how="left")
     cells["seconds"] = cells["training_s"].astype(float) / cells["seeds"].astype(float)
     quoted = read_published(published / "hd_baselines.csv", ["dimension", "mean"])

@@ -52,6 +52,7 @@ class RowBudget:
     solver: str
     iterations: int
     batch_size: int
+    seeds_at_once: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,8 @@ class Budget:
         iterations, batch_size: of training, of each row that `row_budgets` does not have.
         seeds: of training.
         evaluation_samples: fresh points of each measure, at the end.
+        seeds_at_once: trained side by side, of each row that `row_budgets` does not have; None
+            for all.
         row_budgets: of all rows, where one of them has its own.
     """
 
@@ -73,6 +76,7 @@ class Budget:
     batch_size: int
     seeds: tuple[int, ...]
     evaluation_samples: int
+    seeds_at_once: int | None = None
     row_budgets: tuple[RowBudget, ...] = ()
 
     def steps_of(self, amortization: str, solver: str) -> int:
@@ -82,6 +86,11 @@ class Budget:
     def batch_of(self, amortization: str, solver: str) -> int:
         """Return the batch size of a row."""
         return self._of(amortization, solver).batch_size
+
+    def groups_of(self, amortization: str, solver: str) -> list[tuple[int, ...]]:
+        """Return the seeds of a row's cells in the groups that are trained side by side."""
+        count = self._of(amortization, solver).seeds_at_once or len(self.seeds)
+        return [self.seeds[at : at + count] for at in range(0, len(self.seeds), count)]
 
     def _of(self, *row: str) -> RowBudget | Budget:
         own = (one for one in self.row_budgets if (one.amortization, one.solver) == row)
@@ -124,6 +133,7 @@ class _Spent:
     batch_size: int
     seeds: tuple[int, ...]
     evaluation_samples: int
+    seeds_at_once: int | None = None
     row_budgets: tuple[RowBudget, ...] = ()
 
 
@@ -316,6 +326,25 @@ def one_of_seeds(seed: int | None, seeds: int, diverged: int) -> str:
     if seed is None:
         return f"all {seeds} seeds diverged" if seeds > 1 else "the only seed diverged"
     return f"seed {seed} of {seeds}" + (f" ({diverged} diverged)" if diverged else "")
+
+
+def training_seconds(cell: pd.DataFrame, settings: Budget) -> float:
+    """Return the seconds of training of a cell's job: of a whole run, if one of its seeds has it.
+
+    A group of seeds ends once all of them have diverged. Where one did, and another did not, the
+    time is that of a step of every group, times the steps of a whole run.
+
+    Args:
+        cell: tidy rows of the cell, one for each seed.
+        settings: what its seeds and groups are.
+    """
+    row, measured = cell.iloc[0], float(cell["training_s"].astype(float).iloc[0])
+    diverged = set(cell.loc[cell["status"] == "diverged", "seed"])
+    groups = settings.groups_of(row["amortization"], row["solver"])
+    ended = [diverged.issuperset(group) for group in groups]
+    if all(ended) or not any(ended):
+        return measured
+    return float(row["seconds_per_step"]) * settings.steps_of(row["amortization"], row["solver"])
 
 
 def range_in_words(values: Iterable[int]) -> str:

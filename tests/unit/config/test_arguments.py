@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from tests.unit.config.changed import load
 from tests.unit.settings import PAPER
 
 from w2dual.config import arguments
@@ -12,6 +13,7 @@ from w2dual.report.facts import ReportSettings
 from w2dual.report.tables.synthetic import SyntheticSettings
 from w2dual.results import celeba64, verdict
 from w2dual.results.celeba64 import ImageSettings
+from w2dual.results.summary import TableSettings
 from w2dual.results.verdict import VerdictSettings
 
 
@@ -27,6 +29,21 @@ def test_each_jobs_settings_are_those_it_reads():
     report = ReportSettings.from_json(arguments.report(PAPER, ["gauss8-icnn_leaky"]))
     assert report.images == images
     assert report.baselines_batch_sizes == (64, 1024)  # QC's own, and that of the others
+
+
+def test_tables_are_told_of_groups_of_seeds():
+    assert "seeds_at_once" not in arguments.celeba64_table(PAPER)["budget"]
+    config = load("celeba64: {training: {seeds_at_once: 4}}")
+    images = ImageSettings.from_json(arguments.celeba64_table(config))
+    assert images.groups_of("cycle", "adam") == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
+    config = load(
+        "{methods: {ours: {training: {seeds_at_once: 8}}}, hd: {more_methods: [{method: ours}]}}"
+    )
+    settings = TableSettings.from_json(arguments.table(config))
+    assert settings.groups_of("ours", "none") == [tuple(range(10))]
+    ours = next(row for row in settings.methods if row[0] == "ours")
+    assert settings.groups_of(*ours) == [tuple(range(8)), (8, 9)]
+    assert settings.groups_of("cycle", "none") == [tuple(range(10))]
 
 
 def test_claims_take_the_settings_of_both_tables(tmp_path: Path):

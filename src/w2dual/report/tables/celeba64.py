@@ -30,7 +30,7 @@ from w2dual.results.celeba64 import (
     judge,
     tidy,
 )
-from w2dual.results.summary import TableSettings, seeds_in_words
+from w2dual.results.summary import TableSettings, seeds_in_words, training_seconds
 from w2dual.results.verdict import MISSING, counts
 
 log = logging.getLogger(__name__)
@@ -206,6 +206,7 @@ def costs_tidy(frame: pd.DataFrame, settings: ImageSettings) -> pd.DataFrame:
                 for generator in settings.generators:
                     row = (potential, amortization, solver, generator)
                     cell = cell_of(frame, *row, settings)
+                    cell = cell.assign(training_s=training_seconds(cell, settings))
                     found = quantity.of(cell)
                     rows.append(
                         dict(zip(("potential", "amortization", "solver", "pair"), row, strict=True))
@@ -247,7 +248,7 @@ def costs_tex(found: pd.DataFrame, settings: ImageSettings, sources: pd.Series) 
         "amortized start, on trained parameters.",
         "Device: " + escape("; ".join(devices)) + ".",
         "---: no conjugate solver, or every seed diverged.",
-        *costs.diverged_notes(found),
+        *costs.diverged_notes(found, settings),
     ]
     notes += hd.budget_notes(settings) + measures_notes(sources, settings)
     return fitted(body) + footnotes(notes)

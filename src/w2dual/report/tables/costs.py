@@ -26,6 +26,7 @@ from w2dual.results.summary import (
     check_cell,
     seeds_in_words,
     steps_in_words,
+    training_seconds,
 )
 
 DIGITS = 3
@@ -184,6 +185,7 @@ def cost_tidy(
                 check_cell(
                     cell, f"{potential}, {amortization}, {solver}, n = {dimension}", settings
                 )
+                cell = cell.assign(training_s=training_seconds(cell, settings))
                 found = quantity.of(cell)
                 rows.append(
                     {"potential": potential, "amortization": amortization, "solver": solver}
@@ -274,18 +276,24 @@ def _notes(tidy: pd.DataFrame, table: str, unit: str, settings: TableSettings) -
             )
     if (tidy["solver"] == "none").any() and table != "runtime_hd":
         notes.append("---: no conjugate solver, the amortization model's prediction is taken.")
-    return notes + diverged_notes(tidy) + budget_notes(settings)
+    return notes + diverged_notes(tidy, settings) + budget_notes(settings)
 
 
-def diverged_notes(tidy: pd.DataFrame) -> list[str]:
+def diverged_notes(tidy: pd.DataFrame, settings: TableSettings) -> list[str]:
     """Say in LaTeX what marks of diverged seeds are, if there are any."""
     if not tidy["diverged_seeds"].any():
         return []
-    return [
+    notes = [
         "$^{(k/m)}$: $k$ of $m$ seeds diverged; where all did, the run ended early and has no "
         "entry. A diverged seed stays at its last finite parameters and takes its share of "
         "the time."
     ]
+    if any(len(settings.groups_of(*method)) > 1 for method in settings.methods):
+        notes.append(
+            "Seeds are trained in groups; where all of a group diverged, which ended early, the "
+            "time of training is that of a step times the steps of a whole run."
+        )
+    return notes
 
 
 def write(

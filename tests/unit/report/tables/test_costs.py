@@ -145,6 +145,22 @@ def test_reduced_preset_and_new_measures_are_marked() -> None:
     assert "Measures generated here" in tex
 
 
+@pytest.mark.parametrize(("at_once", "share"), [(1, 50.0), (2, 7.0), (None, 7.0)])
+def test_a_run_time_is_of_whole_runs_where_a_group_of_seeds_ended_early(
+    at_once: int | None, share: float
+) -> None:
+    """In groups of one seed, one ended at once: a step of all takes 0.1 s, a run 1,000 of them."""
+    own = frame({("adam", 4): 1}, training_s=14.0, seconds_per_step=0.1)
+    budget = settings()["budget"] | {"iterations": 1000, "seeds_at_once": at_once}
+    numbers, tex = tidy("runtime_hd", own, budget=budget)
+    assert entry(numbers, "adam", 4)["value"] == pytest.approx(share)
+    assert entry(numbers, "adam", 4)["job"] == pytest.approx(2 * share)
+    assert entry(numbers, "adam", 2)["value"] == 7.0  # no seed diverged
+    assert ("Seeds are trained in groups" in tex) == (at_once == 1)
+    numbers, _ = tidy("runtime_hd", frame({("adam", 4): 2}, seconds_per_step=0.1), budget=budget)
+    assert math.isnan(entry(numbers, "adam", 4)["value"])  # all groups ended early
+
+
 def test_a_row_with_a_budget_of_its_own_says_it_and_the_notes_the_range() -> None:
     config = load(
         "{methods: {ours: {training: {iterations: 12500, batch_size: 512}}}, "
