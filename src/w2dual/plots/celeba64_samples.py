@@ -37,24 +37,24 @@ Strip = Float[np.ndarray, "height width colours"]
 def choose(files: Sequence[tuple[Path, Path, Path]]) -> list[tuple[Path, Path, Path]]:
     """Return of each pair's cells the best and the worst, by their metrics; one of one cell.
 
+    Of a pair of which no seed finished it is all cells, none of which is drawn.
+
     Args:
         files: of each cell its parameters, its metrics and its prepared pair.
 
     Raises:
-        InputError: a record cannot be read, or no cell of a pair has a seed that finished.
+        InputError: a record cannot be read.
     """
-    by_pair: dict[str, list[tuple[_Error, tuple[Path, Path, Path]]]] = {}
+    by_pair: dict[str, list[tuple[_Error | None, tuple[Path, Path, Path]]]] = {}
     for paths in files:
         record = read_json(paths[1])
-        found, error = by_pair.setdefault(record["cell"]["pair"], []), _error(record)
-        if error is not None:
-            found.append((error, paths))
-    for pair, found in by_pair.items():
-        if not found:
-            raise InputError(f"figure celeba64_samples: no cell of {pair} has a seed that finished")
-        found.sort(key=lambda item: item[0])
-    ends = [(found[0][1], found[-1][1]) for found in by_pair.values()]
-    return [paths for pair in ends for paths in dict.fromkeys(pair)]
+        by_pair.setdefault(record["cell"]["pair"], []).append((_error(record), paths))
+    chosen = []
+    for cells in by_pair.values():
+        found = sorted((error, paths) for error, paths in cells if error is not None)
+        ends = [found[0], found[-1]] if found else cells
+        chosen += dict.fromkeys(paths for _, paths in ends)
+    return chosen
 
 
 class _Error(NamedTuple):
