@@ -47,7 +47,7 @@ def read(folder: Path) -> list[tuple[Record, pd.DataFrame]]:
     """Return the records with their histories, by dimension and the table's order of methods.
 
     Raises:
-        InputError: there is none, or one has no history.
+        InputError: there is none, or one has no history or a method that has no published values.
     """
     order = list(dict.fromkeys(published_values(PUBLISHED)["method"]))
     found = []
@@ -55,7 +55,13 @@ def read(folder: Path) -> list[tuple[Record, pd.DataFrame]]:
         history = path.with_suffix(".csv")
         if not history.is_file():
             raise InputError(f"{history}: missing; `keep` puts it beside {path.name}")
-        found.append((read_json(path), pd.read_csv(history)))
+        record = read_json(path)
+        if _method(record) not in order:
+            raise InputError(
+                f"{path}: of method {_method(record)!r}, which the benchmark's table lacks; "
+                "remove the record, since there is nothing to compare it with"
+            )
+        found.append((record, pd.read_csv(history)))
     return sorted(found, key=lambda pair: (_dimension(pair[0]), order.index(_method(pair[0]))))
 
 

@@ -48,6 +48,13 @@ def test_a_record_without_its_history_is_named(tmp_path: Path):
         baselines.read(tmp_path)
 
 
+def test_a_record_of_a_method_of_others_is_named(tmp_path: Path):
+    (tmp_path / "a.json").write_text(json.dumps({"cell": {"amortization": "enot"}}))
+    (tmp_path / "a.csv").write_text("seed,step\n")
+    with pytest.raises(InputError, match=r"a\.json: of method 'enot'.*remove the record"):
+        baselines.read(tmp_path)
+
+
 @pytest.mark.parametrize("lowest", [3.0, 45.0])  # ticks 20 and 10 percent apart
 def test_curves_are_read_off_a_plot_like_the_notebooks(lowest: float, tmp_path: Path):
     numbers = np.arange(1001)

@@ -1,5 +1,6 @@
 """The config: what is merged, what is refused, and whether the message names the key."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from tests.unit.config.changed import load, refusal
 from w2dual.config import places, reader
 from w2dual.config.grid import cells_in, grid
 from w2dual.records import InputError
+from w2dual.results.baselines import published_values
 
 ROOT = Path(__file__).parents[3]
 PAPER = ROOT / "config.yaml"
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+KEPT_PRESETS = sorted((ROOT / "reference").glob("*/*.yaml"))
 
 PARSED = reader.load([PAPER])
 
@@ -105,6 +108,34 @@ def test_presets_are_valid_and_shrink_budgets_alone(path: Path):
 
 def test_presets_are_found():
     assert {path.stem for path in PRESETS} >= {"smoke", "laptop"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in (*PRESETS, *KEPT_PRESETS) if path.stem != "paper_budget"],
+    ids=lambda path: path.stem,
+)
+def test_a_reduced_preset_leaves_no_cell_at_the_papers_steps(path: Path):
+    """Nor of a method that was added after it was written. What has few by itself may stay."""
+    steps = {cell.name: cell.training.iterations for cell in grid(PARSED)}
+    preset = reader.load([PAPER, path])
+    assert [
+        cell.name
+        for cell in grid(preset)
+        if cell.training.iterations > 1000
+        and cell.training.iterations >= steps.get(cell.name, math.inf)
+    ] == []
+
+
+def test_kept_runs_of_the_benchmarks_methods_train_those_alone():
+    """Besides `hd` and `synthetic`, which cannot be empty."""
+    published = {*published_values(ROOT / "tables" / "published")["method"]} - {""}
+    for path in KEPT_PRESETS:
+        preset = reader.load([PAPER, path])
+        cells = cells_in("baselines", preset)
+        assert {cell.amortization for cell in cells} == published
+        kept = [*cells, *cells_in("hd", preset), *cells_in("synthetic", preset)]
+        assert len(grid(preset)) == len(kept)
 
 
 def test_merge_goes_into_mappings_and_replaces_all_else():
