@@ -9,6 +9,7 @@ step is the mean over all their steps; and some steps of a cell (reference/gpu/*
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -92,6 +93,7 @@ def _of_speed(record: dict[str, Any], cell: Cell, name: str, whole: list[Cost]) 
 
 def main() -> int:
     """Write them."""
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     cells = {cell.name: cell for cell in cells_in("hd", read([ROOT / "config.yaml"]))}
     whole = of_paper()
     path = ROOT / COSTS

@@ -1,11 +1,12 @@
 """What the machine can do: float32 matrix products, on one thread and on the run's threads.
 
 The number of threads of a JAX process is fixed when it starts, so each is measured by a process of
-its own: `python -m benchmarks.machine` prints the rates of the process it is.
+its own: `python -m benchmarks.machine THREADS` prints the rates of the process it is.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -96,7 +97,9 @@ def main() -> None:
     """Print the rates of this process as JSON."""
     from w2dual.backend import configure
 
-    configure(threads=int(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("threads", type=int, help="CPU threads of JAX")
+    configure(threads=parser.parse_args().threads)
     sys.stdout.write(json.dumps(product_rates()))
 
 
