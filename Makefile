@@ -7,8 +7,10 @@
 #   PRESET   whose report or archive is made: smoke, laptop or paper   [smoke]
 #   BUNDLE, INTO, CELL   an archive, a new folder to unpack it to, a cell to train again
 #   BENCH    options of `make bench`, as in benchmarks/README.md       []
+#   BENCH_RECORD, BENCH_DOCUMENT   what it records, and the page that gets its tables   [benchmarks/results/latest.json, docs/performance.md]
 #   CELLS    cells of `make gpu-count`, such as hd16-mlp-cycle-none     [all of the paper's config]
 #   VENV     the folder of the environment                             [.venv]
+#   CRATE_VENV, BENCH_VENV, GPU_COUNT_VENV   those of `make test`, `bench` and `gpu-count`   [.venv-crate, .venv-bench, .venv-gpu-count]
 #   W2BENCHMARK_MIRROR (environment)   a folder that holds Mix3toMix10/*.pt, and for images CelebA64/*.pt
 #
 # A value is one word of the commands, exactly as it was given: spaces, quotes, brackets and `$` too.

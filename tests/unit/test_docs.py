@@ -166,3 +166,14 @@ def test_estimates_of_the_documentation_can_be_made():
         if not args.runs and not args.assume_method:
             asked = Asked(device=args.device, costs=ROOT / "reference" / "costs.csv")
             assert "hours" in text(config_files(args), asked)[0], command
+
+
+# ---------------------------------------------------------------- words
+
+
+def test_the_page_of_jobs_names_each_error_that_status_shows():
+    source = ROOT / "src" / "w2dual" / "evaluation"
+    text = "".join(path.read_text("utf-8") for path in sorted(source.rglob("*.py")))
+    named = set(re.findall(r'Headline\("\w+", "([^"]+)"\)', text))
+    assert len(named) > 3
+    assert [name for name in sorted(named) if f"`{name}`" not in PAGES["docs/jobs.md"]] == []

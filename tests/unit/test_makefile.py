@@ -227,3 +227,10 @@ def test_an_unknown_environment_is_named(ready: Copy):
     done, _ = Copy(ready.folder, ready.values | {"JAX": "cuda 11"}).make("env")
     assert done.returncode != 0
     assert "envs/cuda 11.txt" in done.stderr
+
+
+def test_the_head_lists_what_can_be_set():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    head = text.partition("\n\n")[0]
+    listed = set(re.findall(r"\b[A-Z][A-Z_0-9]+\b", head))
+    assert set(re.findall(r"^(\w+) \?=", text, flags=re.M)) - listed == set()
