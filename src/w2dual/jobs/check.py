@@ -1,4 +1,4 @@
-"""The job `check`: check a module of your own: a solver, a potential, a loss or a pair."""
+"""The job `check`: check a module of your own: a solver, potential, loss, method or pair."""
 
 from __future__ import annotations
 

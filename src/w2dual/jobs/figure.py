@@ -1,4 +1,4 @@
-"""The job `figure`: draw a figure of cells on the plane or of CelebA64."""
+"""The job `figure`: draw a figure of trained cells: the plane, CelebA64, paths or metrics."""
 
 from __future__ import annotations
 

@@ -21,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings",
         required=True,
         metavar="JSON",
-        help="the config's measures.benchmark, measures.celeba64, or measures.discrete.PAIR or "
-        "measures.synthetic.PAIR, as JSON or as the path of a JSON file",
+        help="the config's measures.benchmark, measures.celeba64 or measures.palettes, or "
+        "measures.discrete.PAIR, measures.snapshots.PAIR or measures.synthetic.PAIR, "
+        "as JSON or as the path of a JSON file",
     )
     parser.add_argument("--out", required=True, type=Path, help="the prepared file to write")
 

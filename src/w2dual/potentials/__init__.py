@@ -1,4 +1,4 @@
-"""Dual potentials f: R^n -> R, and the amortization model x_tilde: R^n -> R^n.
+"""Dual potentials f: R^n -> R. The models x_tilde are in `w2dual.amortization.models`.
 
 A kind of potential is one module of this package with a function
 `make(settings: dict, dimension: int) -> flax.linen.Module`, whose module maps points of shape

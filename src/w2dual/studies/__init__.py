@@ -1,4 +1,5 @@
-"""Studies of the conjugate solver on trained cells: its way down, and its line search.
+"""Studies of trained cells: conjugates, line searches, predicted starts, colours, metrics.
 
-`choice` says which cells, and is light; the jobs are `conjugation` and `line_search`.
+`w2dual.config.studies` says which cells, and is light; the jobs are `conjugation-study`,
+`line-search`, `meta-sinkhorn`, `color-study`, `recolour` and `score-metrics`.
 """

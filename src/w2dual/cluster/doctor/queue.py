@@ -1,6 +1,6 @@
 """Where jobs go: the doctor's choice of partitions.
 
-As in `doctor`, nothing here runs a command. Light: JAX is not imported.
+As in `checks`, nothing here runs a command. Light: JAX is not imported.
 """
 
 from __future__ import annotations

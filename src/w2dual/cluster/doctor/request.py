@@ -1,6 +1,6 @@
 """What jobs ask SLURM for: the doctor's checks of accounts, limits, memory and GPUs.
 
-As in `doctor`, nothing here runs a command. Light: JAX is not imported.
+As in `checks`, nothing here runs a command. Light: JAX is not imported.
 """
 
 from __future__ import annotations
