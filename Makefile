@@ -253,10 +253,10 @@ env: ## the environment, .venv
 	    { echo "w2dual needs Python 3.11 or later; $$python is $$("$$python" -V 2>&1). Set PYTHON=..." >&2; exit 1; }; \
 	echo "Setting up $$venv (JAX for" $(call quote,JAX)"), once; a few minutes ..."; \
 	[ -x "$$venv/bin/python" ] || "$$python" -m venv "$$venv"; \
+	rm -f -- "$$venv"/.ready-*; \
 	"$$venv/bin/python" -m pip install --quiet --require-hashes -r $(LOCKED) -r envs/tools.txt; \
 	"$$venv/bin/python" -m pip install --quiet --no-deps --require-hashes -r envs/data.txt; \
 	"$$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .; \
-	rm -f -- "$$venv"/.ready-*; \
 	touch -- "$$ready"
 
 LOCK = --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -223,6 +223,15 @@ def test_linters_and_tests_both_run_and_both_count(ready: Copy, fails: str):
     assert ("--lint" in done.stdout) == (not linters or fails == "snakemake")
 
 
+def test_an_environment_that_was_left_half_way_to_another_is_ready_for_neither(tmp_path: Path):
+    old = copy(tmp_path / HARD, ready=True)
+    (old.folder / "envs" / "cuda12.txt").touch()
+    assert old.make("env")[1] == []
+    done, _ = Copy(old.folder, old.values | {"JAX": "cuda12"}).make("env", fails="python")
+    assert done.returncode != 0
+    assert any("pip" in call for call in old.make("env")[1])
+
+
 def test_an_unknown_environment_is_named(ready: Copy):
     done, _ = Copy(ready.folder, ready.values | {"JAX": "cuda 11"}).make("env")
     assert done.returncode != 0

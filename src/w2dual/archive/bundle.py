@@ -25,6 +25,7 @@ from w2dual.archive.container import MANIFEST, Member
 from w2dual.archive.layout import CONFIG, LEFT_OUT, MACHINE, README, RENDER
 from w2dual.config import strict_yaml
 from w2dual.config.grid import grid
+from w2dual.config.places import named_alone
 from w2dual.config.reader import output_folder
 from w2dual.decoding import decode
 from w2dual.records import InputError, load_arrays, no_file, read_json, save_arrays
@@ -187,20 +188,9 @@ def members(plan: Plan, root: Path, outputs: Path, machine: scrub.Machine) -> di
 
 def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without paths of this machine, which decide nothing: files are prepared."""
-    without: dict[str, Any] = _named_alone(json.loads(json.dumps(config)))
+    without: dict[str, Any] = named_alone(json.loads(json.dumps(config)))
     without["measures"]["benchmark"]["mirror"] = None
     return without
-
-
-def _named_alone(value: Any) -> Any:
-    """Return a part of the config with the last part alone of each full path."""
-    if isinstance(value, dict):
-        return {key: _named_alone(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_named_alone(item) for item in value]
-    if isinstance(value, str) and value.startswith(("/", "~")):
-        return Path(value).name
-    return value
 
 
 def _json(value: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from w2dual.config import places
 from w2dual.config.cells import Cell, conjugates
 from w2dual.config.rows import Row, budget_of, potentials, rows
 from w2dual.config.schema import Config
@@ -124,7 +125,7 @@ def settings_table(config: Config, section: str) -> dict[str, Any]:
     shared = ("preset", "potentials", "amortization_model", "amortizations", "solvers")
     shown = {key: value for key, value in config[section].items() if key != "figures"}
     own = {"methods": config["methods"]} if config.get("methods") else {}
-    return {key: config[key] for key in shared} | own | {section: shown}
+    return places.named_alone({key: config[key] for key in shared} | own | {section: shown})
 
 
 def verdict(config: Config) -> dict[str, Any]:

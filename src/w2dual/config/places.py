@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from w2dual.records import InputError
 
@@ -151,3 +152,17 @@ def _check_mirror(folder: Path, named_by: str) -> None:
     except OSError as error:
         raise InputError(f"{where}: cannot be read: {error.strerror}") from error
     raise InputError(f"{where}: holds no weights of the benchmark; {remedy}")
+
+
+def named_alone(value: Any) -> Any:
+    """Return a part of the config with the last part alone of each full path, for others to read.
+
+    Where a file is decides nothing, and is not for everybody to see.
+    """
+    if isinstance(value, dict):
+        return {key: named_alone(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [named_alone(item) for item in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return Path(value).name
+    return value

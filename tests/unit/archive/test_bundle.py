@@ -1,13 +1,15 @@
 """What goes into an archive; that it passes its own verification is in `test_verify`."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from tests.unit.settings import PAPER
 
 from w2dual.archive import bundle, commands
-from w2dual.config import reader, strict_yaml
+from w2dual.config import arguments, reader, strict_yaml
+from w2dual.config.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,3 +49,17 @@ def test_the_config_of_an_archive_says_the_same_settings_in_the_same_order(prese
     assert commands.ADDED
     for job, adds in commands.ADDED.items():
         assert adds.settings[job](again) == adds.settings[job](config)
+
+
+def test_no_command_of_an_archive_names_a_folder_of_this_machine():
+    """Commands say settings as the archive's config does, which has no full paths."""
+    config = reader.load([ROOT / "config.yaml"])
+    named = reader.merge(config, PATHS)
+    said = [adds.settings[job](named) for job, adds in commands.ADDED.items()]
+    sections = [name for name in SYSTEMS if name in config]
+    said += [arguments.settings_table(named, section) for section in sections]
+    archived = bundle._without_paths(named)
+    again = [arguments.settings_table(archived, section) for section in sections]
+    assert said[-len(sections) :] == again
+    assert "circle.pt" in json.dumps(said)
+    assert not re.search(r'"[/~]', json.dumps(said))
