@@ -1,25 +1,27 @@
-"""The project's L-BFGS on the semi-dual, by its driver: an instance is a point, and has a lane.
+"""The project's L-BFGS on the semi-dual: an instance has a lane.
 
-What the driver minimises over x is f(x) + c(x, y). Here f is 0, x is u = f/eps, and c is minus the
+What it minimises over x is f(x) + c(x, y). Here f is 0, x is u = f/eps, and c is minus the
 semi-dual over epsilon, whose context is the instance's weights. It stops by the error of the
-marginals, which is the sum of the gradient's entries in size, and not by their largest.
+marginals, which is the sum of the gradient's entries in size, and not by their largest, and only
+where the error is looked at: a loop of its own steps it, since the solvers' driver knows no looks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Int
 
-from w2dual.conjugate.base import ConjugateSolver, Objective, Status, Vectors, drive
+from w2dual.conjugate.base import Status, Vectors
 from w2dual.conjugate.lbfgs import LBFGS, LBFGSState
 from w2dual.conjugate.lbfgs import make as make_lbfgs
 from w2dual.entropic import semi_dual
-from w2dual.entropic.counts import NEVER, Counts, Goal, Solution
+from w2dual.entropic.counts import Goal, Solution
 from w2dual.entropic.geometry import Columns, Geometry, Rows
 from w2dual.entropic.semi_dual import masked
 
@@ -46,27 +48,12 @@ class MinusSemiDual:
         return -at.value, -jnp.moveaxis(at.gradient, -1, 0)
 
 
-@dataclass(frozen=True)
-class ToError(ConjugateSolver[LBFGSState]):
-    """L-BFGS that stops where the gradient's entries add up to no more than `tolerance` in size."""
+class Run(NamedTuple):
+    """Of all instances: where the solver is, and how and where each ended or has come to."""
 
-    solver: LBFGS
-    tolerance: float
-
-    def init(self, x_init: Vectors) -> LBFGSState:
-        """Stand at the start, not evaluated yet."""
-        return self.solver.init(x_init)
-
-    def restart(self, state: LBFGSState, where: Array, x_init: Vectors) -> LBFGSState:
-        """Start again in some lanes."""
-        return self.solver.restart(state, where, x_init)
-
-    def step(self, objective: Objective, state: LBFGSState) -> LBFGSState:
-        """Take the solver's step; the start may be good enough already."""
-        new = self.solver.step(objective, state)
-        near = jnp.sum(jnp.abs(new.gradient), axis=0) <= self.tolerance
-        fine = near & (new.evaluations > 0) & (new.status != Status.NON_FINITE)
-        return new._replace(status=jnp.where(fine, Status.CONVERGED, new.status))
+    state: LBFGSState
+    status: Int[Array, " instances"]
+    reached: Solution
 
 
 def make(settings: Mapping[str, Any]) -> LBFGS:
@@ -88,38 +75,48 @@ def solve(geometry: Geometry, a: Rows, b: Columns, u: Rows, goal: Goal, solver: 
 def solve_all(
     geometry: Geometry, a: Rows, b: Columns, u: Rows, goal: Goal, solver: LBFGS
 ) -> Solution:
-    """Maximise the semi-dual of all instances, once for each tolerance.
+    """Maximise the semi-dual of all instances, each until it has met all tolerances.
+
+    An instance ends sooner where no trial of a line search is enough.
 
     Args:
         geometry: of the points.
         a: weights of the sources, (instances, n_a).
         b: weights of the targets, (instances, n_b).
         u: the starts over epsilon.
-        goal: tolerances; the error is known at every iteration, the start's too, as iteration 0.
+        goal: tolerances, and how often the error is looked at; it is known at every iteration,
+            the start's too, as iteration 0.
         solver: with its other settings; two kernel products an evaluation.
     """
     solver = replace(solver, max_iterations=goal.max_iterations)
-    start = jnp.where(a > 0, u, 0.0)[None]
-    context = Weights(a[None], b[None])
-    iterations, products, result = [], [], None
-    for tolerance in goal.tolerances:
-        result = drive(
-            ToError(solver, tolerance),
-            lambda x: (jnp.zeros(x.shape[:-1], x.dtype), jnp.zeros_like(x)),
-            context,
-            start,
-            lanes=start.shape[1],
-            cost=MinusSemiDual(geometry),
-        )
-        met = result.status[0] == Status.CONVERGED
-        iterations.append(jnp.where(met, result.iterations[0], NEVER))
-        products.append(jnp.where(met, 2 * result.evaluations[0], NEVER))
-    assert result is not None  # noqa: S101  (a goal has a tolerance)
-    looks = (len(a), len(goal.every), len(goal.tolerances))
-    found = [
-        jnp.broadcast_to(jnp.stack(item, axis=1)[:, None], looks) for item in (iterations, products)
-    ]
-    end = masked(result.x[0], a)
-    at = jax.vmap(semi_dual.evaluate, (None, 0, 0, 0))(geometry, end, a, b)
-    error = jnp.sum(jnp.abs(at.gradient), axis=1)
-    return Solution(end, error, result.iterations[0], Counts(*found))
+    cost, context = MinusSemiDual(geometry), Weights(a.T[:, None], b.T[:, None])
+    note = jax.vmap(goal.note)
+
+    def runs(run: Run) -> Bool[Array, " instances"]:
+        unmet = jax.vmap(goal.open)(run.reached.counts, run.reached.iterations)
+        return unmet & (run.status == Status.RUNNING)
+
+    def body(run: Run) -> Run:
+        state = solver.step(lambda x: cost.value_and_gradient(x, context), run.state)
+        x, gradient = state.x[:, 0].T, state.gradient[:, 0].T
+        status, iterations = state.status[0], state.iterations[0]
+        # The gradient of a start that is not finite is the one before: 0.
+        known = status != Status.NON_FINITE
+        error = jnp.where(known, jnp.sum(jnp.abs(gradient), axis=1), jnp.inf)
+        counts = note(run.reached.counts, error, iterations, 2 * state.evaluations[0])
+        new = (status, Solution(x, error, iterations, counts))
+        pick = partial(_choose, runs(run))
+        return Run(state, *jax.tree.map(pick, new, (run.status, run.reached)))
+
+    start = jnp.where(a > 0, u, 0.0)
+    state = solver.init(start.T[:, None])
+    counts = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(a), *leaf.shape)), goal.start())
+    far = jnp.full(len(a), jnp.inf, start.dtype)
+    begin = Run(state, state.status[0], Solution(start, far, state.iterations[0], counts))
+    end = jax.lax.while_loop(lambda run: jnp.any(runs(run)), body, begin).reached
+    return end._replace(u=masked(end.u, a))
+
+
+def _choose(pick: Bool[Array, " instances"], new: Array, old: Array) -> Array:
+    """Of leaves with instances first, take the new where `pick` says so."""
+    return jnp.where(pick.reshape(-1, *(1,) * (new.ndim - 1)), new, old)

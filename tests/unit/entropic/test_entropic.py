@@ -205,6 +205,37 @@ def test_counts_are_those_of_the_errors(problem: Problem, factor: float) -> None
     assert found.error == pytest.approx(errors[int(found.iterations) - 1], rel=1e-6)
 
 
+def test_lbfgs_is_looked_at_as_often_as_asked(problem: Problem) -> None:
+    made, solver = geometry.make(problem.support), lbfgs.make(LBFGS)
+    ends = [jnp.stack([jnp.asarray(weights)] * 2) for weights in (problem.a, problem.b)]
+    begin = jnp.zeros_like(ends[0]).at[1].set(jnp.nan)
+    found = jax.jit(lbfgs.solve_all, static_argnums=(4, 5))(made, *ends, begin, GOAL, solver)
+    context = lbfgs.Weights(*(weights[0, :, None, None] for weights in ends))
+    alone = replace(solver, max_iterations=GOAL.max_iterations)
+
+    @jax.jit
+    def traced(start: Any) -> Any:
+        def one(state: Any, _: None) -> Any:
+            state = alone.step(
+                lambda x: lbfgs.MinusSemiDual(made).value_and_gradient(x, context), state
+            )
+            error = jnp.sum(jnp.abs(state.gradient))
+            return state, (error, state.iterations[0, 0], state.evaluations[0, 0])
+
+        return jax.lax.scan(one, alone.init(start), None, 150)[1]
+
+    error, iteration, evaluations = map(np.asarray, traced(jnp.zeros_like(context.a)))
+    for look, every in enumerate(GOAL.every):
+        seen = iteration % every == 0
+        first = [np.flatnonzero(seen & (error <= tolerance))[0] for tolerance in TOLERANCES]
+        np.testing.assert_array_equal(found.counts.iterations[0, look], iteration[first])
+        np.testing.assert_array_equal(found.counts.products[0, look], 2 * evaluations[first])
+    assert (found.counts.iterations[0, 0] < found.counts.iterations[0, 1]).any()
+    assert found.iterations[0] == found.counts.iterations.max()
+    assert found.error[0] <= min(TOLERANCES)
+    assert (found.counts.iterations[1] == NEVER).all()  # from a start that is not finite
+
+
 def test_all_solvers_find_one_plan_and_over_relaxation_needs_fewer_iterations(
     problem: Problem,
 ) -> None:
