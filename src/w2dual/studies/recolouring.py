@@ -37,6 +37,7 @@ PIXELS, TEST_POINTS = 10_000, 1024
 GAUSSIAN = "gaussian"
 ROWS = 64
 """Rows of an image that are moved at once."""
+REMEDY = "the cell has diverged, or fine-tuning has; take another --seed, or fewer --steps"
 
 
 class Moved(NamedTuple):
@@ -69,7 +70,8 @@ def recolour(
         seed: of the cell; None for the first that has not diverged, by the metrics next to it.
 
     Raises:
-        InputError: an image or the cell cannot be used; nothing is written then.
+        InputError: an image or the cell cannot be used, or a colour or a bound is not finite;
+            nothing is written then.
     """
     pictures = [read_picture(path) for path in (source, target)]
     networks, cell, seeds = load_params(params)
@@ -105,8 +107,18 @@ def recolour(
     if files[0] == files[1]:
         raise InputError(f"{source} and {target} have the same name; rename one of them")
     vectors = (found.psi[0], found.psi_bar[0])
-    for path, picture, vector in zip(files, pictures, vectors, strict=True):
-        write_png(path, pushed(method.icnn, vector, picture), picture)
+    if not np.isfinite(gaps).all():
+        raise InputError(
+            f"{params}: the dual's bounds are not finite for {source} and {target}: "
+            f"{gaps[0]:g} percent below the exact cost by the cell, {gaps[1]:g} by the normal "
+            f"laws; {REMEDY}"
+        )
+    images = [
+        pushed(method.icnn, vector, picture)
+        for picture, vector in zip(pictures, vectors, strict=True)
+    ]
+    for path, image, picture in zip(files, images, pictures, strict=True):
+        write_png(path, image, picture)
         log.info("%s: written", path)
     return Moved(files[0], files[1], gaps[0], gaps[1])
 
@@ -142,14 +154,26 @@ def law_of(pictures: list[Picture], method: MetaW2GN) -> Palettes:
 
 
 def pushed(icnn: QuadraticICNN, vector: Any, picture: Picture) -> Int[np.ndarray, "height width 3"]:
-    """Return an image with each pixel moved by the gradient of a potential, cut off at the cube."""
+    """Return an image with each pixel moved by the gradient of a potential, cut off at the cube.
+
+    Raises:
+        InputError: a pixel's colour is then not finite.
+    """
     move = jax.jit(icnn.gradient)
     parts = []
     for begin in range(0, len(picture.pixels), ROWS):
         rows = picture.pixels[begin : begin + ROWS]
         flat = jnp.asarray(rows.reshape(-1, COLOUR), jnp.float32) / 255.0
         parts.append(np.asarray(move(vector, flat)).reshape(rows.shape))
-    return np.rint(255.0 * np.clip(np.concatenate(parts), 0.0, 1.0)).astype(np.uint8)
+    moved = np.concatenate(parts)
+    wrong = np.argwhere(~np.isfinite(moved).all(axis=-1))
+    if len(wrong):
+        row, column = wrong[0]
+        raise InputError(
+            f"{picture.name}: {len(wrong)} of {picture.painted.size} pixels go to colours that "
+            f"are not finite, the first of them in row {row}, column {column} (from 0); {REMEDY}"
+        )
+    return np.rint(255.0 * np.clip(moved, 0.0, 1.0)).astype(np.uint8)
 
 
 def write_png(path: Path, pixels: Int[np.ndarray, "h w 3"], picture: Picture) -> None:

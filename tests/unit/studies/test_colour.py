@@ -15,6 +15,7 @@ from w2dual import conjugate
 from w2dual.config.cells import Cell
 from w2dual.evaluation.kinds import meta_color
 from w2dual.measures.colour.drawn import draw
+from w2dual.measures.colour.pictures import Picture
 from w2dual.measures.pairs import palettes
 from w2dual.measures.preparation.palettes import prepare
 from w2dual.potentials.quadratic_icnn import QuadraticICNN
@@ -22,7 +23,7 @@ from w2dual.records import InputError, load_arrays, save_arrays, write_json
 from w2dual.results.meta_color import read_study
 from w2dual.studies import colour
 from w2dual.studies.colour import Potentials, Problem, Settings, Tuning, gaussian_potentials
-from w2dual.studies.recolouring import recolour
+from w2dual.studies.recolouring import pushed, recolour
 from w2dual.training import methods
 from w2dual.training.files import save_params
 
@@ -249,7 +250,26 @@ def test_two_images_are_recoloured(tmp_path: Path):
         recolour(paths[0], paths[1], **rest)
     with pytest.raises(InputError, match="no such image"):
         recolour(tmp_path / "absent.png", paths[1], **rest)
+    (tmp_path / "metrics.json").unlink()
+    lost = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
+    save_params(rest["params"], lost, cell)
+    with pytest.raises(InputError, match="bounds are not finite .* the cell has diverged"):
+        recolour(paths[0], paths[1], **{**rest, "out": tmp_path / "lost"})
+    assert not (tmp_path / "lost").exists()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "a_to_b.png",
         "b_to_a.png",
     ]
+
+
+def test_a_colour_that_is_not_finite_is_refused():
+    class Overflowing(QuadraticICNN):
+        def gradient(self, vector: Any, x: Any) -> Any:
+            return jnp.where(x > 0.5, vector, x)
+
+    pixels = np.zeros((3, 4, 3), np.uint8)
+    pixels[1, 2:] = 255
+    picture = Picture("a.png", pixels, np.ones((3, 4), bool))
+    for lost in (jnp.nan, jnp.inf):
+        with pytest.raises(InputError, match=r"a.png: 2 of 12 pixels .* in row 1, column 2"):
+            pushed(Overflowing(width=4), jnp.float32(lost), picture)
