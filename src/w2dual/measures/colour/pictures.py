@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
+from w2dual.measures.synthetic.depth import bits
 from w2dual.measures.synthetic.image_files import opened, upright_of
 from w2dual.records import InputError
 
@@ -65,9 +66,9 @@ def read_picture(path: Path) -> Picture:
                 f"{path}: has 16 bits a colour or more, or floats (mode {image.mode}); save it "
                 "with 8 bits, as ImageMagick's `-depth 8` does"
             )
-        if _bits(path) > 8:
+        if (found := bits(path, image)) > 8:
             raise InputError(
-                f"{path}: has {_bits(path)} bits a colour, of which 8 would be kept; save it with "
+                f"{path}: has {found} bits a colour, of which 8 would be kept; save it with "
                 "8 bits, as ImageMagick's `-depth 8` does"
             )
         pixels = np.asarray(upright_of(path, image).convert("RGBA"))
@@ -75,16 +76,6 @@ def read_picture(path: Path) -> Picture:
     if not picture.painted.any():
         raise InputError(f"{path}: is transparent throughout; expected an image with colours")
     return picture
-
-
-def _bits(path: Path) -> int:
-    """Return the bits of a colour by a PNG's header, which Pillow reduces to 8 in silence; else 8.
-
-    The header is the first chunk: 8 bytes of signature, length, `IHDR`, width, height, bits.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(25)
-    return head[24] if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 25 else 8
 
 
 def read_folder(folder: Path, at_least: int = 2) -> list[Picture]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from w2dual.measures.synthetic.depth import bits
 from w2dual.records import InputError
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ def _check_mode(path: Path, image: Image) -> None:
     if mode not in ("L", "1"):
         what = _MODES.get(mode, "has more than 8 bits" if mode.startswith("I") else "is not gray")
         raise InputError(f"{path}: {what} (mode {mode}); {_REMEDY}")
+    if (found := bits(path, image)) > 8:
+        raise InputError(f"{path}: has more than 8 bits ({found}); {_REMEDY}")
     _check_transparency(path, image)
 
 
