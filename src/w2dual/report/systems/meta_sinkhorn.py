@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+
 import pandas as pd
 
 from w2dual.config.names import words
 from w2dual.report.latex import escape
 from w2dual.report.systems.base import System
 from w2dual.results.measured.meta_sinkhorn import MEASURED
-from w2dual.results.meta_sinkhorn import PACKAGED
+from w2dual.results.meta_sinkhorn import STAND_INS
 
 
 def facts(part: pd.DataFrame) -> list[tuple[str, str]]:
     """Say what the measures are made of."""
     data = [
         f"{words(str(row['pair']))}: "
-        + ("a stand-in, packaged" if row["measures_source"] == PACKAGED else "the data itself")
+        + (f"a stand-in, {row['measures_source']}" if _stands_in(row) else "the data itself")
         for row in part.drop_duplicates("pair").to_dict("records")
     ]
     return [("Data there", "; ".join(data))]
@@ -23,14 +25,21 @@ def facts(part: pd.DataFrame) -> list[tuple[str, str]]:
 
 def warnings(part: pd.DataFrame) -> list[str]:
     """Name the data that a stand-in is used for."""
-    stand_ins = part[part["measures_source"] == PACKAGED]["pair"]
-    if not len(stand_ins):
-        return []
-    named = ", ".join(escape(words(str(pair))) for pair in dict.fromkeys(stand_ins))
-    return [
-        rf"\textbf{{Stand-in data}} of Meta OT for {named}: what an installed package has, as "
-        "the tables and figures say. Values there are not comparable with published ones."
-    ]
+    found = []
+    for source, what in STAND_INS.items():
+        stand_ins = part[part["measures_source"] == source]["pair"]
+        if not len(stand_ins):
+            continue
+        named = ", ".join(escape(words(str(pair))) for pair in dict.fromkeys(stand_ins))
+        found.append(
+            rf"\textbf{{Stand-in data}} of Meta OT for {named}: {what}, as the tables and figures "
+            "say. Values there are not comparable with published ones."
+        )
+    return found
+
+
+def _stands_in(row: Mapping[Hashable, object]) -> bool:
+    return row["measures_source"] in STAND_INS
 
 
 SYSTEM = System(

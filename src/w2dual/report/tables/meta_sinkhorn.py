@@ -13,7 +13,7 @@ import pandas as pd
 from w2dual.config.names import words
 from w2dual.report.latex import Row, Span, booktabs, escape, fitted, footnotes, write_table
 from w2dual.results import meta_sinkhorn
-from w2dual.results.meta_sinkhorn import META, PACKAGED, PLAIN, Study, TableSettings
+from w2dual.results.meta_sinkhorn import META, PLAIN, STAND_INS, Study, TableSettings
 from w2dual.results.meta_sinkhorn_claims import claims
 
 TABLES = ("meta_ot_sinkhorn", "claims_meta_ot")
@@ -190,7 +190,7 @@ def _stand_ins(studies: Sequence[Study]) -> list[str]:
         rf"\textbf{{Stand-in data}} for {escape(words(study.task))}: "
         f"{escape(study.metadata['data']['label'])}."
         for study in studies
-        if study.data_source == PACKAGED
+        if study.data_source in STAND_INS
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import struct
 from importlib import metadata
 from pathlib import Path
@@ -74,8 +76,26 @@ def test_a_folder_of_idx_files_is_taken_first_and_called_what_it_is(tmp_path: Pa
     settings = MNIST | {"folder": str(tmp_path), "side": 4}
     prepare("mnist", settings, tmp_path / "out.safetensors")
     arrays, found = load_arrays(tmp_path / "out.safetensors")
-    assert (found["source"], found["label"]) == ("folder", digits.LABELS["folder"])
+    assert (found["source"], found["label"]) == ("other", digits.LABELS["other"])
     np.testing.assert_array_equal(arrays["train"], draws)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_the_published_files_are_known_however_they_are_compressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compressed: bool
+) -> None:
+    content = idx(np.full((2, 16), 7, np.uint8), 4)
+    hashes = dict.fromkeys(digits.FILES, hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(digits, "UNPACKED_SHA256", hashes)
+    for name in digits.FILES.values():
+        name = name if compressed else name.removesuffix(".gz")
+        (tmp_path / name).write_bytes(gzip.compress(content, 1) if compressed else content)
+    found = digits.obtain(["folder"], str(tmp_path), "https://example.org", 4)
+    assert (found.source, found.label) == ("folder", "MNIST")
+    assert "MNIST, in" in digits.at_hand(["folder"], str(tmp_path), "", 4)[1]
+    monkeypatch.setattr(digits, "UNPACKED_SHA256", hashes | {"held_out": "0" * 64})
+    found = digits.obtain(["folder"], str(tmp_path), "https://example.org", 4)
+    assert (found.source, found.label) == ("other", digits.LABELS["other"])
 
 
 @pytest.mark.parametrize(
