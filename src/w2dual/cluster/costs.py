@@ -39,6 +39,7 @@ class Cost:
         ms_per_step_high: of the slowest block.
         compile_s: all that is paid once, before the first step.
         pretraining_s: of `pretraining_steps` steps of pre-training both networks.
+        pretraining_steps: 0 of a finished cell without pre-training; in a file above 0.
         iterations_mean: of the conjugate solver while the steps were timed.
         source: what was measured, in a few words, or the file it was taken from.
     """
@@ -73,12 +74,13 @@ class Cost:
 
     @property
     def figures(self) -> Figures:
-        """The numbers that an estimate is made from."""
+        """The numbers that an estimate is made from; no pre-training takes 0 ms a step."""
+        steps = self.pretraining_steps
         return Figures(
             self.ms_per_step,
             self.ms_per_step_low,
             self.ms_per_step_high,
-            1000 * self.pretraining_s / self.pretraining_steps,
+            1000 * self.pretraining_s / steps if steps else 0.0,
             self.compile_s,
         )
 
@@ -257,7 +259,10 @@ def from_record(path: Path, source: str, threads: int = 0) -> Cost:
             f"{path}: is not the record of a finished cell with its times ({error!r}); "
             "remove it, and its job makes it again"
         ) from error
-    if not all(math.isfinite(value) and value > 0 for value in cost.figures):
+    figures = cost.figures._asdict()
+    if cost.pretraining_steps == 0:
+        del figures["pretraining_ms_per_step"]
+    if not all(math.isfinite(value) and value > 0 for value in figures.values()):
         raise InputError(f"{path}: its `timing` holds a time that is not above 0")
     return cost
 

@@ -169,10 +169,7 @@ def _at_dimension(rows: Sequence[Cost], dimension: int, seeds: int) -> Found | N
     low, high = _neighbours(list(at), dimension)
     weight = math.log(dimension / low) / math.log(high / low)
     figures = Figures(
-        *(
-            math.exp((1 - weight) * math.log(a) + weight * math.log(b))
-            for a, b in zip(at[low].figures, at[high].figures, strict=True)
-        )
+        *(_on_line(a, b, weight) for a, b in zip(at[low].figures, at[high].figures, strict=True))
     )
     found = Found(
         figures=figures,
@@ -183,6 +180,13 @@ def _at_dimension(rows: Sequence[Cost], dimension: int, seeds: int) -> Found | N
     if low < dimension < high:
         return found.made(Basis.INTERPOLATED, f"between n = {low} and {high}")
     return found.made(Basis.EXTRAPOLATED, f"slope of n = {low} to {high}")
+
+
+def _on_line(low: float, high: float, weight: float) -> float:
+    """Return exp of the line through two logarithms; of a figure that may be 0, the larger one."""
+    if low == 0 or high == 0:
+        return max(low, high)
+    return math.exp((1 - weight) * math.log(low) + weight * math.log(high))
 
 
 def _at_seeds(rows: Sequence[Cost], seeds: int) -> Found | None:

@@ -394,6 +394,36 @@ def test_a_run_whose_times_are_no_times_is_refused(tmp_path: Path):
         from_runs(tmp_path, 1)
 
 
+def test_a_run_without_pretraining_pays_nothing_for_it(tmp_path: Path):
+    """Such a cell records the seconds in which its networks were made, and no steps."""
+    for n in (2, 8):
+        record = run_record(cell(n, seeds=2))
+        record["timing"]["pretraining_steps"] = 0
+        write_run(tmp_path, record)
+    rows = from_runs(tmp_path, 1)
+    for n, basis in ((2, Basis.MEASURED), (4, Basis.INTERPOLATED), (32, Basis.EXTRAPOLATED)):
+        item = estimate(cell(n, seeds=2), rows)
+        assert item.basis is basis
+        assert item.pretraining_s() == 0
+        assert item.seconds() == pytest.approx(3.0 + 4.0)  # compiling, and 1000 steps of 4 ms
+    assert estimate(cell(2, seeds=2, batch=256), rows).seconds() == pytest.approx(3.0 + 1.0)
+
+
+def test_one_dimension_without_pretraining_has_no_logarithm():
+    """The figure of the other one is taken, which is not too little."""
+    rows = [cost(2, pretraining_steps=0), cost(32)]
+    assert figures(cell(8), rows).pretraining_ms_per_step == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(("key", "value"), [("pretraining_steps", -1), ("pretraining_s", 0.0)])
+def test_a_run_whose_pretraining_took_no_time_is_refused(tmp_path: Path, key: str, value: float):
+    record = run_record(cell())
+    record["timing"][key] = value
+    write_run(tmp_path, record)
+    with pytest.raises(InputError, match="not above 0"):
+        from_runs(tmp_path, 1)
+
+
 def test_a_folder_without_runs_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="holds no results/train"):
         from_runs(tmp_path, 1)
