@@ -26,6 +26,10 @@ INVERSE = "l2_uvp_inverse_percent"
 COLUMNS = ("seed", "step", METRIC, INVERSE)
 
 
+def any_record(record: Mapping[str, Any]) -> None:
+    """Admit whatever was trained."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Collection:
     """Records that are compared in one document.
@@ -38,6 +42,8 @@ class Collection:
         begin, end: the markers.
         text: from a folder of records to what stands between.
         more: other commands: name -> help, and what it prints.
+        admit: raises InputError for a record that must not be kept in `records` itself; folders
+            below it, and others, are free.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Collection:
     end: str
     text: Callable[[Path], str]
     more: Mapping[str, tuple[str, Callable[[], str]]] = field(default_factory=dict)
+    admit: Callable[[Mapping[str, Any]], None] = any_record
 
     def written(self, document: Path, records: Path) -> str:
         """Return a document's text with the tables of the records between its markers.
@@ -74,7 +81,8 @@ class Collection:
         args = parser.parse_args(argv)
         try:
             if args.command == "keep":
-                names = keep(args.run, args.into, args.tree)
+                own = args.into.resolve() == self.records.resolve()
+                names = keep(args.run, args.into, args.tree, self.admit if own else any_record)
                 sys.stdout.write("".join(f"{name}\n" for name in names))
             elif args.command == "render":
                 write_text(args.document, self.written(args.document, args.records))
@@ -86,25 +94,36 @@ class Collection:
         return 0
 
 
-def keep(run: Path, into: Path, tree: str | None = None) -> list[str]:
+def keep(
+    run: Path,
+    into: Path,
+    tree: str | None = None,
+    admit: Callable[[Mapping[str, Any]], None] = any_record,
+) -> list[str]:
     """Copy the finished cells of a run; return the names of those that were copied.
 
-    A record of more seeds stays.
+    A record of more seeds stays. All cells are checked before the first is copied.
 
     Args:
         run: folder that holds CELL/metrics.json and CELL/history.csv.
         into: folder of the records, CELL.json and CELL.csv.
         tree: commit whose files the run had, where it had no repository to ask.
+        admit: raises InputError for a record that must not be kept.
 
     Raises:
-        InputError: there is no finished cell.
+        InputError: there is no finished cell, or one must not be kept.
     """
     found = sorted(run.glob("*/metrics.json"))
     if not found:
         raise InputError(f"{run}: holds no CELL/metrics.json; expected a run's results/train")
+    records = {path: scrub.record(read_json(path), Machine.here([ROOT])) for path in found}
+    for path, record in records.items():
+        try:
+            admit(record)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
     kept = []
-    for path in found:
-        record = scrub.record(read_json(path), Machine.here([ROOT]))
+    for path, record in records.items():
         name = record["cell"]["name"]
         before = into / f"{name}.json"
         if before.exists() and len(read_json(before)["seeds"]) > len(record["seeds"]):

@@ -7,16 +7,19 @@ Usage:
 
 `missing` names the cells that are to be recorded and are not yet. `keep` copies the finished cells
 of a run: metrics.json without the host's name, and the errors of the history; a record of more
-seeds stays. `render` writes the tables of docs/paper_budget.md between their markers. A record is
-never typed in: what a table says of a cell is computed from it. A folder departures/NAME below the
-records has cells that were trained with one setting changed, each to be compared with its own.
+seeds stays, and a run with a cell of other settings than the config's is refused. `render` writes
+the tables of docs/paper_budget.md between their markers. A record is never typed in: what a table
+says of a cell is computed from it. A folder departures/NAME below the records has cells that were
+trained with one setting changed, each to be compared with its own.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ from benchmarks.render import table
 from w2dual.config.grid import cells_in
 from w2dual.config.names import method_words, words
 from w2dual.config.reader import load
-from w2dual.records import read_json
+from w2dual.records import InputError, read_json
 from w2dual.results.published import published_cells
 from w2dual.results.summary import METRIC
 from w2dual.results.verdict import HALF_UNIT
@@ -168,10 +171,40 @@ def changed(record: Record, usual: Record) -> str:
     return ", ".join(walk(this, own, ""))
 
 
+def admit(record: Mapping[str, Any]) -> None:
+    """Check that a record is of the config's cell, whatever its seeds, on the published weights.
+
+    Raises:
+        InputError: it is not.
+    """
+    name = record["cell"]["name"]
+    cell = _usual().get(name)
+    if cell is None:
+        raise InputError(f"{name}: is no cell of the config's `hd`, of which records are kept")
+    departure = f"--into {(RECORDS / DEPARTURES / 'NAME').relative_to(ROOT)}"
+    given = json.loads(json.dumps(cell["settings"]))
+    if record["cell"]["settings"] | {"seeds": None} != given | {"seeds": None}:
+        how = changed(dict(record), cell) or "settings of another version of the config"
+        raise InputError(
+            f"{name}: was trained with {how}; expected the config's settings. A cell with one "
+            f"setting changed is kept with {departure}"
+        )
+    if record["measures"]["source"] == "generated":
+        raise InputError(
+            f"{name}: was trained on a `generated` pair; expected the benchmark's published weights"
+        )
+
+
+@functools.cache
+def _usual() -> dict[str, Record]:
+    """Return the config's cells by name."""
+    return {cell.name: cell.to_json() for cell in cells_in("hd", load([ROOT / "config.yaml"]))}
+
+
 def departures_table(records: Sequence[Record], folder: Path) -> str:
     """Return a table of cells trained both ways, in Markdown; seeds that both have."""
     own = {record["cell"]["name"]: record for record in records}
-    usual = {cell.name: cell.to_json() for cell in cells_in("hd", load([ROOT / "config.yaml"]))}
+    usual = _usual()
     rows: list[list[str]] = []
     for place in sorted(path for path in folder.glob("*") if path.is_dir()):
         for record in read(place):
@@ -233,6 +266,7 @@ COLLECTION = Collection(
     end="<!-- paper budget: end -->",
     text=tables,
     more={"missing": ("name the cells that have no record yet", _missing)},
+    admit=admit,
 )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,56 @@ def test_a_record_of_more_seeds_stays(tmp_path: Path):
     assert keep(write_run(tmp_path / "one", record()), tmp_path / "kept") == []
     kept = read_json(tmp_path / "kept" / "hd2-mlp-regression-lbfgs.json")
     assert len(kept["seeds"]) == 2
+
+
+def of_the_paper(name: str, iterations: int | None = None, **changes: Any) -> dict[str, Any]:
+    """Return a record that is kept, with other seeds, and with fewer steps if that is asked for."""
+    found = read_json(paper_budget.RECORDS / f"{name}.json") | changes
+    found["cell"]["settings"]["seeds"] = [7]
+    if iterations is not None:
+        found["cell"]["settings"]["training"]["iterations"] = iterations
+    return found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"iterations": 40}, "`training.iterations: 40`, not `250001`"),
+        ({"measures": {"source": "generated"}}, "trained on a `generated` pair"),
+    ],
+)
+def test_a_run_of_other_settings_replaces_no_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, Any], message: str
+):
+    """Nothing of such a run is kept, unless it is kept as a departure."""
+    first, second = "hd2-icnn-cycle-none", "hd2-mlp-regression-lbfgs"
+    own = replace(COLLECTION, records=tmp_path / "kept")
+    run = write_run(tmp_path / "run", of_the_paper(first), of_the_paper(second))
+    assert own.main(["keep", str(run)]) == 0
+    before = {path: path.read_bytes() for path in own.records.iterdir()}
+    bad = write_run(
+        tmp_path / "bad",
+        of_the_paper(first, timing={"training_s": 1.0}),
+        of_the_paper(second, **wrong),
+    )
+    assert own.main(["keep", str(bad)]) == 2
+    said = capsys.readouterr().err
+    assert f"{second}/metrics.json: " in said
+    assert message in said
+    assert {path: path.read_bytes() for path in own.records.iterdir()} == before
+    departure = own.records / "departures" / "short"
+    assert own.main(["keep", str(bad), "--into", str(departure)]) == 0
+    assert (departure / f"{second}.json").exists()
+
+
+def test_a_cell_that_the_config_has_not_is_not_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    own = replace(COLLECTION, records=tmp_path / "kept")
+    run = write_run(tmp_path / "run", record(name="moons-mlp-regression-lbfgs"))
+    assert own.main(["keep", str(run)]) == 2
+    assert "moons-mlp-regression-lbfgs: is no cell of the config's `hd`" in capsys.readouterr().err
+    assert not own.records.exists()
 
 
 def test_tables_have_each_record_and_both_ways(tmp_path: Path):
