@@ -14,29 +14,28 @@ from w2dual.records import InputError
 
 
 def check(config: Config) -> None:
-    """Check the rows, and where the benchmark's pairs are from."""
+    """Check the rows, and that there are pairs for them."""
     check_rows(config, "hd", config["hd"])
     check_dimensions(config, "hd")
-    benchmark = config["measures"]["benchmark"]
-    if not config["preset"]["reduced"]:
-        published = benchmark["published_dimensions"]
-        admitted = [n for n in config["hd"]["dimensions"] if n in published]
-        if admitted and "generated" in benchmark["sources"]:
-            raise InputError(
-                "config key `measures.benchmark.sources`: a preset at full budget "
-                "(`preset.reduced: false`) admits no `generated` pair for the published "
-                f"dimensions {admitted}; take `generated` out, or mark the preset as reduced"
-            )
 
 
 def check_dimensions(config: Config, section: str) -> None:
-    """Check that there are measures of a section's dimensions.
+    """Check that there are measures of a section's dimensions, and where they are from.
 
     Raises:
-        InputError: there are none of one.
+        InputError: there are none of one, or a preset at full budget might generate those of a
+            published one.
     """
     benchmark = config["measures"]["benchmark"]
     published = benchmark["published_dimensions"]
+    at_hand = [n for n in _dimensions(config[section]) if n in published]
+    if at_hand and not config["preset"]["reduced"] and "generated" in benchmark["sources"]:
+        raise InputError(
+            "config key `measures.benchmark.sources`: a preset at full budget "
+            "(`preset.reduced: false`) admits no `generated` pair for the published dimensions "
+            f"{at_hand} of `{section}.dimensions`; take `generated` out, or mark the preset as "
+            "reduced"
+        )
     for dimension in _dimensions(config[section]):
         if dimension not in published and "generated" not in benchmark["sources"]:
             raise InputError(

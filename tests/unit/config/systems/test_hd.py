@@ -102,8 +102,20 @@ def test_generated_pair_at_full_budget():
     load(text + "\npreset: {name: small, reduced: true}")
 
 
+def test_generated_pair_at_full_budget_of_the_benchmarks_own_methods():
+    """They are trained on the same pairs, in dimensions of their own."""
+    text = "measures: {benchmark: {sources: [mirror, generated]}}\nhd: {dimensions: [3]}\n"
+    own = "baselines: {dimensions: [2, 3, 4], methods: [{method: mm}]}"
+    message = refusal(text + own)
+    assert "`measures.benchmark.sources`" in message
+    assert "[2, 4] of `baselines.dimensions`" in message
+    load(text + own.replace("[2, 3, 4]", "[3]"))
+    load(text + "baselines: {dimensions: [2, 4], methods: []}")
+
+
 def test_unpublished_dimension_may_be_generated_at_full_budget():
-    load("measures: {benchmark: {sources: [generated]}}\nhd: {dimensions: [3]}")
+    text = "measures: {benchmark: {sources: [generated]}}\nhd: {dimensions: [3]}\n"
+    load(text + "baselines: {dimensions: [3]}")
 
 
 def test_new_method_is_a_line_of_config():
