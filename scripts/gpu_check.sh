@@ -6,6 +6,8 @@
 #
 # FOLDER is what `python -m benchmarks.gpu_check prepare FOLDER` has made. OUT gets device.json,
 # equality.jsonl, step.jsonl, speed.jsonl, train/CELL/{metrics.json,history.csv,log} and check.log, all small.
+# The exit code is the largest of all commands': 124 of a check that took too long. A cell that the end
+# of the time stops is no failure, nor is what has no time left to start; check.log names both.
 # It needs Python with JAX, flax, optax and what else w2dual imports for `train`; no network.
 #
 #   SECONDS_IN_ALL   after which nothing starts and what runs ends  [450]
@@ -32,6 +34,8 @@ checkpoints=${CHECKPOINTS:-$(mktemp -d)}
 mkdir -p "$out" "$checkpoints"
 
 left() { echo $((end - SECONDS)); }
+worst=0
+keep_worst() { (($1 > worst)) && worst=$1; }
 say() { echo "[$SECONDS s] $*" | tee -a "$out/check.log"; }
 
 # run LIMIT FILE COMMAND...: adds a line to FILE, within LIMIT s and what is left.
@@ -44,6 +48,7 @@ run() {
         return
     fi
     timeout --kill-after=5 "$limit" "$python" -m "$@" >>"$out/$file" 2>>"$out/check.log" || code=$?
+    keep_worst "$code"
     say "$* -> $code; $(tail -n 1 "$out/$file" | cut -c 1-1500)"
 }
 
@@ -85,6 +90,9 @@ for cell in ${TRAIN-$(default_cells)}; do
         --metrics "$place/metrics.json" --history "$place/history.csv" \
         --params "$checkpoints/$cell.safetensors" --checkpoints "$checkpoints/$cell" \
         --checkpoint-every-s 20 >>"$place/log" 2>&1
-    say "$cell -> $?; $(tail -n 1 "$place/log" | cut -c 1-300)"
+    code=$?
+    ((code == 124)) || keep_worst "$code"
+    say "$cell -> $code; $(tail -n 1 "$place/log" | cut -c 1-300)"
 done
 say "done"
+exit "$worst"
