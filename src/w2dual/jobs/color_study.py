@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from w2dual.backend import configure
+from w2dual.jobs.options import positive
 from w2dual.records import json_argument
 from w2dual.studies.colour import run
 
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the config's meta_color.finetuning, the solver's own settings in it: JSON or a file",
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: all cores)")
     parser.add_argument("--out", type=Path, required=True, help=".safetensors to write")
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from w2dual.backend import configure
+from w2dual.jobs.options import positive
 from w2dual.records import json_argument
 from w2dual.studies.conjugation import run
 
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings", required=True, help="lbfgs, adam, points, samples: JSON or a file"
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: all cores)")
     parser.add_argument("--out", type=Path, required=True, help=".safetensors to write")
 
 

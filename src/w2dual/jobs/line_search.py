@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from w2dual.backend import configure
-from w2dual.jobs.options import add_trained_cells, trained_cells
+from w2dual.jobs.options import add_trained_cells, positive, trained_cells
 from w2dual.records import json_argument
 from w2dual.studies.line_search import STUDIES, run
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings", required=True, help="solver, points and repetitions: JSON or a file"
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: all cores)")
     parser.add_argument("--out", type=Path, required=True, help=".json to write")
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from w2dual.backend import configure
+from w2dual.jobs.options import positive
 from w2dual.records import json_argument
 from w2dual.studies.meta_sinkhorn import run
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings", required=True, help="task, pairs, tolerances, ...: JSON or a file"
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: all cores)")
     parser.add_argument("--counts", type=Path, required=True, help=".csv of counts to write")
     parser.add_argument("--traces", type=Path, required=True, help=".safetensors to write")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from w2dual.decimals import is_number, number
 from w2dual.records import InputError
 
 
@@ -13,6 +14,20 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def whole_from_zero(text: str) -> int:
+    """Read a whole number from 0."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def from_zero(text: str) -> float:
+    """Read a finite number from 0."""
+    if not is_number(text) or number(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number from 0")
+    return number(text)
 
 
 def add_trained_cells(parser: argparse.ArgumentParser) -> None:

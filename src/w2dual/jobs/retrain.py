@@ -7,6 +7,7 @@ from pathlib import Path
 
 from w2dual.archive.retrain import retrain
 from w2dual.jobs.dispatch import call
+from w2dual.jobs.options import positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="resume a training of yours that was stopped"
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: as archived)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: as archived)")
 
 
 def main(args: argparse.Namespace) -> None:

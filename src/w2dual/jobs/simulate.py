@@ -9,7 +9,7 @@ from w2dual.cluster.simulate import Given, table
 from w2dual.config.grid import grid
 from w2dual.config.reader import load
 from w2dual.jobs.defaults import add_config_arguments, add_costs, config_files, costs_file
-from w2dual.jobs.options import positive
+from w2dual.jobs.options import from_zero, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=positive, default=128, help="the profile's `jobs` (128)")
     parser.add_argument("--limit-min", type=positive, help="time limit of a job (default: none)")
     parser.add_argument(
-        "--start-s", type=float, default=45.0, help="seconds that starting a job takes (45)"
+        "--start-s", type=from_zero, default=45.0, help="seconds that starting a job takes (45)"
     )
     parser.add_argument(
-        "--submit-s", type=float, default=0.2, help="seconds between two submissions (0.2)"
+        "--submit-s", type=from_zero, default=0.2, help="seconds between two submissions (0.2)"
     )
 
 

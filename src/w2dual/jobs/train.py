@@ -8,6 +8,7 @@ from pathlib import Path
 from w2dual.backend import configure
 from w2dual.config.cells import Cell
 from w2dual.evaluation.train_cell import Outputs, train_cell
+from w2dual.jobs.options import positive
 from w2dual.records import json_argument
 from w2dual.training.checkpoint import EVERY_S, KEEP
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell", required=True, help="record of the cell: JSON or a file")
     parser.add_argument("--preset", required=True, help="name, label, reduced: JSON or a file")
     parser.add_argument("--measures", required=True, type=Path, help="prepared pair of measures")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: all cores)")
     parser.add_argument("--metrics", required=True, type=Path, help="metrics.json to write")
     parser.add_argument("--history", required=True, type=Path, help="history .csv to write")
     parser.add_argument("--params", required=True, type=Path, help="parameters to write")
