@@ -242,8 +242,8 @@ def push(
             f"{len(points)} points, the first of them point {wrong[0]} (counted from 0); the cell "
             "has diverged, or the points lie far outside the source"
         )
+    write_points(out, mapped)  # which refuses a .png of what is no image
+    log.info("%d points -> %s", len(mapped), out)
     if solved is not None and status is not None:
         write_status(status, *solved)
         log.info("status of %d points -> %s", len(mapped), status)
-    write_points(out, mapped)
-    log.info("%d points -> %s", len(mapped), out)

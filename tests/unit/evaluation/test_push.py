@@ -270,6 +270,17 @@ def test_out_of_another_kind(
     assert {path.name for path in tmp_path.iterdir()} == {"points.npy"}
 
 
+def test_a_png_of_points_that_are_no_images_leaves_no_status(
+    tmp_path: Path, params_file: Path, run: Run, capsys: pytest.CaptureFixture[str]
+):
+    """The status of points is worth something beside them alone."""
+    arguments = ["--map", "inverse", "--params", params_file, "--status", tmp_path / "s.csv"]
+    before = {path.name for path in tmp_path.iterdir()} | {"points.npy"}
+    assert run(as_npy(tmp_path), *arguments, out="out.png") == 2
+    assert "out.png" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
 def test_map_that_gives_no_finite_values_writes_nothing(
     tmp_path: Path,
     trained: tuple[DualProblem, Networks],
