@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,8 +65,10 @@ def text(config_files: Sequence[str], asked: Asked) -> tuple[str, str]:
     Raises:
         InputError: the headroom, the config or the measurements cannot be used.
     """
-    if not asked.headroom >= 1:
-        raise InputError(f"argument --headroom: {asked.headroom:g}; expected a factor from 1")
+    if not 1 <= asked.headroom < math.inf:
+        raise InputError(
+            f"argument --headroom: {asked.headroom:g}; expected a finite factor from 1"
+        )
     config = load(config_files)
     threads = asked.threads or config["resources"]["cpus"]
     costs, device = _measurements(asked, config, threads)

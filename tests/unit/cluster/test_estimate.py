@@ -589,7 +589,8 @@ def test_name_of_the_gpu_is_the_drivers(tmp_path: Path):
         ([*CPU, "--threads", "2"], "not measured with 2 thread(s), which is what a job gets; it"),
         ([*CPU, "--assume-method", "cycle"], "method 'cycle': expected a loss and a solver"),
         ([*CPU, "--assume-method", "cycle,sgd"], "no `sgd` under `solvers`; there are none, lbfgs"),
-        ([*CPU, "--headroom", "0.5"], "--headroom: 0.5; expected a factor from 1"),
+        ([*CPU, "--headroom", "0.5"], "--headroom: 0.5; expected a finite factor from 1"),
+        ([*CPU, "--headroom", "inf"], "--headroom: inf; expected a finite factor from 1"),
     ],
 )
 def test_estimate_refuses(
