@@ -132,6 +132,7 @@ def cell_method_words(cell: Mapping[str, Any]) -> str:
 _MADE_HERE = {
     "generated": "measures generated here, not the published ones",
     "packaged": "stand-in data of a package, not the published ones",
+    "other": "stand-in data of a folder, not the published ones",
     "drawn": "images drawn here",
 }
 

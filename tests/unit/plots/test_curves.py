@@ -141,7 +141,8 @@ def test_reduced_and_generated_are_said() -> None:
     one = record()
     assert "reduced budget: preset smoke" in texts(drawn(one, history({0: 2, 1: 2}), None))
     one["preset"]["reduced"] = False
-    said = {"generated": "generated here", "packaged": "stand-in", "drawn": "drawn here"}
+    said = {"generated": "generated here", "packaged": "stand-in data of a package"}
+    said |= {"other": "stand-in data of a folder", "drawn": "drawn here"}
     for source, words in said.items():
         one["measures"]["source"] = source
         found = texts(drawn(one, history({0: 2, 1: 2}), None))
